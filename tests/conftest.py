@@ -1,0 +1,25 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures that every test may use."""
+
+import os
+import pathlib
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def root() -> pathlib.Path:
+  """The repository's root folder."""
+  return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared() -> pathlib.Path:
+  """The folder of facts, parity cases and data beside the project; the test skips without it."""
+  folder = pathlib.Path(os.environ.get("DNAS_SHARED", ROOT.parent / "shared"))
+  if not folder.is_dir():
+    pytest.skip(f"{folder} is missing: reference facts and data live beside the project")
+  return folder
