@@ -1,0 +1,162 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""The published cell spaces, and `dense` for one's own.
+
+Each function returns a `SearchSpace` with the network of its paper; `dnas.space.macro` changes the network.
+
+>>> from dnas.space import cells
+>>> len(cells.darts().cells["normal"].edges)
+14
+>>> cells.dense(("skip_connect", "my_lab.ops.gelu_conv"), nodes=2).size
+8
+"""
+
+from collections.abc import Sequence
+
+from dnas.space import macro
+from dnas.space.space import Cell, Edge, SearchSpace, SpaceError
+
+DARTS_OPS = (
+  "none",
+  "max_pool_3x3",
+  "avg_pool_3x3",
+  "skip_connect",
+  "sep_conv_3x3",
+  "sep_conv_5x5",
+  "dil_conv_3x3",
+  "dil_conv_5x5",
+)
+NASBENCH201_OPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+
+# Zela et al. found these two candidates per edge by pruning the DARTS space twice (1909.09656, appendix);
+# edges in the order (0,2) (1,2) (0,3) (1,3) (2,3) ... (4,5). Letters: see _S1_OPS.
+_S1_OPS = {
+  "k": "skip_connect",
+  "m": "max_pool_3x3",
+  "a": "avg_pool_3x3",
+  "s": "sep_conv_3x3",
+  "d": "dil_conv_3x3",
+  "D": "dil_conv_5x5",
+}
+_S1 = {
+  "normal": "kd kD kD ks kd mk ks ks kd ks mk kd dD dD",
+  "reduce": "ma md ma ma kD ma ms kd kD ma ma kD kD kD",
+}
+
+
+def dense_cell(
+  ops: Sequence[str] | Sequence[Sequence[str]],
+  nodes: int,
+  inputs: int = 1,
+  output: Sequence[int] | None = None,
+  keep: int | None = None,
+) -> Cell:
+  """A cell in which every node sees every earlier node.
+
+  Args:
+    ops: the candidates of every edge, or one such sequence per edge, edges ordered by (dst, src).
+    nodes: number of nodes that are computed.
+    inputs: number of input nodes.
+    output: nodes to concatenate; by default the last for one input, all computed ones for several.
+    keep: edges that a genotype keeps per node (see `Cell`).
+  """
+  if not isinstance(nodes, int) or nodes < 1:
+    raise SpaceError(f"nodes: must be 1 or more, got {nodes!r}")
+  pairs = [(src, dst) for dst in range(inputs, inputs + nodes) for src in range(dst)]
+  per_edge = [ops] * len(pairs) if all(isinstance(op, str) for op in ops) else list(ops)
+  if len(per_edge) != len(pairs):
+    raise SpaceError(f"ops: this cell has {len(pairs)} edges, got candidates for {len(per_edge)}")
+  if output is None:
+    output = (inputs + nodes - 1,) if inputs == 1 else tuple(range(inputs, inputs + nodes))
+  edges = tuple(Edge(src, dst, tuple(o)) for (src, dst), o in zip(pairs, per_edge, strict=True))
+  return Cell(inputs, edges, tuple(output), keep)
+
+
+def dense(
+  ops: Sequence[str],
+  nodes: int,
+  inputs: int = 1,
+  *,
+  keep: int | None = None,
+  channels: int = 16,
+  layers: int = 5,
+) -> SearchSpace:
+  """A space of one's own candidates on a densely connected cell.
+
+  Args:
+    ops: names of operations in `dnas.nn.ops`, or dotted paths to one's own.
+    nodes: number of nodes that are computed.
+    inputs: 1 for the NAS-Bench-201 network (`layers` cells per stage), 2 for a normal and a reduction cell
+      in the DARTS network (`layers` cells in all).
+    keep: edges that a genotype keeps per node (see `Cell`).
+    channels: width of the first stage.
+    layers: see `inputs`.
+
+  Raises:
+    SpaceError: an argument is out of its range.
+  """
+  if inputs == 1:
+    cell = dense_cell(ops, nodes, 1, keep=keep)
+    return macro.nasbench201(SearchSpace({"cell": cell}), channels, layers)
+  if inputs == 2:
+    cell = dense_cell(ops, nodes, 2, keep=keep)
+    return macro.cifar(SearchSpace({"normal": cell, "reduce": cell}), channels, layers)
+  raise SpaceError(f"inputs: must be 1 or 2, got {inputs!r}")
+
+
+def nasbench201(channels: int = 16, cells: int = 5) -> SearchSpace:
+  """NAS-Bench-201 (2001.00326): 4 nodes, 6 edges, 5 operations, 15,625 genotypes.
+
+  Args:
+    channels: width of the first stage.
+    cells: cells per stage.
+  """
+  cell = dense_cell(NASBENCH201_OPS, nodes=3)
+  return macro.nasbench201(SearchSpace({"cell": cell}), channels, cells)
+
+
+def darts(channels: int = 16, layers: int = 8) -> SearchSpace:
+  """DARTS (1806.09055): 2 inputs, 4 nodes, 14 edges, 8 operations, 2 edges kept per node.
+
+  Normal and reduction cell have 1,037,664,180 genotypes each: prod over nodes of C(n, 2) * 7^2.
+
+  Args:
+    channels: width of each node of the first cells.
+    layers: number of cells.
+  """
+  return _two_cells(DARTS_OPS, DARTS_OPS, channels, layers)
+
+
+def robust_s1(channels: int = 16, layers: int = 8) -> SearchSpace:
+  """S1 of Zela et al. (1909.09656): the two best operations on each edge, different for every edge."""
+  normal, reduce = (
+    [tuple(_S1_OPS[letter] for letter in pair) for pair in _S1[name].split()]
+    for name in ("normal", "reduce")
+  )
+  return _two_cells(normal, reduce, channels, layers)
+
+
+def robust_s2(channels: int = 16, layers: int = 8) -> SearchSpace:
+  """S2 of Zela et al. (1909.09656): skip connection or separable convolution."""
+  ops = ("skip_connect", "sep_conv_3x3")
+  return _two_cells(ops, ops, channels, layers)
+
+
+def robust_s3(channels: int = 16, layers: int = 8) -> SearchSpace:
+  """S3 of Zela et al. (1909.09656): S2 and `none`."""
+  ops = ("none", "skip_connect", "sep_conv_3x3")
+  return _two_cells(ops, ops, channels, layers)
+
+
+def robust_s4(channels: int = 16, layers: int = 8) -> SearchSpace:
+  """S4 of Zela et al. (1909.09656): `noise` (every value replaced by N(0, 1)) or separable convolution."""
+  ops = ("noise", "sep_conv_3x3")
+  return _two_cells(ops, ops, channels, layers)
+
+
+def _two_cells(normal, reduce, channels: int, layers: int) -> SearchSpace:
+  cells = {
+    "normal": dense_cell(normal, nodes=4, inputs=2, keep=2),
+    "reduce": dense_cell(reduce, nodes=4, inputs=2, keep=2),
+  }
+  return macro.cifar(SearchSpace(cells), channels, layers)

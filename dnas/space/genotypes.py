@@ -1,0 +1,260 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Published genotypes, and readers and writers for the formats that people have.
+
+Three formats: our own JSON (`SearchSpace.to_json`), DARTS' `{"normal": [[op, node], ...], "normal_concat":
+..., "reduce": ..., "reduce_concat": ...}`, and NAS-Bench-201's `|op~0|+|op~0|op~1|+|op~0|op~1|op~2|`.
+
+>>> from dnas.space import genotypes
+>>> str(genotypes.load("DARTS_V2").cells["normal"]).split(" | ")[0]
+'2: sep_conv_3x3(0) + sep_conv_3x3(1)'
+"""
+
+import json
+import pathlib
+import re
+from typing import Any
+
+from dnas.space import macro
+from dnas.space.space import Cell, Edge, SearchSpace, SpaceError
+
+# 16 MiB: a genotype has a few kilobytes, and a file from a stranger is not to fill the memory.
+MAX_FILE_BYTES = 16 * 2**20
+
+# `op node` pairs, two per node, then the nodes that are concatenated. Sources: DARTS 1806.09055; PC-DARTS
+# 1907.05737; P-DARTS 1904.12760; NASNet 1707.07012 and AmoebaNet 1802.01548 as DARTS' authors transcribed
+# them; DrNAS 2006.10355; SNAS (mild constraint) 1812.09926.
+_SHORT = {
+  "k": "skip_connect",
+  "m": "max_pool_3x3",
+  "a": "avg_pool_3x3",
+  "s3": "sep_conv_3x3",
+  "s5": "sep_conv_5x5",
+  "s7": "sep_conv_7x7",
+  "d3": "dil_conv_3x3",
+  "d5": "dil_conv_5x5",
+  "c71": "conv_7x1_1x7",
+}
+_PUBLISHED = {
+  "DARTS_V1": ("s3 1 s3 0 k 0 s3 1 k 0 s3 1 s3 0 k 2", "2345", "m 0 m 1 k 2 m 0 m 0 k 2 k 2 a 0", "2345"),
+  "DARTS_V2": (
+    "s3 0 s3 1 s3 0 s3 1 s3 1 k 0 k 0 d3 2",
+    "2345",
+    "m 0 m 1 k 2 m 1 m 0 k 2 k 2 m 1",
+    "2345",
+  ),
+  "PC_DARTS_cifar": (
+    "s3 1 k 0 s3 0 d3 1 s5 0 s3 1 a 0 d3 1",
+    "2345",
+    "s5 1 m 0 s5 1 s5 2 s3 0 s3 3 s3 1 s3 2",
+    "2345",
+  ),
+  "PC_DARTS_image": (
+    "k 1 s3 0 s3 0 k 1 s3 1 s3 3 s3 1 d5 4",
+    "2345",
+    "s3 0 k 1 d5 2 m 1 s3 2 s3 1 s5 0 s3 3",
+    "2345",
+  ),
+  "PDARTS": (
+    "k 0 d3 1 k 0 s3 1 s3 1 s3 3 s3 0 d5 4",
+    "2345",
+    "a 0 s5 1 s3 0 d5 2 m 0 d3 1 d3 1 d5 3",
+    "2345",
+  ),
+  "NASNet": (
+    "s5 1 s3 0 s5 0 s3 0 a 1 k 0 a 0 a 0 s3 1 k 1",
+    "23456",
+    "s5 1 s7 0 m 1 s7 0 a 1 s5 0 k 3 a 2 s3 2 m 1",
+    "456",
+  ),
+  "AmoebaNet": (
+    "a 0 m 1 s3 0 s5 2 s3 0 a 3 s3 1 k 1 k 0 a 1",
+    "456",
+    "a 0 s3 1 m 0 s7 2 s7 0 a 1 m 0 m 1 c71 0 s3 5",
+    "346",
+  ),
+  "DrNAS_cifar10": (
+    "s3 0 s5 1 s3 1 s3 2 k 0 s3 1 s3 2 d5 3",
+    "2345",
+    "m 0 s5 1 d5 2 s5 1 s5 1 d5 3 k 4 s5 1",
+    "2345",
+  ),
+  "SNAS_mild": (
+    "s3 0 s3 1 k 0 d3 1 k 0 k 1 k 0 s3 1",
+    "2345",
+    "m 0 m 1 m 1 k 2 m 1 k 2 m 0 d5 2",
+    "2345",
+  ),
+}
+NAMES = tuple(_PUBLISHED)
+
+
+def published(name: str) -> SearchSpace:
+  """The genotype of a paper by name, in DARTS' CIFAR network of 36 channels and 20 cells.
+
+  Raises:
+    SpaceError: the name is not in `NAMES`.
+  """
+  if name not in _PUBLISHED:
+    raise SpaceError(f"genotype: {name!r} is not published here; valid: {', '.join(NAMES)}")
+  normal, normal_output, reduce, reduce_output = _PUBLISHED[name]
+
+  def cell(text: str, output: str) -> Cell:
+    words = text.split()
+    pairs = [[_SHORT[op], int(node)] for op, node in zip(words[::2], words[1::2], strict=True)]
+    return _cell_of_pairs(pairs, [int(node) for node in output], name)
+
+  cells = {"normal": cell(normal, normal_output), "reduce": cell(reduce, reduce_output)}
+  return macro.cifar(SearchSpace(cells))
+
+
+def load(name_or_file: str | pathlib.Path) -> SearchSpace:
+  """A genotype by published name, from a file in any of the three formats, or from a NAS-Bench-201 string.
+
+  Raises:
+    SpaceError: neither a name nor a file, or the file is malformed; the message names file and field.
+  """
+  text = str(name_or_file)
+  if text in _PUBLISHED:
+    return published(text)
+  if text.startswith("|"):
+    return from_nasbench201(text)
+  path = pathlib.Path(text)
+  if not path.is_file():
+    raise SpaceError(
+      f"genotype: {text!r} is neither a file nor a published genotype ({', '.join(NAMES)})"
+    )
+  if path.stat().st_size > MAX_FILE_BYTES:
+    raise SpaceError(f"{path}: {path.stat().st_size} bytes; a genotype has at most {MAX_FILE_BYTES}")
+  try:
+    return loads(path.read_text(encoding="utf-8"))
+  except UnicodeDecodeError as error:
+    raise SpaceError(f"{path}: not UTF-8 text: {error}") from None
+  except SpaceError as error:
+    raise SpaceError(f"{path}: {error}") from None
+
+
+def loads(text: str) -> SearchSpace:
+  """A genotype from text in any of the three formats."""
+  if text.lstrip().startswith("|"):
+    return from_nasbench201(text.strip())
+  try:
+    document = json.loads(text)
+  except (json.JSONDecodeError, RecursionError) as error:
+    raise SpaceError(
+      f"neither JSON ({error}) nor a NAS-Bench-201 string (|op~0|+|op~0|op~1|+...)"
+    ) from None
+  if isinstance(document, dict) and "schema" not in document and "normal" in document:
+    return from_darts(document)
+  return SearchSpace.from_json(text)
+
+
+def from_darts(document: dict[str, Any]) -> SearchSpace:
+  """Reads DARTS' format: two `[op, node]` pairs per node, from node 2 on.
+
+  Raises:
+    SpaceError: a field is missing, unknown or malformed.
+  """
+  valid = ["normal", "normal_concat", "reduce", "reduce_concat"]
+  for field in document:
+    if field not in valid:
+      raise SpaceError(f"{field}: unknown field; valid: {valid}")
+  cells = {}
+  for name in ("normal", "reduce"):
+    for field in (name, f"{name}_concat"):
+      if not isinstance(document.get(field), list):
+        raise SpaceError(f"{field}: must be a list, got {document.get(field)!r}")
+    cells[name] = _cell_of_pairs(document[name], document[f"{name}_concat"], name)
+  return macro.cifar(SearchSpace(cells))
+
+
+def to_darts(genotype: SearchSpace) -> dict[str, Any]:
+  """Writes DARTS' format, the inverse of `from_darts`.
+
+  Raises:
+    SpaceError: a cell is missing, not decided, or has not two inputs and two edges per node.
+  """
+  document = {}
+  for name in ("normal", "reduce"):
+    cell = _decided(genotype, name)
+    pairs = []
+    for node in cell.nodes:
+      incoming = [cell.edges[i] for i in cell.incoming(node)]
+      if cell.inputs != 2 or len(incoming) != 2:
+        raise SpaceError(
+          f"cells.{name}: DARTS' format holds 2 inputs and 2 edges per node; this cell has "
+          f"{cell.inputs} inputs, and node {node} has {len(incoming)} edges"
+        )
+      pairs += [[edge.ops[0], edge.src] for edge in incoming]
+    document |= {name: pairs, f"{name}_concat": list(cell.output)}
+  return document
+
+
+def from_nasbench201(text: str) -> SearchSpace:
+  """Reads NAS-Bench-201's string: the nodes joined by `+`, each `|op~src|op~src|...|`.
+
+  Raises:
+    SpaceError: the string is malformed; the message shows the part.
+  """
+  edges = []
+  for dst, node in enumerate(text.split("+"), start=1):
+    if not re.fullmatch(r"\|([^|~+\s]+~\d{1,3}\|)+", node):
+      raise SpaceError(f"node {dst}: {node!r} is not of the form |op~0|op~1|...|")
+    parts = [part.split("~") for part in node.strip("|").split("|")]
+    sources = [int(src) for _, src in parts]
+    if sources != list(range(dst)):
+      raise SpaceError(f"node {dst}: must list the inputs {list(range(dst))}, got {sources}")
+    edges += [Edge(src, dst, (op,)) for (op, _), src in zip(parts, sources, strict=True)]
+  last = edges[-1].dst
+  return macro.nasbench201(SearchSpace({"cell": Cell(1, tuple(edges), (last,))}))
+
+
+def to_nasbench201(genotype: SearchSpace) -> str:
+  """Writes NAS-Bench-201's string, the inverse of `from_nasbench201`.
+
+  Raises:
+    SpaceError: there is no decided cell `cell` with one input, all edges and the last node as output.
+  """
+  cell = _decided(genotype, "cell")
+  nodes = []
+  for node in cell.nodes:
+    incoming = sorted((cell.edges[i] for i in cell.incoming(node)), key=lambda edge: edge.src)
+    if [edge.src for edge in incoming] != list(range(node)) or cell.inputs != 1:
+      raise SpaceError(f"cells.cell: node {node} must have one edge from each of {list(range(node))}")
+    nodes.append("|" + "".join(f"{edge.ops[0]}~{edge.src}|" for edge in incoming))
+  if cell.output != (cell.nodes[-1],):
+    raise SpaceError(f"cells.cell.output: must be the last node, got {cell.output}")
+  return "+".join(nodes)
+
+
+def _decided(genotype: SearchSpace, name: str) -> Cell:
+  if name not in genotype.cells:
+    raise SpaceError(f"cells: this format needs a cell {name!r}, got {sorted(genotype.cells)}")
+  if not genotype.cells[name].is_decided:
+    raise SpaceError(f"cells.{name}: still holds a choice; only genotypes have this format")
+  return genotype.cells[name]
+
+
+def _cell_of_pairs(pairs: list, output: list, field: str) -> Cell:
+  """A decided cell from `[op, node]` pairs, two per node."""
+  if len(pairs) == 0 or len(pairs) % 2:
+    raise SpaceError(f"{field}: must hold two [op, node] pairs per node, got {len(pairs)} pairs")
+  edges = []
+  for i, pair in enumerate(pairs):
+    if not (
+      isinstance(pair, list | tuple)
+      and len(pair) == 2
+      and isinstance(pair[0], str)
+      and isinstance(pair[1], int)
+      and not isinstance(pair[1], bool)
+    ):
+      raise SpaceError(f"{field}[{i}]: must be [op, node], got {pair!r}")
+    op, src = pair
+    dst = 2 + i // 2
+    if not 0 <= src < dst:
+      raise SpaceError(f"{field}[{i}]: node {dst} can see nodes 0 to {dst - 1}, got {src}")
+    edges.append(Edge(src, dst, (op,)))
+  try:
+    return Cell(2, tuple(edges), tuple(output), keep=2)
+  except SpaceError as error:
+    raise SpaceError(str(error).replace("cell", field, 1)) from None

@@ -1,0 +1,97 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""The networks that cells stand in: each function gives a space (or genotype) its stages and stem.
+
+>>> from dnas.space import cells, macro
+>>> space = macro.cifar(cells.darts(), channels=16, layers=8)
+>>> [(stage.cell, stage.repeats, stage.channels) for stage in space.stages]
+[('normal', 2, 16), ('reduce', 1, 32), ('normal', 2, 32), ('reduce', 1, 64), ('normal', 2, 64)]
+"""
+
+from collections.abc import Sequence
+
+from dnas.space.space import Cell, Edge, SearchSpace, SpaceError, Stage
+
+
+def cifar(space: SearchSpace, channels: int = 36, layers: int = 20) -> SearchSpace:
+  """DARTS' CIFAR network (1806.09055, section 3.2).
+
+  A 3x3 convolution to 3 * channels, then `layers` cells; those at layers // 3 and 2 * layers // 3 are
+  reduction cells and double the width.
+
+  Args:
+    space: cells `normal` and `reduce` with two inputs.
+    channels: width of each node of the first cells.
+    layers: number of cells in all, 3 or more.
+
+  Raises:
+    SpaceError: a cell is missing, or `channels` or `layers` are too small.
+  """
+  stages = _normal_and_reduce(space, channels, layers)
+  return space.replace(
+    stages=stages, stem="conv3x3", stem_channels=3 * channels, pool_norm=True, final_norm=False
+  )
+
+
+def imagenet(space: SearchSpace, channels: int = 48, layers: int = 14) -> SearchSpace:
+  """DARTS' ImageNet network: a stem of three stride-2 convolutions, then cells as in `cifar`.
+
+  The first cell sees the stem's output at stride 8 and, as its other input, the one before at stride 4, as
+  if the previous cell had been a reduction.
+  """
+  stages = _normal_and_reduce(space, channels, layers)
+  return space.replace(
+    stages=stages, stem="imagenet", stem_channels=channels, pool_norm=True, final_norm=False
+  )
+
+
+def nasbench201(space: SearchSpace, channels: int = 16, cells: int = 5) -> SearchSpace:
+  """NAS-Bench-201's network (2001.00326, section 2.1).
+
+  A 3x3 convolution, then three stages of `cells` cells at channels, 2 * channels and 4 * channels, with a
+  residual block of stride 2 before the second and the third.
+
+  Args:
+    space: a cell named `cell` with one input.
+    channels: width of the first stage.
+    cells: cells per stage.
+  """
+  _require(space, ("cell",), inputs=1)
+  residual = Cell(inputs=1, edges=(Edge(0, 1, ("residual_block",)),), output=(1,))
+  stages = [Stage("cell", cells, channels)]
+  for factor in (2, 4):
+    stages.append(Stage("residual", 1, factor * channels, stride=2))
+    stages.append(Stage("cell", cells, factor * channels))
+  return space.replace(
+    cells={**space.cells, "residual": residual},
+    stages=stages,
+    stem="conv3x3",
+    stem_channels=channels,
+    pool_norm=False,
+    final_norm=True,
+  )
+
+
+def _normal_and_reduce(space: SearchSpace, channels: int, layers: int) -> Sequence[Stage]:
+  _require(space, ("normal", "reduce"), inputs=2)
+  if layers < 3:
+    raise SpaceError(f"layers: must be 3 or more (two of them are reduction cells), got {layers}")
+  first, second = layers // 3, 2 * layers // 3
+  normal = [first, second - first - 1, layers - second - 1]
+  stages = []
+  for i, repeats in enumerate(normal):
+    if i > 0:
+      stages.append(Stage("reduce", 1, channels * 2**i, stride=2))
+    if repeats > 0:
+      stages.append(Stage("normal", repeats, channels * 2**i))
+  return tuple(stages)
+
+
+def _require(space: SearchSpace, names: Sequence[str], inputs: int) -> None:
+  for name in names:
+    if name not in space.cells:
+      raise SpaceError(f"cells: this network needs a cell {name!r}, got {sorted(space.cells)}")
+    if space.cells[name].inputs != inputs:
+      raise SpaceError(
+        f"cells.{name}.inputs: this network needs {inputs}, got {space.cells[name].inputs}"
+      )
