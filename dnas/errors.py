@@ -1,0 +1,41 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""What is shared by all errors that a user can cause and mend (standard library only)."""
+
+import contextlib
+import difflib
+import sys
+from collections.abc import Iterable, Iterator
+
+
+class DnasError(ValueError):
+  """Something outside the code is wrong: a config, a file, a flag. The message says what to do."""
+
+
+class ConfigError(DnasError):
+  """A config names a field, a function, an argument or a value that does not exist or fit."""
+
+
+def choose_from(what: str, given: object, valid: Iterable[str]) -> str:
+  """The sentence `unknown WHAT 'GIVEN'; did you mean ...? Valid: ...` for an error message."""
+  names = sorted(valid)
+  close = difflib.get_close_matches(str(given), names, n=1, cutoff=0.6)
+  hint = f"; did you mean {close[0]!r}?" if close else "."
+  return f"unknown {what} {given!r}{hint} Valid: {', '.join(names) or '(none)'}"
+
+
+@contextlib.contextmanager
+def one_line_errors(*kinds: type[Exception], code: int = 2) -> Iterator[None]:
+  """Ends the process with one line on stderr instead of a traceback, for errors users can mend.
+
+  Those are `DnasError`, `OSError` (a missing file, a full disk) and the further `kinds` given.
+  Anything else is a fault of the code and keeps its traceback.
+
+  Raises:
+    SystemExit: with `code`.
+  """
+  try:
+    yield
+  except (DnasError, OSError, *kinds) as error:
+    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    raise SystemExit(code) from None
