@@ -114,9 +114,10 @@ def to_json(config: ConfigDict | Mapping[str, Any]) -> str:
     ConfigError: for a value that JSON does not have; name functions instead of holding them.
   """
   for field, value in leaves(config):
-    for item in value if isinstance(value, tuple) else (value,):
-      if not isinstance(item, (str, int, float, dict, tuple, type(None))):
-        raise ConfigError(f"config.{field} = {item!r} is no JSON value; use its name, a string")
+    try:
+      json.dumps(value)
+    except TypeError as error:
+      raise ConfigError(f"config.{field} = {value!r} is no JSON value: use a name") from error
   return json.dumps(plain(config), indent=2) + "\n"
 
 
