@@ -1,0 +1,196 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Devices: one mesh for one device, eight, or many hosts; and the cache of compiled programs.
+
+A mesh has the axis `data`, over which batches are split, and may have others (`seed`, independent
+runs side by side). Parameters are replicated. Under `jax.jit` a program sees whole arrays, so that
+a mean over the batch is the mean over the global batch, whatever the mesh.
+"""
+
+import hashlib
+import importlib.metadata
+import os
+import pathlib
+import platform
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from dnas.errors import DnasError
+
+CACHE_MAX_BYTES = 4 << 30
+"""What `enable_compilation_cache` keeps at most, unless told otherwise."""
+
+
+class MeshError(DnasError):
+  """The devices cannot be arranged as asked, or a batch cannot be split over them."""
+
+
+def make(axes: Mapping[str, int] | None = None, devices: Sequence[Any] | None = None) -> Mesh:
+  """A mesh of all devices, of all processes.
+
+  Args:
+    axes: sizes by name, `{"seed": 2, "data": 4}`; one may be -1: as many as are left. None:
+      `{"data": number of devices}`. An axis `data` of size 1 is added where none is given.
+    devices: default: `jax.devices()`.
+
+  Raises:
+    MeshError: the sizes do not multiply to the number of devices.
+  """
+  devices = list(jax.devices() if devices is None else devices)
+  sizes = dict({"data": -1} if axes is None else axes)
+  sizes.setdefault("data", 1)
+  if bad := [f"{k}={v!r}" for k, v in sizes.items() if type(v) is not int or (v < 1 and v != -1)]:
+    raise MeshError(f"mesh axes {', '.join(bad)}: a size is a positive integer, or -1 for the rest")
+  known = int(np.prod([size for size in sizes.values() if size > 0]))
+  open_axes = [name for name, size in sizes.items() if size == -1]
+  if len(open_axes) == 1 and len(devices) % known == 0:
+    sizes[open_axes[0]] = len(devices) // known
+  elif open_axes or known != len(devices):
+    raise MeshError(
+      f"mesh axes {sizes} do not fit {len(devices)} devices ({devices[0].platform}): the product "
+      "of the sizes has to be that number, and at most one size may be -1"
+    )
+  return jax.make_mesh(
+    tuple(sizes.values()), tuple(sizes), (AxisType.Auto,) * len(sizes), devices=devices
+  )
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+  """The sharding of parameters: each device holds all of an array."""
+  return NamedSharding(mesh, PartitionSpec())
+
+
+def over_batch(mesh: Mesh) -> NamedSharding:
+  """The sharding of a batch [B, ...]: each device holds B / mesh.shape["data"] examples."""
+  return NamedSharding(mesh, PartitionSpec("data"))
+
+
+def replicate(tree: Any, mesh: Mesh) -> Any:
+  """A copy of `tree` (arrays, typed keys) on each device of the mesh.
+
+  It shares no memory with `tree`, so that it may be donated. With several processes each passes
+  the same values; no data is exchanged, and equality is not checked here (`Checkpointer.save`
+  does).
+  """
+  sharding = replicated(mesh)
+  if jax.process_count() == 1:
+    return jax.tree.map(lambda x: jax.device_put(x, sharding, may_alias=False), tree)
+
+  def put(leaf: Any) -> jax.Array:
+    if is_key(leaf):
+      return jax.random.wrap_key_data(
+        put(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf)
+      )
+    value = np.array(leaf)
+    return jax.make_array_from_callback(value.shape, sharding, lambda index: value[index])
+
+  return jax.tree.map(put, tree)
+
+
+def shard_batch(batch: Any, mesh: Mesh) -> Any:
+  """A batch split over the axis `data`: leaves [B, ...] on the host -> global arrays.
+
+  Args:
+    batch: a tree of arrays whose first axis is the batch. With P processes each passes its own
+      B / P examples, in the order of their process index.
+    mesh: from `make`.
+
+  Raises:
+    MeshError: the examples of a leaf do not divide over its devices; names the leaf.
+  """
+  sharding = over_batch(mesh)
+  # The positions along `data` that this process fills; with one process, all of them.
+  axis = mesh.axis_names.index("data")
+  here = {
+    index[axis]
+    for index, device in np.ndenumerate(mesh.devices)
+    if device.process_index == jax.process_index()
+  }
+  local = len(here) < mesh.shape["data"] or jax.process_count() > 1
+
+  def put(path: Any, leaf: Any) -> jax.Array:
+    if np.ndim(leaf) == 0 or np.shape(leaf)[0] % len(here):
+      raise MeshError(
+        f"batch{jax.tree_util.keystr(path)} has the shape {np.shape(leaf)}: its first axis has to "
+        f"divide by the {len(here)} devices of the mesh axis 'data'"
+        + (" that belong to this process" if local else "")
+      )
+    if not local:
+      return jax.device_put(leaf, sharding)
+    return jax.make_array_from_process_local_data(sharding, np.asarray(leaf))
+
+  return jax.tree_util.tree_map_with_path(put, batch)
+
+
+def is_key(leaf: Any) -> bool:
+  """Whether `leaf` is an array of typed PRNG keys."""
+  return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def enable_compilation_cache(
+  folder: str | os.PathLike | None = None, max_bytes: int = CACHE_MAX_BYTES
+) -> pathlib.Path | None:
+  """Keeps compiled programs on disk, so that a second run of the same program starts at once.
+
+  Call it before the first compilation. Programs that took over 0.3 s to compile are kept, apart
+  for each jaxlib and each kind of host processor (a CPU program may use instructions that another
+  machine sharing the home folder lacks). At each call the oldest go until `max_bytes` are left.
+  (`jax_compilation_cache_max_size` would bound it at each write, but needs a further package and
+  takes a lock for each read.)
+
+  Args:
+    folder: default: the environment variable DNAS_CACHE, else `~/.cache/dnas/xla`. "off" in
+      DNAS_CACHE: no cache.
+    max_bytes: the bound on all that lies in the folder.
+
+  Returns:
+    The folder in use. None if the cache is off, or if its folder cannot be written: a run must
+    not die of that.
+  """
+  folder = folder or os.environ.get("DNAS_CACHE") or "~/.cache/dnas/xla"
+  if str(folder) == "off":
+    return None
+  root = pathlib.Path(folder).expanduser().absolute()
+  host = hashlib.sha256(_host_processor().encode()).hexdigest()[:8]
+  path = root / f"jaxlib-{importlib.metadata.version('jaxlib')}-{platform.machine()}-{host}"
+  try:
+    path.mkdir(parents=True, exist_ok=True)
+    _bound(root, max_bytes)
+  except OSError:
+    return None
+  if not os.access(path, os.W_OK):
+    return None
+  jax.config.update("jax_compilation_cache_dir", str(path))
+  jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+  return path
+
+
+def _host_processor() -> str:
+  """The instruction set of this machine, as far as the system tells."""
+  try:
+    lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+  except OSError:
+    return platform.processor()
+  return next((line for line in lines if line.startswith(("flags", "Features"))), "")
+
+
+def _bound(root: pathlib.Path, max_bytes: int) -> None:
+  """Deletes the oldest files under `root` until the rest is at most `max_bytes`."""
+  files = []
+  for path in root.rglob("*"):
+    try:
+      if path.is_file():
+        files.append((path.stat().st_mtime, path.stat().st_size, path))
+    except FileNotFoundError:
+      continue  # Another process deleted it first.
+  total = sum(size for _, size, _ in files)
+  for _, size, path in sorted(files):
+    if total <= max_bytes:
+      return
+    path.unlink(missing_ok=True)
+    total -= size

@@ -1,0 +1,144 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""One device equals eight; batches that do not divide are refused; the program cache is bounded."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dnas import mesh as lib
+
+EIGHT_DEVICES = """
+import jax, jax.numpy as jnp, numpy as np
+from dnas import mesh as lib
+
+assert jax.device_count() == 8
+params = np.random.default_rng(0).normal(size=(3, 2)).astype(np.float32)
+batch = {"x": np.random.default_rng(1).normal(size=(16, 3)).astype(np.float32), "y": np.arange(16)}
+loss = lambda p, b: jnp.mean((b["x"] @ p) ** 2) + jnp.mean(b["y"])
+step = jax.jit(jax.value_and_grad(loss))
+expected = jax.device_get(step(params, batch))
+for axes in (None, {"data": 8}, {"seed": 2, "data": -1}, {"data": 4, "seed": 2}, {"seed": 8}):
+  mesh = lib.make(axes)
+  split = lib.shard_batch(batch, mesh)
+  assert len(split["x"].sharding.device_set) == 8
+  assert split["x"].addressable_shards[0].data.shape == (16 // mesh.shape["data"], 3)
+  value, gradient = step(lib.replicate(params, mesh), split)
+  assert gradient.is_fully_replicated
+  np.testing.assert_allclose(value, expected[0], rtol=1e-6)
+  np.testing.assert_allclose(gradient, expected[1], rtol=1e-5)
+try:
+  lib.shard_batch({"a": {"x": np.ones((12, 3))}}, lib.make())
+except lib.MeshError as error:
+  assert "batch['a']['x'] has the shape (12, 3)" in str(error), error
+  assert "divide by the 8 devices" in str(error), error
+else:
+  raise AssertionError("12 examples were split over 8 devices")
+print("equal")
+"""
+
+
+def python(code: str, *arguments: str, **environment: str) -> str:
+  done = subprocess.run(
+    [sys.executable, "-W", "error", "-c", code, *arguments],
+    env={**os.environ, **environment},
+    capture_output=True,
+    text=True,
+    check=False,
+    timeout=120,
+  )
+  assert done.returncode == 0, done.stderr
+  return done.stdout
+
+
+def test_eight_devices_compute_what_one_computes():
+  flags = "--xla_force_host_platform_device_count=8"
+  assert python(EIGHT_DEVICES, XLA_FLAGS=flags, JAX_PLATFORMS="cpu") == "equal\n"
+
+
+def test_the_default_mesh_has_all_devices_on_the_batch_axis():
+  mesh = lib.make()
+  assert dict(mesh.shape) == {"data": jax.device_count()}
+
+
+@pytest.mark.parametrize(
+  ("axes", "message"),
+  [
+    ({"data": 3 * jax.device_count()}, "do not fit .* devices"),
+    ({"data": -1, "seed": -1}, "at most one size may be -1"),
+    ({"data": -1, "seed": 1000}, "do not fit"),
+    ({"data": 0}, "data=0: a size is a positive integer"),
+    ({"data": 1.5}, "data=1.5: a size"),
+  ],
+)
+def test_meshes_that_do_not_fit(axes, message):
+  with pytest.raises(lib.MeshError, match=message):
+    lib.make(axes)
+
+
+def test_replicate_keeps_values_types_and_keys_and_shares_no_memory():
+  mesh = lib.make()
+  tree = {
+    "bf16": jnp.arange(4, dtype=jnp.bfloat16),
+    "numpy": np.arange(3),
+    "key": jax.random.key(3),
+    "nested": (jnp.int32(2),),
+  }
+  copy = lib.replicate(tree, mesh)
+  assert copy["bf16"].dtype == jnp.bfloat16
+  assert jnp.array_equal(jax.random.key_data(copy["key"]), jax.random.key_data(tree["key"]))
+  assert copy["nested"][0].sharding == lib.replicated(mesh)
+  jax.jit(lambda x: x + 1, donate_argnums=0)(copy["bf16"])
+  assert not tree["bf16"].is_deleted()
+  np.testing.assert_array_equal(np.asarray(tree["bf16"], np.float32), [0, 1, 2, 3])
+
+
+def test_a_scalar_is_no_batch():
+  with pytest.raises(lib.MeshError, match=r"batch\['n'\] has the shape \(\)"):
+    lib.shard_batch({"n": 3}, lib.make())
+
+
+CACHED = """
+import sys, jax, jax.numpy as jnp
+from dnas import mesh
+path = mesh.enable_compilation_cache()
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+jax.jit(lambda x: jnp.sin(x) @ x)(jnp.ones((8, 8))).block_until_ready()
+print(path)
+"""
+
+
+def test_programs_are_kept_between_processes(tmp_path):
+  folder = pathlib.Path(python(CACHED, DNAS_CACHE=str(tmp_path)).strip())
+  assert tmp_path in folder.parents
+  kept = {path.name for path in folder.iterdir()}
+  assert kept
+  python(CACHED, DNAS_CACHE=str(tmp_path))
+  assert {path.name for path in folder.iterdir()} == kept
+
+
+def test_the_cache_can_be_switched_off(monkeypatch):
+  monkeypatch.setenv("DNAS_CACHE", "off")
+  before = jax.config.jax_compilation_cache_dir
+  assert lib.enable_compilation_cache() is None
+  assert jax.config.jax_compilation_cache_dir == before
+
+
+def test_a_cache_that_cannot_be_written_does_not_stop_a_run(tmp_path):
+  (tmp_path / "file").write_text("")
+  assert lib.enable_compilation_cache(tmp_path / "file") is None
+
+
+def test_the_cache_loses_its_oldest_files_first(tmp_path, monkeypatch):
+  monkeypatch.setattr(jax.config, "update", lambda name, value: None)
+  for age, name in enumerate(["new", "middle", "old"]):
+    (tmp_path / name).write_bytes(bytes(100))
+    os.utime(tmp_path / name, (1e9 - age, 1e9 - age))
+  lib.enable_compilation_cache(tmp_path, max_bytes=250)
+  assert {path.name for path in tmp_path.iterdir() if path.is_file()} == {"new", "middle"}
