@@ -1,0 +1,60 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""From the string that names a data set, the same everywhere, to a `Source`."""
+
+import os
+import pathlib
+
+from dnas.data.source import DataError, Source
+from dnas.errors import choose_from
+
+SPECS = {
+  "digit_scenes": "digits on photographs, 96 x 96, detection, embedded",
+  "digits": "scikit-learn's 8 x 8 digits, classification, embedded",
+  "tfds:NAME[/CONFIG]:VERSION": "a prepared TFDS data set, such as tfds:cifar10:3.0.2",
+  "coco:FILE.json@FOLDER": "COCO JSON; {split} in either path stands for the split",
+  "yolo:FILE.yaml": "a YOLO data file",
+}
+
+
+def cache_folder(cache: str | os.PathLike | None = None) -> pathlib.Path:
+  """Where prepared data are kept: `cache`, else $DNAS_CACHE, else ~/.cache/dnas."""
+  return pathlib.Path(cache or os.environ.get("DNAS_CACHE") or "~/.cache/dnas").expanduser()
+
+
+def load(
+  spec: str,
+  split: str = "train",
+  *,
+  cache: str | os.PathLike | None = None,
+  data_dir: str | os.PathLike | None = None,
+  memory_mib: float = 512.0,
+) -> Source:
+  """The split of a data set.
+
+  Args:
+    spec: `digit_scenes`, `digits`, `tfds:NAME[/CONFIG]:VERSION`, `coco:FILE.json@FOLDER` or
+      `yolo:FILE.yaml`.
+    split: "train", "validation" (or "val"), "test", or what else the data set has.
+    cache: where embedded sets are prepared; see `cache_folder`.
+    data_dir: of TFDS; else $TFDS_DATA_DIR, else ~/tensorflow_datasets.
+    memory_mib: decoded images are kept in memory up to this much.
+
+  Raises:
+    DataError: the spec, the split or the data are wrong; everything found is in one message.
+  """
+  kind, _, rest = spec.partition(":")
+  if spec == "digits":
+    from dnas.data import digits
+
+    return digits.load(split)
+  if spec == "digit_scenes":
+    from dnas.data import digit_scenes, tfds_source
+
+    builder = tfds_source.prepare(digit_scenes.builder, cache_folder(cache) / "tfds")
+    return tfds_source.from_builder(builder, split, spec, memory_mib)
+  if kind == "tfds" and rest:
+    from dnas.data import tfds_source
+
+    return tfds_source.load(rest, split, data_dir=data_dir, memory_mib=memory_mib)
+  raise DataError(choose_from("data set", spec, SPECS))
