@@ -12,7 +12,7 @@ SPECS = {
   "digit_scenes": "digits on photographs, 96 x 96, detection, embedded",
   "digits": "scikit-learn's 8 x 8 digits, classification, embedded",
   "tfds:NAME[/CONFIG]:VERSION": "a prepared TFDS data set, such as tfds:cifar10:3.0.2",
-  "coco:FILE.json@FOLDER": "COCO JSON; {split} in either path stands for the split",
+  "coco:FILE.json@FOLDER": "COCO JSON; {split} in the paths stands for the split",
   "yolo:FILE.yaml": "a YOLO data file",
 }
 
@@ -24,26 +24,36 @@ def cache_folder(cache: str | os.PathLike | None = None) -> pathlib.Path:
 
 def load(
   spec: str,
-  split: str = "train",
+  split: str | None = "train",
   *,
   cache: str | os.PathLike | None = None,
   data_dir: str | os.PathLike | None = None,
   memory_mib: float = 512.0,
+  decode_all: bool | None = None,
 ) -> Source:
   """The split of a data set.
 
   Args:
     spec: `digit_scenes`, `digits`, `tfds:NAME[/CONFIG]:VERSION`, `coco:FILE.json@FOLDER` or
       `yolo:FILE.yaml`.
-    split: "train", "validation" (or "val"), "test", or what else the data set has.
+    split: "train", "validation" (or "val"), "test", or what else the data set has. None: the only
+      one, of COCO files without {split}.
     cache: where embedded sets are prepared; see `cache_folder`.
     data_dir: of TFDS; else $TFDS_DATA_DIR, else ~/tensorflow_datasets.
     memory_mib: decoded images are kept in memory up to this much.
+    decode_all: decode every image file once to find broken ones; None: if there are at most
+      20,000. (Headers are read in any case.)
 
   Raises:
     DataError: the spec, the split or the data are wrong; everything found is in one message.
   """
   kind, _, rest = spec.partition(":")
+  if kind == "coco" and rest:
+    from dnas.data import coco_json
+
+    return coco_json.load(rest, split, memory_mib=memory_mib, decode_all=decode_all)
+  if split is None:
+    raise DataError(f"{spec} has several splits: say which")
   if spec == "digits":
     from dnas.data import digits
 

@@ -8,18 +8,28 @@ from collections.abc import Collection
 from dnas.data.source import DataError, Report
 from dnas.errors import choose_from
 
-_SYNONYMS = ({"val", "validation", "valid", "dev"},)
+_SYNONYMS = ("validation", "val", "valid", "dev")
 _SLACK_PX = 1e-3  # Less than this outside the image is rounding.
 _SIDE_PX = 1e-2  # Boxes thinner than this have no area.
 
 
+def is_number(value: object) -> bool:
+  """Whether a value from JSON or YAML is a finite number (true and false are none)."""
+  return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def split_candidates(split: str) -> tuple[str, ...]:
+  """The names under which `split` may be found: "val" and "validation" mean the same."""
+  return (split, *_SYNONYMS) if split in _SYNONYMS else (split,)
+
+
 def pick_split(split: str, there: Collection[str], spec: str) -> str:
-  """`split` as the data set spells it: "val" and "validation" mean the same.
+  """`split` as the data set spells it.
 
   Raises:
     DataError: the data set has no such split; the message lists those it has.
   """
-  for candidate in (split, *(s for names in _SYNONYMS if split in names for s in sorted(names))):
+  for candidate in split_candidates(split):
     if candidate in there:
       return candidate
   raise DataError(choose_from(f"split of {spec}:", split, there))

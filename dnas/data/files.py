@@ -1,0 +1,86 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Image files on disk: are they all there, readable, and of which size."""
+
+import concurrent.futures
+import os
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from dnas.data.images import ImageError, Images, decode
+from dnas.data.source import Report
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+# Decoding is the only proof that a file is whole, at 0.3 to 2 ms each. Of larger data sets only
+# the headers are read before training, unless the caller asks for more.
+DECODED_BY_DEFAULT = 20_000
+_ORIENTATION = 0x0112
+_TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height.
+
+
+class Info(NamedTuple):
+  """A file's size as stored, (height, width) px, and whether EXIF swaps the two."""
+
+  height: int
+  width: int
+  turned: bool
+
+
+def inspect(
+  paths: Sequence[pathlib.Path], report: Report, decode_all: bool | None = None
+) -> list[Info | None]:
+  """The sizes of image files; None, and a fatal fault in `report`, for what cannot be used.
+
+  Args:
+    paths: the files.
+    report: gets one line for each file that is missing or unreadable.
+    decode_all: decode each file; None: if there are at most 20,000.
+  """
+  if decode_all is None:
+    decode_all = len(paths) <= DECODED_BY_DEFAULT
+  look = lambda path: _look(path, bool(decode_all))
+  with concurrent.futures.ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    found = list(pool.map(look, paths, chunksize=16))
+  missing = [p for p, fault in zip(paths, found) if fault == "missing"]
+  if len(missing) == len(paths) > 1:
+    report.stop(missing[0], f"missing, as all {len(paths)} images are: is the folder right?")
+    return [None] * len(paths)
+  for path, fault in zip(paths, found):
+    if isinstance(fault, str):
+      report.stop(path, fault)
+  return [info if isinstance(info, Info) else None for info in found]
+
+
+def _look(path: pathlib.Path, whole: bool) -> Info | str:
+  """The size of one file, or what is wrong with it."""
+  if not path.is_file():
+    return "a folder, not an image" if path.is_dir() else "missing"
+  try:
+    with Image.open(path) as image:
+      orientation = image.getexif().get(_ORIENTATION, 1)
+      info = Info(image.height, image.width, orientation in _TURNED)
+    if whole:
+      decode(np.fromfile(path, np.uint8), 8)
+  except UnidentifiedImageError:
+    return f"not an image that can be read ({path.stat().st_size} bytes)"
+  except (OSError, SyntaxError, ImageError, Image.DecompressionBombError) as error:
+    return f"cannot be read: {error}"  # Pillow raises SyntaxError for a broken PNG header.
+  return info
+
+
+def file_images(
+  paths: Sequence[pathlib.Path],
+  memory_mib: float,
+  upright: Callable[[int], bool] = lambda i: True,
+) -> Images:
+  """Random access to image files."""
+  return Images(
+    lambda i: np.fromfile(paths[i], np.uint8),
+    lambda i: str(paths[i]),
+    memory_mib=memory_mib,
+    upright=upright,
+  )
