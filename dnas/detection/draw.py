@@ -1,0 +1,179 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""A sheet of pictures with true and predicted boxes, to be looked at."""
+
+import math
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+TRUE_COLOUR = (40, 220, 90)
+PREDICTED_COLOUR = (255, 70, 40)
+_BACKGROUND = (32, 32, 36)
+_MARGIN_PX = 4
+_DASH_PX = 5
+
+
+def sheet(
+  images: Sequence[np.ndarray],
+  ground_truth: Sequence[Mapping[str, Any] | None] | None,
+  predictions: Sequence[Mapping[str, Any] | None] | None,
+  class_names: Sequence[str],
+  path: str | os.PathLike[str],
+  *,
+  columns: int | None = None,
+  tile_px: int = 288,
+  min_score: float = 0.0,
+) -> pathlib.Path:
+  """Writes one picture: true boxes dashed and green, predicted ones solid and red with a label.
+
+  Args:
+    images: uint8 `[H, W, 3]` each; sizes may differ.
+    ground_truth: `{"boxes": [N, 4] xyxy px, "labels": [N]}` per image, or None.
+    predictions: the same with `"scores": [N]` per image, or None.
+    class_names: the name of each class index.
+    path: of the PNG; its folder is made if need be.
+    columns: tiles per row; by default about as many as rows.
+    tile_px: the longer side of each picture on the sheet; small pictures are enlarged to it.
+    min_score: predictions below it are not drawn.
+
+  Returns:
+    The path.
+
+  Raises:
+    ValueError: no images, lists of different lengths, an image that is not uint8 `[H, W, 3]`, boxes
+      that are not `[N, 4]`, or a label without a name.
+  """
+  if not len(images):
+    raise ValueError("sheet: no images to draw")
+  for name, entries in (("ground_truth", ground_truth), ("predictions", predictions)):
+    if entries is not None and len(entries) != len(images):
+      raise ValueError(f"sheet: {len(entries)} {name} for {len(images)} images")
+  columns = columns or math.ceil(math.sqrt(len(images)))
+  tiles = [
+    _tile(
+      image,
+      (ground_truth[i] if ground_truth is not None else None) or {},
+      (predictions[i] if predictions is not None else None) or {},
+      class_names,
+      tile_px,
+      min_score,
+      f"images[{i}]",
+    )
+    for i, image in enumerate(images)
+  ]
+  cell_width = max(tile.width for tile in tiles) + _MARGIN_PX
+  cell_height = max(tile.height for tile in tiles) + _MARGIN_PX
+  columns = min(columns, len(tiles))
+  rows = math.ceil(len(tiles) / columns)
+  canvas = Image.new(
+    "RGB", (columns * cell_width + _MARGIN_PX, rows * cell_height + _MARGIN_PX), _BACKGROUND
+  )
+  for i, tile in enumerate(tiles):
+    row, column = divmod(i, columns)
+    canvas.paste(tile, (column * cell_width + _MARGIN_PX, row * cell_height + _MARGIN_PX))
+  path = pathlib.Path(path)
+  path.parent.mkdir(parents=True, exist_ok=True)
+  canvas.save(path, format="PNG")
+  return path
+
+
+def _tile(
+  image: np.ndarray,
+  truth: Mapping[str, Any],
+  predicted: Mapping[str, Any],
+  class_names: Sequence[str],
+  tile_px: int,
+  min_score: float,
+  where: str,
+) -> Image.Image:
+  image = np.asarray(image)
+  if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3 or not image.size:
+    raise ValueError(f"sheet: {where} is {image.dtype} {image.shape}; valid is uint8 [H, W, 3]")
+  height, width = image.shape[:2]
+  scale = tile_px / max(height, width)
+  tile = Image.fromarray(image).resize(
+    (max(1, round(width * scale)), max(1, round(height * scale))), Image.Resampling.BILINEAR
+  )
+  draw = ImageDraw.Draw(tile)
+  boxes, labels, _ = _entries(truth, class_names, f"{where} ground truth")
+  for box, label in zip(boxes * scale, labels.tolist()):
+    _dashed(draw, box, TRUE_COLOUR)
+    _caption(draw, box, f"{class_names[label]}", TRUE_COLOUR, tile.size, below=True)
+  boxes, labels, scores = _entries(predicted, class_names, f"{where} prediction")
+  # Worst first, so that the best stays on top.
+  for i in np.argsort(scores, kind="stable").tolist():
+    if scores[i] >= min_score:
+      box = boxes[i] * scale
+      draw.rectangle(_ordered(box), outline=PREDICTED_COLOUR, width=2)
+      text = f"{class_names[int(labels[i])]} {scores[i]:.2f}"
+      _caption(draw, box, text, PREDICTED_COLOUR, tile.size, below=False)
+  return tile
+
+
+def _entries(
+  entry: Mapping[str, Any], class_names: Sequence[str], where: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+  """Boxes `[N, 4]`, labels `[N]`, scores `[N]`; a `mask` or `valid` array drops padded rows."""
+  boxes = np.asarray(entry.get("boxes", np.zeros((0, 4))), np.float64)
+  labels = np.asarray(entry.get("labels", ()), np.int64)
+  scores = np.asarray(entry.get("scores", np.ones(len(boxes))), np.float64)
+  if boxes.ndim != 2 or boxes.shape[-1] != 4 or not len(boxes) == len(labels) == len(scores):
+    raise ValueError(
+      f"sheet: {where} has boxes {boxes.shape}, labels {labels.shape}, scores {scores.shape}; "
+      "valid is [N, 4], [N], [N]"
+    )
+  keep = np.asarray(entry.get("mask", entry.get("valid", np.ones(len(boxes)))), bool)
+  boxes, labels, scores = boxes[keep], labels[keep], scores[keep]
+  if len(labels) and not 0 <= labels.min() <= labels.max() < len(class_names):
+    raise ValueError(
+      f"sheet: {where} has labels {labels.min()} to {labels.max()}; "
+      f"valid is 0 to {len(class_names) - 1}"
+    )
+  return boxes, labels, scores
+
+
+def _ordered(box: np.ndarray) -> tuple[float, float, float, float]:
+  """Pillow refuses a rectangle whose corners are exchanged."""
+  x1, y1, x2, y2 = box.tolist()
+  return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
+
+
+def _dashed(draw: ImageDraw.ImageDraw, box: np.ndarray, colour: tuple[int, int, int]) -> None:
+  x1, y1, x2, y2 = _ordered(box)
+  for start, end in (
+    *(((x1, y), (x2, y)) for y in (y1, y2)),
+    *(((x, y1), (x, y2)) for x in (x1, x2)),
+  ):
+    length = max(end[0] - start[0], end[1] - start[1])
+    for at in np.arange(0, length, 2 * _DASH_PX):
+      to = min(at + _DASH_PX, length)
+      if start[1] == end[1]:
+        draw.line((start[0] + at, start[1], start[0] + to, end[1]), fill=colour, width=2)
+      else:
+        draw.line((start[0], start[1] + at, end[0], start[1] + to), fill=colour, width=2)
+
+
+def _caption(
+  draw: ImageDraw.ImageDraw,
+  box: np.ndarray,
+  text: str,
+  colour: tuple[int, int, int],
+  limit: tuple[int, int],
+  *,
+  below: bool,
+) -> None:
+  """A label outside the box where the tile (`limit` px) has room: above it, or `below`."""
+  font = ImageFont.load_default(size=11)
+  left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
+  width, height = right - left + 2, bottom - top + 2
+  x1, y1, _, y2 = _ordered(box)
+  x = min(max(x1, 0), max(limit[0] - width, 0))
+  y = y2 + 1 if below else y1 - height
+  y = min(max(y, 0), max(limit[1] - height, 0))
+  draw.rectangle((x, y, x + width, y + height), fill=colour)
+  draw.text((x + 1 - left, y + 1 - top), text, fill=(0, 0, 0), font=font)

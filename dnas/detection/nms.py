@@ -1,0 +1,144 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Greedy non-maximum suppression with static shapes, exact and batched.
+
+The greedy rule reads: a box is kept if no kept box before it overlaps it too much. That is an
+equation in the vector `keep`, whose solution is unique because each entry depends on earlier ones
+only. So instead of K steps of a loop, the right-hand side is applied to all boxes at once until
+nothing changes: n rounds settle every chain of n suppressions, and chains are short. On a CPU the
+K x K overlaps cost more than either way of solving it (16 images, K = 1000: 16 ms of 20 to 30); an
+accelerator is spared K sequential steps.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from dnas.detection import boxes as box_ops
+
+
+class Detections(NamedTuple):
+  """The D best detections of each image, best first, padded.
+
+  Attributes:
+    boxes: `[B, D, 4]` xyxy px, 0 where not valid.
+    scores: `[B, D]`, 0 where not valid.
+    labels: `[B, D]` int32 class indices, -1 where not valid.
+    valid: `[B, D]` bool.
+  """
+
+  boxes: jax.Array
+  scores: jax.Array
+  labels: jax.Array
+  valid: jax.Array
+
+
+def nms(
+  boxes: jax.Array,
+  scores: jax.Array,
+  *,
+  score_threshold: float = 0.01,
+  iou_threshold: float = 0.7,
+  pre_top_k: int = 1000,
+  max_detections: int = 300,
+  multi_label: bool = True,
+  class_aware: bool = True,
+) -> Detections:
+  """keep_j = score_j > s and not any_(i before j) (keep_i and IoU_ij > t).
+
+  Boxes are ordered by score, the lower index `anchor * C + class` first among equals.
+
+  Args:
+    boxes: `[B, A, 4]` xyxy px.
+    scores: `[B, A, C]`.
+    score_threshold: s; scores not above it are dropped.
+    iou_threshold: t in [0, 1].
+    pre_top_k: the candidates per image that suppression sees.
+    max_detections: D.
+    multi_label: an anchor may give one detection per class; otherwise only its best class counts.
+    class_aware: a box is suppressed only by boxes of its own class.
+
+  Returns:
+    The `Detections`.
+
+  Raises:
+    ValueError: for shapes that do not fit or arguments out of range.
+  """
+  if boxes.ndim != 3 or boxes.shape[-1] != 4 or scores.shape[:2] != boxes.shape[:2]:
+    raise ValueError(
+      f"nms: boxes {boxes.shape} and scores {scores.shape}; valid is [B, A, 4] and [B, A, C]"
+    )
+  if not 0 <= iou_threshold <= 1 or pre_top_k < 1 or max_detections < 1:
+    raise ValueError(
+      f"nms: iou_threshold={iou_threshold}, pre_top_k={pre_top_k}, max_detections="
+      f"{max_detections}; valid is iou_threshold in [0, 1], the others at least 1"
+    )
+  candidates = _candidates(boxes, scores, pre_top_k, multi_label)
+  candidate_boxes, candidate_scores, labels = candidates
+  keep = jax.vmap(lambda b, s, c: _suppress(b, s, c, score_threshold, iou_threshold, class_aware))(
+    *candidates
+  )
+  count = min(max_detections, keep.shape[-1])
+  # Candidates are sorted already, so the kept ones only have to move to the front, in order.
+  _, index = jax.lax.top_k(keep.astype(jnp.float32), count)
+  valid = jnp.take_along_axis(keep, index, -1)
+  best = Detections(
+    jnp.where(valid[..., None], jnp.take_along_axis(candidate_boxes, index[..., None], -2), 0),
+    jnp.where(valid, jnp.take_along_axis(candidate_scores, index, -1), 0),
+    jnp.where(valid, jnp.take_along_axis(labels, index, -1), -1),
+    valid,
+  )
+  return _pad(best, max_detections - count)
+
+
+def _candidates(
+  boxes: jax.Array, scores: jax.Array, pre_top_k: int, multi_label: bool
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+  """The pre_top_k best (anchor, class) pairs: boxes `[B, K, 4]`, scores and labels `[B, K]`."""
+  batch, anchors, classes = scores.shape
+  if multi_label:
+    top, index = jax.lax.top_k(
+      scores.reshape(batch, anchors * classes), min(pre_top_k, anchors * classes)
+    )
+    anchor, label = index // classes, index % classes
+  else:
+    top, anchor = jax.lax.top_k(jnp.max(scores, -1), min(pre_top_k, anchors))
+    label = jnp.take_along_axis(jnp.argmax(scores, -1), anchor, -1)
+  return jnp.take_along_axis(boxes, anchor[..., None], -2), top, label.astype(jnp.int32)
+
+
+def _suppress(
+  boxes: jax.Array,
+  scores: jax.Array,
+  labels: jax.Array,
+  score_threshold: float,
+  iou_threshold: float,
+  class_aware: bool,
+) -> jax.Array:
+  """The fixed point `keep` `[K]` for boxes `[K, 4]` in falling order of score."""
+  order = jnp.arange(len(scores))
+  conflict = (box_ops.iou(boxes, boxes) > iou_threshold) & (order[:, None] > order)
+  if class_aware:
+    conflict &= labels[:, None] == labels
+  valid = scores > score_threshold
+
+  def step(state):
+    keep, _ = state
+    # Rows are the suppressed, columns the earlier boxes: a reduction over the contiguous axis.
+    new = valid & ~jnp.any(conflict & keep, -1)
+    return new, jnp.any(new != keep)
+
+  keep, _ = jax.lax.while_loop(lambda state: state[1], step, (valid, jnp.any(valid)))
+  return keep
+
+
+def _pad(detections: Detections, rows: int) -> Detections:
+  """Adds invalid rows, so that the result has max_detections rows even for few candidates."""
+
+  def extend(array: jax.Array, value: int | bool) -> jax.Array:
+    width = [(0, 0), (0, rows)] + [(0, 0)] * (array.ndim - 2)
+    return jnp.pad(array, width, constant_values=value)
+
+  boxes, scores, labels, valid = detections
+  return Detections(extend(boxes, 0), extend(scores, 0), extend(labels, -1), extend(valid, False))

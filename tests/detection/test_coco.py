@@ -1,0 +1,270 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""COCO metrics equal pycocotools', bad input is named, and results return to original pixels."""
+
+import contextlib
+import copy
+import io
+import json
+
+import numpy as np
+import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from dnas.detection import coco, nms
+from dnas.errors import DnasError
+
+
+def reference(ground_truth, detections):
+  """The statistics and the AP of each class from pycocotools itself."""
+  truth, found = COCO(), COCO()
+  with contextlib.redirect_stdout(io.StringIO()):
+    truth.dataset = copy.deepcopy(ground_truth)
+    truth.createIndex()
+    if detections:
+      found = truth.loadRes(copy.deepcopy(detections))
+    else:  # loadRes fails on an empty list.
+      found.dataset = {**truth.dataset, "annotations": []}
+      found.createIndex()
+    run = COCOeval(truth, found, "bbox")
+    run.evaluate()
+    run.accumulate()
+    run.summarize()
+  per_class = {}
+  for k, category in enumerate(sorted(ground_truth["categories"], key=lambda c: c["id"])):
+    precision = run.eval["precision"][:, :, k, 0, -1]
+    precision = precision[precision > -1]
+    per_class[category["name"]] = precision.mean() if precision.size else -1
+  return dict(zip(coco.METRICS, run.stats)), per_class
+
+
+def equals_reference(ground_truth, detections):
+  got = coco.evaluate(ground_truth, detections)
+  stats, per_class = reference(ground_truth, detections)
+  assert list(got) == [*coco.METRICS, "per_class"]
+  np.testing.assert_allclose([got[m] for m in coco.METRICS], list(stats.values()), atol=1e-9)
+  assert got["per_class"] == pytest.approx(per_class, abs=1e-9)
+  return got
+
+
+def scene(seed, images=12, crowd=0.2):
+  """Random objects of all sizes, with crowds, ids with gaps; detections near, off, and tied."""
+  rng = np.random.default_rng(seed)
+  categories = [{"id": i, "name": f"class {i}"} for i in (7, 2, 90)]
+  truth = {"images": [], "categories": categories, "annotations": []}
+  detections = []
+  for image in rng.permutation(images * 3)[:images].tolist():
+    truth["images"].append({"id": image, "width": 400, "height": 300})
+    for _ in range(rng.integers(0, 6)):
+      box = np.concatenate([rng.uniform(0, 200, 2), 2 ** rng.uniform(2, 7.5, 2)]).round(2)
+      category = int(rng.choice([7, 2]))  # Class 90 has no object.
+      truth["annotations"].append(
+        {
+          "id": len(truth["annotations"]) + 1,
+          "image_id": image,
+          "category_id": category,
+          "bbox": box.tolist(),
+          "area": float(box[2] * box[3] * rng.uniform(0.5, 1)),
+          "iscrowd": int(rng.random() < crowd),
+        }
+      )
+      for _ in range(rng.integers(0, 4)):
+        shifted = box + rng.normal(0, 0.1, 4) * box[[2, 3, 2, 3]]
+        shifted[2:] = np.maximum(shifted[2:], 1)
+        detections.append(
+          {
+            "image_id": image,
+            "category_id": category if rng.random() < 0.8 else int(rng.choice([7, 2, 90])),
+            "bbox": shifted.tolist(),
+            "score": float(rng.integers(0, 10) / 10),
+          }
+        )
+  return truth, detections
+
+
+def test_parity(shared):
+  case = json.loads((shared / "parity" / "coco_map_small.json").read_text(encoding="utf-8"))
+  got = coco.evaluate(case["gt"], case["dt"])
+  np.testing.assert_allclose([got[m] for m in coco.METRICS], case["stats"], rtol=0, atol=1e-9)
+  equals_reference(case["gt"], case["dt"])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_equals_pycocotools(seed, capfd):
+  truth, detections = scene(seed)
+  capfd.readouterr()
+  got = equals_reference(truth, detections)
+  assert 0 < got["AP"] < 1
+  assert got["per_class"]["class 90"] == -1
+  assert capfd.readouterr().out == "", "nothing is printed"
+
+
+def test_more_than_a_hundred_detections_per_image():
+  truth, _ = scene(1, images=1)
+  image = truth["images"][0]["id"]
+  truth["annotations"] = [
+    {
+      "id": 1,
+      "image_id": image,
+      "category_id": 2,
+      "bbox": [10, 10, 50, 50],
+      "area": 2500,
+      "iscrowd": 0,
+    }
+  ]
+  detections = [
+    {"image_id": image, "category_id": 2, "bbox": [200 + i / 9, 9, 40, 40], "score": 0.5 + i / 999}
+    for i in range(120)
+  ] + [{"image_id": image, "category_id": 2, "bbox": [10, 10, 50, 50], "score": 0.2}]
+  assert equals_reference(truth, detections)["AP"] == 0
+
+
+def test_perfect_detections_have_an_ap_of_one():
+  truth, _ = scene(2, crowd=0)
+  perfect = [
+    {**{k: a[k] for k in ("image_id", "category_id", "bbox")}, "score": 0.9}
+    for a in truth["annotations"]
+  ]
+  assert equals_reference(truth, perfect)["AP"] == pytest.approx(1)
+
+
+def test_empty():
+  truth, detections = scene(3)
+  got = equals_reference(truth, [])
+  assert got["AP"] == got["AR100"] == 0
+  nothing = {**truth, "annotations": []}
+  for found in (detections, []):
+    assert set(equals_reference(nothing, found)["per_class"].values()) == {-1}
+  crowds = {**truth, "annotations": [{**a, "iscrowd": 1} for a in truth["annotations"]]}
+  assert equals_reference(crowds, detections)["AP"] == -1
+  assert coco.evaluate({"images": [], "categories": [], "annotations": []}, [])["AP"] == -1
+
+
+def test_optional_fields_have_defaults():
+  truth, detections = scene(4, crowd=0)
+  for annotation in truth["annotations"]:
+    annotation["area"] = annotation["bbox"][2] * annotation["bbox"][3]
+  short = copy.deepcopy(truth)
+  for annotation in short["annotations"]:
+    del annotation["area"], annotation["iscrowd"], annotation["id"]
+  before = copy.deepcopy(short)
+  assert coco.evaluate(short, detections) == coco.evaluate(truth, detections)
+  assert short == before, "the input is left alone"
+
+
+BAD_TRUTH = {
+  "no images": (lambda d: d.pop("images"), "field 'images' is missing"),
+  "an image without id": (
+    lambda d: d["images"][1].pop("id"),
+    r"images\[1\]: field 'id' is missing",
+  ),
+  "an id that is text": (lambda d: d["images"][0].update(id="a"), "id 'a' is no integer"),
+  "an id twice": (lambda d: d["images"].append(d["images"][0]), "occurs twice"),
+  "a class name twice": (lambda d: d["categories"][0].update(name="class 2"), "named 'class 2'"),
+  "an unknown image": (
+    lambda d: d["annotations"][0].update(image_id=999),
+    r"annotations\[0\]: image_id 999 is unknown; valid: ",
+  ),
+  "an unknown class": (
+    lambda d: d["annotations"][1].update(category_id=3),
+    r"annotations\[1\]: category_id 3 is unknown; valid: 2, 7, 90",
+  ),
+  "three numbers": (lambda d: d["annotations"][0].update(bbox=[1, 2, 3]), r"bbox \[1, 2, 3\]"),
+  "a negative width": (lambda d: d["annotations"][0].update(bbox=[1, 2, -3, 4]), "w, h >= 0"),
+  "a box of nan": (lambda d: d["annotations"][0].update(bbox=[1, 2, float("nan"), 4]), "finite"),
+  "a negative area": (lambda d: d["annotations"][0].update(area=-1), "area -1"),
+  "crowd 2": (lambda d: d["annotations"][0].update(iscrowd=2), "iscrowd 2; valid is 0 or 1"),
+}
+BAD_DETECTIONS = {
+  "no score": (lambda d: d.pop("score"), r"detections\[0\]: field 'score' is missing"),
+  "a score of nan": (lambda d: d.update(score=float("nan")), "score nan"),
+  "an unknown image": (lambda d: d.update(image_id=-1), "image_id -1 is unknown"),
+  "an unknown class": (lambda d: d.update(category_id=0), "category_id 0 is unknown"),
+  "a box of text": (lambda d: d.update(bbox="10 20 30 40"), "bbox '10 20 30 40'"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_TRUTH)
+def test_bad_ground_truth(case):
+  truth, detections = scene(0)
+  spoil, message = BAD_TRUTH[case]
+  spoil(truth)
+  with pytest.raises(coco.CocoFormatError, match=message):
+    coco.evaluate(truth, detections)
+
+
+@pytest.mark.parametrize("case", BAD_DETECTIONS)
+def test_bad_detections(case):
+  truth, detections = scene(0)
+  spoil, message = BAD_DETECTIONS[case]
+  spoil(detections[0])
+  with pytest.raises(DnasError, match=message):
+    coco.evaluate(truth, detections)
+
+
+def found(boxes, labels, scores, valid):
+  return nms.Detections(np.float32(boxes), np.float32(scores), np.int32(labels), np.array(valid))
+
+
+def test_to_results_undoes_the_letterbox():
+  """A 400 x 200 image at half size, 28 px down; then one that was enlarged twofold."""
+  detections = found(
+    [[[10, 38, 60, 78], [0, 0, 200, 20]], [[8, 8, 500, 40], [0, 0, 0, 0]]],
+    [[1, 0], [0, -1]],
+    [[0.9, 0.8], [0.7, 0]],
+    [[True, True], [True, False]],
+  )
+  got = coco.to_results(
+    detections,
+    image_ids=[5, 6],
+    category_ids=[3, 44],
+    scale=[0.5, 2],
+    offset=[[0, 28], [4, 0]],
+    sizes=[[400, 200], [100, 90]],
+  )
+  # The second box of the first image lies in the padding above it.
+  assert got == [
+    {"image_id": 5, "category_id": 44, "bbox": [20, 20, 100, 80], "score": pytest.approx(0.9)},
+    {"image_id": 6, "category_id": 3, "bbox": [2, 4, 98, 16], "score": pytest.approx(0.7)},
+  ]
+  json.dumps(got)
+
+
+def test_to_results_is_the_inverse_of_the_letterbox():
+  rng = np.random.default_rng(0)
+  low = rng.uniform(0, 300, (3, 4, 2))
+  original = np.concatenate([low, low + rng.uniform(5, 90, (3, 4, 2))], -1)
+  scale, offset = rng.uniform(0.2, 3, (3, 2)), rng.uniform(0, 40, (3, 2))
+  network = original.reshape(3, 4, 2, 2) * scale[:, None, None] + offset[:, None, None]
+  got = coco.to_results(
+    found(network.reshape(3, 4, 4), np.zeros((3, 4)), np.ones((3, 4)), np.ones((3, 4), bool)),
+    image_ids=[1, 2, 3],
+    category_ids=[1],
+    scale=scale,
+    offset=offset,
+    sizes=[[400, 400]] * 3,
+  )
+  boxes = np.array([r["bbox"] for r in got])
+  boxes[:, 2:] += boxes[:, :2]
+  np.testing.assert_allclose(boxes, original.reshape(-1, 4), atol=1e-3)
+
+
+def test_to_results_bad_input():
+  one = found(np.ones((1, 1, 4)), [[2]], [[1.0]], [[True]])
+  args = {
+    "image_ids": [1],
+    "category_ids": [1, 2],
+    "scale": [1],
+    "offset": [[0, 0]],
+    "sizes": [[9, 9]],
+  }
+  with pytest.raises(ValueError, match=r"labels run from 2 to 2; valid is 0 to 1"):
+    coco.to_results(one, **args)
+  for field, value, message in (
+    ("scale", [0], "scale must be positive"),
+    ("offset", [[0, 0]] * 2, r"offset has shape \(2, 2\)"),
+    ("image_ids", [1, 2], "2 image_ids for 1 images"),
+  ):
+    with pytest.raises(ValueError, match=message):
+      coco.to_results(one, **{**args, field: value})
