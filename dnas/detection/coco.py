@@ -74,17 +74,19 @@ def to_results(
   category_ids: Sequence[int],
   scale: Any,
   offset: Any,
-  sizes: Any,
+  original_size: Any,
+  valid: Any = None,
 ) -> list[dict[str, Any]]:
   """x_original = (x_network - offset) / scale, cut to the image, as COCO result dicts.
 
   Args:
     detections: of a batch of B images, in px of the network's input.
-    image_ids: B ids.
+    image_ids: `[B]`.
     category_ids: the category id of each class index.
     scale: `[B]` or `[B, 2]` (x, y): network px per original px.
     offset: `[B, 2]` (x, y) network px: where the original's corner lies in the network's input.
-    sizes: `[B, 2]` (width, height) of the originals in px.
+    original_size: `[B, 2]` (height, width) of the originals in px.
+    valid: `[B]` bool: rows that are images; the others only fill the batch. None: all are.
 
   Returns:
     `{"image_id", "category_id", "bbox": [x, y, w, h], "score"}` for each valid detection, image
@@ -94,12 +96,14 @@ def to_results(
     ValueError: for arrays whose batch sizes differ, a scale that is not positive, or a class index
       without a category id.
   """
-  boxes, scores, labels, valid = (np.asarray(field) for field in detections)
+  boxes, scores, labels, keep = (np.asarray(field) for field in detections)
   batch = len(boxes)
+  if valid is not None:
+    keep = keep & np.asarray(valid, bool)[:, None]
   scale = np.asarray(scale, np.float64)
   scale = np.broadcast_to(scale[:, None] if scale.ndim == 1 else scale, (len(scale), 2))
-  offset, sizes = np.asarray(offset, np.float64), np.asarray(sizes, np.float64)
-  for name, rows in (("scale", scale), ("offset", offset), ("sizes", sizes)):
+  offset, original_size = np.asarray(offset, np.float64), np.asarray(original_size, np.float64)
+  for name, rows in (("scale", scale), ("offset", offset), ("original_size", original_size)):
     if rows.shape != (batch, 2):
       raise ValueError(
         f"to_results: {name} has shape {rows.shape}; {batch} images need ({batch}, 2)"
@@ -108,16 +112,17 @@ def to_results(
     raise ValueError(f"to_results: {len(image_ids)} image_ids for {batch} images")
   if not np.all(scale > 0):
     raise ValueError(f"to_results: scale must be positive, got a smallest value of {scale.min()}")
-  if valid.any() and not 0 <= labels[valid].min() <= labels[valid].max() < len(category_ids):
+  found = labels[keep]
+  if found.size and not 0 <= found.min() <= found.max() < len(category_ids):
     raise ValueError(
-      f"to_results: labels run from {labels[valid].min()} to {labels[valid].max()}; "
+      f"to_results: labels run from {found.min()} to {found.max()}; "
       f"valid is 0 to {len(category_ids) - 1} (category_ids)"
     )
   corners = boxes.astype(np.float64).reshape(batch, -1, 2, 2)
   corners = (corners - offset[:, None, None]) / scale[:, None, None]
-  corners = np.clip(corners, 0, sizes[:, None, None])
+  corners = np.clip(corners, 0, original_size[:, None, None, ::-1])
   low, extent = corners[:, :, 0], corners[:, :, 1] - corners[:, :, 0]
-  keep = valid & np.all(extent > 0, -1)
+  keep = keep & np.all(extent > 0, -1)
   return [
     {
       "image_id": int(image_ids[b]),

@@ -221,7 +221,7 @@ def test_to_results_undoes_the_letterbox():
     category_ids=[3, 44],
     scale=[0.5, 2],
     offset=[[0, 28], [4, 0]],
-    sizes=[[400, 200], [100, 90]],
+    original_size=[[200, 400], [90, 100]],
   )
   # The second box of the first image lies in the padding above it.
   assert got == [
@@ -229,6 +229,16 @@ def test_to_results_undoes_the_letterbox():
     {"image_id": 6, "category_id": 3, "bbox": [2, 4, 98, 16], "score": pytest.approx(0.7)},
   ]
   json.dumps(got)
+  filled_up = coco.to_results(
+    detections,
+    image_ids=[5, -1],
+    category_ids=[3, 44],
+    scale=[0.5, 1],
+    offset=[[0, 28], [0, 0]],
+    original_size=[[200, 400], [1, 1]],
+    valid=[True, False],
+  )
+  assert filled_up == got[:1]
 
 
 def test_to_results_is_the_inverse_of_the_letterbox():
@@ -243,7 +253,7 @@ def test_to_results_is_the_inverse_of_the_letterbox():
     category_ids=[1],
     scale=scale,
     offset=offset,
-    sizes=[[400, 400]] * 3,
+    original_size=[[400, 400]] * 3,
   )
   boxes = np.array([r["bbox"] for r in got])
   boxes[:, 2:] += boxes[:, :2]
@@ -257,7 +267,7 @@ def test_to_results_bad_input():
     "category_ids": [1, 2],
     "scale": [1],
     "offset": [[0, 0]],
-    "sizes": [[9, 9]],
+    "original_size": [[9, 9]],
   }
   with pytest.raises(ValueError, match=r"labels run from 2 to 2; valid is 0 to 1"):
     coco.to_results(one, **args)
