@@ -10,8 +10,8 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from dnas.data.images import Images
-from dnas.data.source import ClassificationSource, DataError
-from dnas.errors import choose_from
+from dnas.data.source import ClassificationSource
+from dnas.data.validate import pick_split
 
 CLASSES = tuple("0123456789")
 _COUNTS = {"train": 1197, "validation": 300, "test": 300}
@@ -32,8 +32,7 @@ def glyphs(split: str) -> tuple[np.ndarray, np.ndarray]:
   Raises:
     DataError: for an unknown split.
   """
-  if split not in _COUNTS:
-    raise DataError(choose_from("split of digits:", split, _COUNTS))
+  split = pick_split(split, _COUNTS, "digits")
   images, target = _digits()
   order = np.argsort(np.random.PCG64(_SPLIT_SEED).random_raw(len(images)), kind="stable")
   before = 0
@@ -54,7 +53,7 @@ def load(split: str) -> ClassificationSource:
   ink, labels = glyphs(split)
   grey = np.minimum(ink.astype(np.int32) * 16, 255).astype(np.uint8)
   rgb = np.repeat(grey[..., None], 3, axis=-1)
-  name = f"digits [{split}]"
+  name = f"digits [{pick_split(split, _COUNTS, 'digits')}]"
   return ClassificationSource(
     name,
     CLASSES,
