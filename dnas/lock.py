@@ -1,0 +1,52 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""One run, one folder: the lock that keeps a second process out."""
+
+import contextlib
+import fcntl
+import os
+import pathlib
+import socket
+from collections.abc import Iterator
+
+from dnas.errors import DnasError
+
+_held: set[pathlib.Path] = set()
+
+
+class LockError(DnasError):
+  """A folder belongs to another run."""
+
+
+@contextlib.contextmanager
+def run_lock(workdir: str | os.PathLike) -> Iterator[None]:
+  """Holds a run's folder for this process; it ends with the process, however that ends.
+
+  With several processes the first of the run takes it. (A POSIX record lock: worker processes that
+  outlive a killed run do not inherit it.)
+
+  Raises:
+    LockError: another process has it; names that process.
+    OSError: the folder cannot be written.
+  """
+  path = pathlib.Path(workdir).absolute() / ".lock"
+  if path in _held:
+    raise LockError(f"{path.parent} is in use by this very process")
+  path.parent.mkdir(parents=True, exist_ok=True)
+  with open(path, "a+", encoding="utf-8") as file:
+    try:
+      fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError) as error:
+      file.seek(0)
+      holder = file.read().strip() or "another process"
+      raise LockError(
+        f"{path.parent} is in use by {holder}. Wait for it, stop it, or choose another --workdir"
+      ) from error
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+    file.flush()
+    _held.add(path)
+    try:
+      yield
+    finally:
+      _held.discard(path)
