@@ -29,6 +29,11 @@ class Info(NamedTuple):
   width: int
   turned: bool
 
+  @property
+  def upright(self) -> tuple[int, int]:
+    """(height, width) as a viewer shows it."""
+    return (self.width, self.height) if self.turned else (self.height, self.width)
+
 
 def inspect(
   paths: Sequence[pathlib.Path], report: Report, decode_all: bool | None = None

@@ -63,6 +63,10 @@ def load(
 
     builder = tfds_source.prepare(digit_scenes.builder, cache_folder(cache) / "tfds")
     return tfds_source.from_builder(builder, split, spec, memory_mib)
+  if kind == "yolo" and rest:
+    from dnas.data import yolo_yaml
+
+    return yolo_yaml.load(rest, split, memory_mib=memory_mib, decode_all=decode_all)
   if kind == "tfds" and rest:
     from dnas.data import tfds_source
 
