@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The published cell spaces, and `dense` for one's own.
 
-Each function returns a `SearchSpace` with the network of its paper; `dnas.space.macro` changes the network.
+Each function returns a `SearchSpace` with the network of its paper; `dnas.space.macro` changes the
+network.
 
 >>> from dnas.space import cells
 >>> len(cells.darts().cells["normal"].edges)
@@ -12,6 +13,7 @@ Each function returns a `SearchSpace` with the network of its paper; `dnas.space
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from dnas.space import macro
 from dnas.space.space import Cell, Edge, SearchSpace, SpaceError
@@ -28,8 +30,8 @@ DARTS_OPS = (
 )
 NASBENCH201_OPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 
-# Zela et al. found these two candidates per edge by pruning the DARTS space twice (1909.09656, appendix);
-# edges in the order (0,2) (1,2) (0,3) (1,3) (2,3) ... (4,5). Letters: see _S1_OPS.
+# Zela et al. found these two candidates per edge by pruning the DARTS space twice (1909.09656,
+# appendix); edges in the order (0,2) (1,2) (0,3) (1,3) (2,3) ... (4,5). Letters: see _S1_OPS.
 _S1_OPS = {
   "k": "skip_connect",
   "m": "max_pool_3x3",
@@ -63,7 +65,8 @@ def dense_cell(
   if not isinstance(nodes, int) or nodes < 1:
     raise SpaceError(f"nodes: must be 1 or more, got {nodes!r}")
   pairs = [(src, dst) for dst in range(inputs, inputs + nodes) for src in range(dst)]
-  per_edge = [ops] * len(pairs) if all(isinstance(op, str) for op in ops) else list(ops)
+  alike = all(isinstance(op, str) for op in ops)
+  per_edge: list[Any] = [ops] * len(pairs) if alike else list(ops)
   if len(per_edge) != len(pairs):
     raise SpaceError(f"ops: this cell has {len(pairs)} edges, got candidates for {len(per_edge)}")
   if output is None:
@@ -86,8 +89,8 @@ def dense(
   Args:
     ops: names of operations in `dnas.nn.ops`, or dotted paths to one's own.
     nodes: number of nodes that are computed.
-    inputs: 1 for the NAS-Bench-201 network (`layers` cells per stage), 2 for a normal and a reduction cell
-      in the DARTS network (`layers` cells in all).
+    inputs: 1 for the NAS-Bench-201 network (`layers` cells per stage), 2 for a normal and a
+      reduction cell in the DARTS network (`layers` cells in all).
     keep: edges that a genotype keeps per node (see `Cell`).
     channels: width of the first stage.
     layers: see `inputs`.
@@ -128,7 +131,7 @@ def darts(channels: int = 16, layers: int = 8) -> SearchSpace:
 
 
 def robust_s1(channels: int = 16, layers: int = 8) -> SearchSpace:
-  """S1 of Zela et al. (1909.09656): the two best operations on each edge, different for every edge."""
+  """S1 of Zela et al. (1909.09656): the two best operations of each edge."""
   normal, reduce = (
     [tuple(_S1_OPS[letter] for letter in pair) for pair in _S1[name].split()]
     for name in ("normal", "reduce")
@@ -149,7 +152,7 @@ def robust_s3(channels: int = 16, layers: int = 8) -> SearchSpace:
 
 
 def robust_s4(channels: int = 16, layers: int = 8) -> SearchSpace:
-  """S4 of Zela et al. (1909.09656): `noise` (every value replaced by N(0, 1)) or separable convolution."""
+  """S4 of Zela et al. (1909.09656): `noise` (N(0, 1) values) or separable convolution."""
   ops = ("noise", "sep_conv_3x3")
   return _two_cells(ops, ops, channels, layers)
 

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Published genotypes, and readers and writers for the formats that people have.
 
-Three formats: our own JSON (`SearchSpace.to_json`), DARTS' `{"normal": [[op, node], ...], "normal_concat":
-..., "reduce": ..., "reduce_concat": ...}`, and NAS-Bench-201's `|op~0|+|op~0|op~1|+|op~0|op~1|op~2|`.
+Three formats: our own JSON (`SearchSpace.to_json`), DARTS' JSON object of `normal` (a list of
+`[op, node]`), `normal_concat`, `reduce` and `reduce_concat`, and NAS-Bench-201's string
+`|op~0|+|op~0|op~1|+|op~0|op~1|op~2|`.
 
 >>> from dnas.space import genotypes
 >>> str(genotypes.load("DARTS_V2").cells["normal"]).split(" | ")[0]
@@ -21,9 +22,9 @@ from dnas.space.space import Cell, Edge, SearchSpace, SpaceError
 # 16 MiB: a genotype has a few kilobytes, and a file from a stranger is not to fill the memory.
 MAX_FILE_BYTES = 16 * 2**20
 
-# `op node` pairs, two per node, then the nodes that are concatenated. Sources: DARTS 1806.09055; PC-DARTS
-# 1907.05737; P-DARTS 1904.12760; NASNet 1707.07012 and AmoebaNet 1802.01548 as DARTS' authors transcribed
-# them; DrNAS 2006.10355; SNAS (mild constraint) 1812.09926.
+# `op node` pairs, two per node, then the nodes that are concatenated. Sources: DARTS 1806.09055;
+# PC-DARTS 1907.05737; P-DARTS 1904.12760; NASNet 1707.07012 and AmoebaNet 1802.01548 as DARTS'
+# authors transcribed them; DrNAS 2006.10355; SNAS (mild constraint) 1812.09926.
 _SHORT = {
   "k": "skip_connect",
   "m": "max_pool_3x3",
@@ -36,7 +37,12 @@ _SHORT = {
   "c71": "conv_7x1_1x7",
 }
 _PUBLISHED = {
-  "DARTS_V1": ("s3 1 s3 0 k 0 s3 1 k 0 s3 1 s3 0 k 2", "2345", "m 0 m 1 k 2 m 0 m 0 k 2 k 2 a 0", "2345"),
+  "DARTS_V1": (
+    "s3 1 s3 0 k 0 s3 1 k 0 s3 1 s3 0 k 2",
+    "2345",
+    "m 0 m 1 k 2 m 0 m 0 k 2 k 2 a 0",
+    "2345",
+  ),
   "DARTS_V2": (
     "s3 0 s3 1 s3 0 s3 1 s3 1 k 0 k 0 d3 2",
     "2345",
@@ -109,10 +115,11 @@ def published(name: str) -> SearchSpace:
 
 
 def load(name_or_file: str | pathlib.Path) -> SearchSpace:
-  """A genotype by published name, from a file in any of the three formats, or from a NAS-Bench-201 string.
+  """A genotype by published name, from a file in any format, or from a NAS-Bench-201 string.
 
   Raises:
-    SpaceError: neither a name nor a file, or the file is malformed; the message names file and field.
+    SpaceError: neither a name nor a file, or the file is malformed; the message names file and
+      field.
   """
   text = str(name_or_file)
   if text in _PUBLISHED:
@@ -125,7 +132,9 @@ def load(name_or_file: str | pathlib.Path) -> SearchSpace:
       f"genotype: {text!r} is neither a file nor a published genotype ({', '.join(NAMES)})"
     )
   if path.stat().st_size > MAX_FILE_BYTES:
-    raise SpaceError(f"{path}: {path.stat().st_size} bytes; a genotype has at most {MAX_FILE_BYTES}")
+    raise SpaceError(
+      f"{path}: {path.stat().st_size} bytes; a genotype has at most {MAX_FILE_BYTES}"
+    )
   try:
     return loads(path.read_text(encoding="utf-8"))
   except UnicodeDecodeError as error:
@@ -213,14 +222,17 @@ def to_nasbench201(genotype: SearchSpace) -> str:
   """Writes NAS-Bench-201's string, the inverse of `from_nasbench201`.
 
   Raises:
-    SpaceError: there is no decided cell `cell` with one input, all edges and the last node as output.
+    SpaceError: there is no decided cell `cell` with one input, all edges and the last node as
+      output.
   """
   cell = _decided(genotype, "cell")
   nodes = []
   for node in cell.nodes:
     incoming = sorted((cell.edges[i] for i in cell.incoming(node)), key=lambda edge: edge.src)
     if [edge.src for edge in incoming] != list(range(node)) or cell.inputs != 1:
-      raise SpaceError(f"cells.cell: node {node} must have one edge from each of {list(range(node))}")
+      raise SpaceError(
+        f"cells.cell: node {node} must have one edge from each of {list(range(node))}"
+      )
     nodes.append("|" + "".join(f"{edge.ops[0]}~{edge.src}|" for edge in incoming))
   if cell.output != (cell.nodes[-1],):
     raise SpaceError(f"cells.cell.output: must be the last node, got {cell.output}")

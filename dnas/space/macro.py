@@ -16,8 +16,8 @@ from dnas.space.space import Cell, Edge, SearchSpace, SpaceError, Stage
 def cifar(space: SearchSpace, channels: int = 36, layers: int = 20) -> SearchSpace:
   """DARTS' CIFAR network (1806.09055, section 3.2).
 
-  A 3x3 convolution to 3 * channels, then `layers` cells; those at layers // 3 and 2 * layers // 3 are
-  reduction cells and double the width.
+  A 3x3 convolution to 3 * channels, then `layers` cells; those at layers // 3 and 2 * layers // 3
+  are reduction cells and double the width.
 
   Args:
     space: cells `normal` and `reduce` with two inputs.
@@ -36,8 +36,8 @@ def cifar(space: SearchSpace, channels: int = 36, layers: int = 20) -> SearchSpa
 def imagenet(space: SearchSpace, channels: int = 48, layers: int = 14) -> SearchSpace:
   """DARTS' ImageNet network: a stem of three stride-2 convolutions, then cells as in `cifar`.
 
-  The first cell sees the stem's output at stride 8 and, as its other input, the one before at stride 4, as
-  if the previous cell had been a reduction.
+  The first cell sees the stem's output at stride 8 and, as its other input, the one before at
+  stride 4, as if the previous cell had been a reduction.
   """
   stages = _normal_and_reduce(space, channels, layers)
   return space.replace(
@@ -48,8 +48,8 @@ def imagenet(space: SearchSpace, channels: int = 48, layers: int = 14) -> Search
 def nasbench201(space: SearchSpace, channels: int = 16, cells: int = 5) -> SearchSpace:
   """NAS-Bench-201's network (2001.00326, section 2.1).
 
-  A 3x3 convolution, then three stages of `cells` cells at channels, 2 * channels and 4 * channels, with a
-  residual block of stride 2 before the second and the third.
+  A 3x3 convolution, then three stages of `cells` cells at channels, 2 * channels and 4 * channels,
+  with a residual block of stride 2 before the second and the third.
 
   Args:
     space: a cell named `cell` with one input.

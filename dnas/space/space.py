@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A search space as plain data; a genotype is a search space with no choice left.
 
-An `Edge` lists the operations that may stand on it, a `Cell` is a directed acyclic graph of edges, a
-`Stage` repeats a cell at one width, and a `SearchSpace` names the cells and strings the stages together.
+An `Edge` lists the operations that may stand on it, a `Cell` is a directed acyclic graph of edges,
+a `Stage` repeats a cell at one width, and a `SearchSpace` names the cells and strings the stages
+together.
 
 >>> from dnas.space import cells
 >>> space = cells.nasbench201()
@@ -58,13 +59,13 @@ class Cell:
   """A directed acyclic graph whose nodes are feature maps; each node sums its incoming edges.
 
   Attributes:
-    inputs: number of input nodes (0 .. inputs - 1). One input goes into the edges as it is; several are
-      first brought to the stage's width and resolution (ReLU, 1x1 convolution, batch norm).
-    edges: the connections; nodes from `inputs` on each have at least one incoming edge. Two edges may
-      join the same nodes (NASNet's cells do).
+    inputs: number of input nodes (0 .. inputs - 1). One input goes into the edges as it is; several
+      are first brought to the stage's width and resolution (ReLU, 1x1 convolution, batch norm).
+    edges: the connections; nodes from `inputs` on each have at least one incoming edge. Two edges
+      may join the same nodes (NASNet's cells do).
     output: the nodes that are concatenated into the cell's output.
-    keep: a genotype keeps exactly min(keep, incoming) edges of each node, and `none` cannot be chosen
-      (DARTS keeps 2). None: it keeps every edge, and `none` is a choice like any other.
+    keep: a genotype keeps exactly min(keep, incoming) edges of each node, and `none` cannot be
+      chosen (DARTS keeps 2). None: it keeps every edge, and `none` is a choice like any other.
   """
 
   inputs: int
@@ -84,7 +85,9 @@ class Cell:
     for i, edge in enumerate(self.edges):
       at = f"{field}.edges[{i}]"
       _check(isinstance(edge, Edge), at, f"must be an Edge, got {edge!r}")
-      _check(_is_int(edge.src) and edge.src >= 0, f"{at}.src", f"must be 0 or more, got {edge.src!r}")
+      _check(
+        _is_int(edge.src) and edge.src >= 0, f"{at}.src", f"must be 0 or more, got {edge.src!r}"
+      )
       _check(
         _is_int(edge.dst) and edge.dst >= self.inputs,
         f"{at}.dst",
@@ -147,8 +150,8 @@ class Cell:
   def size(self) -> int:
     """Number of genotypes, exact.
 
-    prod over nodes of e_k(n_1 .. n_m): the elementary symmetric polynomial of degree k = kept(node) in the
-    numbers of candidates of its m incoming edges (for k = m: their product).
+    prod over nodes of e_k(n_1 .. n_m): the elementary symmetric polynomial of degree k = kept(node)
+    in the numbers of candidates of its m incoming edges (for k = m: their product).
     """
     total = 1
     for node in self.nodes:
@@ -162,7 +165,7 @@ class Cell:
     return total
 
   def check_choice(self, choice: Sequence[str | None], field: str) -> Choice:
-    """Returns `choice` as a tuple, or raises SpaceError unless it picks one genotype of the cell."""
+    """`choice` as a tuple; SpaceError unless it picks one genotype of the cell."""
     choice = tuple(choice)
     _check(
       len(choice) == len(self.edges),
@@ -246,7 +249,9 @@ class Cell:
     """The cell in words: `2: sep_conv_3x3(0) + skip_connect(1) | 3: ...`."""
     return " | ".join(
       f"{node}: "
-      + " + ".join(f"{'/'.join(self.edges[i].ops)}({self.edges[i].src})" for i in self.incoming(node))
+      + " + ".join(
+        f"{'/'.join(self.edges[i].ops)}({self.edges[i].src})" for i in self.incoming(node)
+      )
       for node in self.nodes
     )
 
@@ -275,9 +280,11 @@ class SearchSpace:
   Attributes:
     cells: cell name -> Cell. Cells that no stage uses are allowed (a neck's fusion cell).
     stages: the backbone, from the image on.
-    stem: how the image enters: a name in `dnas.nn.stem` (`conv3x3`, `conv3x3_stride2`, `imagenet` ...).
+    stem: how the image enters: a name in `dnas.nn.stem` (`conv3x3`, `conv3x3_stride2`, `imagenet`
+      ...).
     stem_channels: the stem's output channels.
-    pool_norm: whether batch norm follows a pooling operation while searching (DARTS yes, NAS-Bench-201 no).
+    pool_norm: whether batch norm follows a pooling operation while searching (DARTS yes,
+      NAS-Bench-201 no).
     final_norm: whether batch norm and ReLU precede the classifier (NAS-Bench-201 yes, DARTS no).
   """
 
@@ -309,7 +316,9 @@ class SearchSpace:
         f"{at}.stride",
         f"must be 1 or 2, got {stage.stride!r}",
       )
-    _check(isinstance(self.stem, str) and self.stem != "", "stem", f"must be a name, got {self.stem!r}")
+    _check(
+      isinstance(self.stem, str) and self.stem != "", "stem", f"must be a name, got {self.stem!r}"
+    )
     _check(
       _is_int(self.stem_channels) and self.stem_channels >= 1,
       "stem_channels",
@@ -351,8 +360,8 @@ class SearchSpace:
     """The genotype that `choices` picks.
 
     Args:
-      choices: for each searched cell, one operation per edge, None where the edge is dropped (only where
-        the cell's `keep` says so).
+      choices: for each searched cell, one operation per edge, None where the edge is dropped (only
+        where the cell's `keep` says so).
 
     Raises:
       SpaceError: a cell is missing or unknown, or an entry is not a choice.
@@ -417,7 +426,8 @@ class SearchSpace:
     """Reads what `to_json` wrote.
 
     Raises:
-      SpaceError: not JSON, another schema, or a field missing, unknown or malformed; the message names it.
+      SpaceError: not JSON, another schema, or a field missing, unknown or malformed; the message
+        names it.
     """
     try:
       document = json.loads(text)
@@ -425,10 +435,14 @@ class SearchSpace:
       raise SpaceError(f"not JSON: {error}") from None
     _check(isinstance(document, dict), "document", "must be a JSON object")
     _check(
-      document.get("schema") == SCHEMA, "schema", f"must be {SCHEMA!r}, got {document.get('schema')!r}"
+      document.get("schema") == SCHEMA,
+      "schema",
+      f"must be {SCHEMA!r}, got {document.get('schema')!r}",
     )
     names = {f.name for f in dataclasses.fields(SearchSpace)}
-    fields = _fields_of({k: v for k, v in document.items() if k != "schema"}, names, {"cells"}, "space")
+    fields = _fields_of(
+      {k: v for k, v in document.items() if k != "schema"}, names, {"cells"}, "space"
+    )
     _check(isinstance(fields["cells"], dict), "cells", "must be an object of cells by name")
     fields["cells"] = {name: _cell_of(v, f"cells.{name}") for name, v in fields["cells"].items()}
     stages = fields.get("stages", [])
@@ -445,7 +459,9 @@ class SearchSpace:
       for i, stage in enumerate(stages)
     )
     for i, stage in enumerate(fields["stages"]):
-      _check(isinstance(stage.cell, str), f"stages[{i}].cell", f"must be a name, got {stage.cell!r}")
+      _check(
+        isinstance(stage.cell, str), f"stages[{i}].cell", f"must be a name, got {stage.cell!r}"
+      )
     return SearchSpace(**fields)
 
   def __str__(self) -> str:
@@ -482,7 +498,7 @@ def _cell_of(value: Any, field: str) -> Cell:
   for node in fields["output"]:
     _check(_is_int(node), f"{field}.output", f"must hold node numbers, got {node!r}")
   try:
-    return Cell(**(fields | {"edges": tuple(edges)}))
+    return Cell(fields["inputs"], tuple(edges), tuple(fields["output"]), fields.get("keep"))
   except SpaceError as error:  # a Cell alone does not know its name
     raise SpaceError(str(error).replace("cell", field, 1)) from None
 

@@ -1,0 +1,147 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""The blocks that operations, cells and stems are made of."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from dnas.nn.init import Rngs
+from dnas.nn.layers import Conv, Sequence
+from dnas.nn.mode import Mode
+from dnas.nn.norm import BatchNorm
+
+
+class Zero(nnx.Module):
+  """y = 0, of the right shape."""
+
+  def __init__(self, c_out: int, stride: int):
+    self.c_out, self.stride = c_out, stride
+
+  def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+    """Zeros `[B, ceil(H / stride), ceil(W / stride), c_out]`."""
+    height, width = (-(-n // self.stride) for n in x.shape[1:3])
+    return jnp.zeros((x.shape[0], height, width, self.c_out), x.dtype)
+
+
+class Identity(nnx.Module):
+  """y = x; drop-path passes over it."""
+
+  def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+    """Returns x."""
+    return x
+
+
+class Noise(nnx.Module):
+  """y ~ N(0, 1), drawn anew at every call (1909.09656, space S4)."""
+
+  def __init__(self, c_out: int, stride: int):
+    self.c_out, self.stride = c_out, stride
+
+  def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+    """Noise `[B, ceil(H / stride), ceil(W / stride), c_out]`."""
+    height, width = (-(-n // self.stride) for n in x.shape[1:3])
+    shape = (x.shape[0], height, width, self.c_out)
+    return jax.random.normal(mode.random_key("the operation 'noise'"), shape, x.dtype)
+
+
+class FactorizedReduce(nnx.Module):
+  """Stride 2 without losing pixels: ReLU, two 1x1 convolutions on shifted grids, batch norm."""
+
+  def __init__(self, c_in: int, c_out: int, *, affine: bool, rngs: Rngs):
+    if c_out % 2:
+      raise ValueError(f"a skip connection of stride 2 needs an even width, got {c_out}")
+    self.even = Conv(c_in, c_out // 2, 1, 2, rngs=rngs)
+    self.odd = Conv(c_in, c_out // 2, 1, 2, rngs=rngs)
+    self.norm = BatchNorm(c_out, affine=affine)
+
+  def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+    """`[B, H, W, c_in] -> [B, ceil(H / 2), ceil(W / 2), c_out]`."""
+    x = jax.nn.relu(x)
+    # An odd size has one odd pixel less than even ones: a row or column of zeros stands in.
+    odd = jnp.pad(x[:, 1:, 1:], ((0, 0), (0, x.shape[1] % 2), (0, x.shape[2] % 2), (0, 0)))
+    y = jnp.concatenate([self.even(x), self.odd(odd)], axis=-1)
+    return self.norm(y, mode)
+
+
+def relu_conv_bn(c_in, c_out, kernel, stride=1, *, affine, rngs) -> Sequence:
+  """ReLU, convolution, batch norm."""
+  conv = Conv(c_in, c_out, kernel, stride, rngs=rngs)
+  return Sequence(jax.nn.relu, conv, BatchNorm(c_out, affine=affine))
+
+
+def relu_depthwise_bn(c_in, c_out, kernel, stride, dilation, *, affine, rngs) -> Sequence:
+  """ReLU, depthwise convolution, pointwise convolution, batch norm."""
+  return Sequence(
+    jax.nn.relu,
+    Conv(c_in, c_in, kernel, stride, dilation=dilation, groups=c_in, rngs=rngs),
+    Conv(c_in, c_out, 1, rngs=rngs),
+    BatchNorm(c_out, affine=affine),
+  )
+
+
+def separable(c_in, c_out, kernel, stride, *, affine, rngs) -> Sequence:
+  """Depthwise-separable convolution twice, as DARTS and NASNet have it."""
+  return Sequence(
+    relu_depthwise_bn(c_in, c_in, kernel, stride, 1, affine=affine, rngs=rngs),
+    relu_depthwise_bn(c_in, c_out, kernel, 1, 1, affine=affine, rngs=rngs),
+  )
+
+
+class Pool(nnx.Module):
+  """3x3 pooling that leaves the border out, behind a 1x1 convolution if the width changes.
+
+  Args:
+    pool: `depthwise.max_pool_3x3` or `depthwise.avg_pool_3x3`.
+    c_in, c_out, stride: as for any operation.
+  """
+
+  def __init__(self, pool, c_in: int, c_out: int, stride: int, *, affine: bool, rngs: Rngs):
+    self.pool, self.stride = pool, stride
+    self.project = None if c_in == c_out else relu_conv_bn(c_in, c_out, 1, affine=affine, rngs=rngs)
+
+  def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+    """`[B, H, W, c_in] -> [B, ceil(H / stride), ceil(W / stride), c_out]`."""
+    if self.project is not None:
+      x = self.project(x, mode)
+    return self.pool(x, self.stride)
+
+
+class ResidualBlock(nnx.Module):
+  """NAS-Bench-201's reduction: y = conv1x1(avg_pool_2x2(x)) + (ReLU-conv3x3-BN twice)(x)."""
+
+  def __init__(self, c_in: int, c_out: int, stride: int, *, affine: bool, rngs: Rngs):
+    self.stride = stride
+    self.first = relu_conv_bn(c_in, c_out, 3, stride, affine=affine, rngs=rngs)
+    self.second = relu_conv_bn(c_out, c_out, 3, affine=affine, rngs=rngs)
+    self.shortcut = Conv(c_in, c_out, 1, rngs=rngs) if stride == 2 or c_in != c_out else None
+
+  def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+    """`[B, H, W, c_in] -> [B, ceil(H / stride), ceil(W / stride), c_out]`."""
+    y = self.second(self.first(x, mode), mode)
+    if self.stride == 2:
+      x = avg_pool_2x2(x)
+    return y + (x if self.shortcut is None else self.shortcut(x))
+
+
+def avg_pool_2x2(x: jax.Array) -> jax.Array:
+  """Mean over 2x2 blocks, `[B, H, W, C] -> [B, ceil(H / 2), ceil(W / 2), C]`.
+
+  At an odd border the block's pixels outside the image count as copies of the last ones.
+  """
+  height, width = x.shape[1:3]
+  x = jnp.pad(x, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+  return (x[:, ::2, ::2] + x[:, 1::2, ::2] + x[:, ::2, 1::2] + x[:, 1::2, 1::2]) / 4
+
+
+def bring_to(c_in: int, c_out: int, reduction: int, *, affine: bool, rngs: Rngs) -> nnx.Module:
+  """What a cell of several inputs puts before them: to `c_out` channels, 1 or 2 times smaller.
+
+  Raises:
+    ValueError: `reduction` is neither 1 nor 2.
+  """
+  if reduction == 1:
+    return relu_conv_bn(c_in, c_out, 1, affine=affine, rngs=rngs)
+  if reduction == 2:
+    return FactorizedReduce(c_in, c_out, affine=affine, rngs=rngs)
+  raise ValueError(f"the inputs of a cell must differ by a stride of 1 or 2, got {reduction}")

@@ -1,0 +1,184 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Depthwise convolution, and 3x3 pooling, in the forms that are fast where we run.
+
+XLA's grouped convolution on a CPU is several times slower than the sum of shifted slices below;
+its max-pooling gradient (`select_and_scatter`) thirty times. On GPU and TPU the stock convolution
+is used.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+
+def convolve(
+  x: jax.Array, kernel: jax.Array, stride: int, dilation: int, padding: int
+) -> jax.Array:
+  """y[h, w, c] = sum_ij kernel[i, j, c] * x[stride h + dilation i - padding, ..., c].
+
+  Args:
+    x: `[B, H, W, C]`.
+    kernel: `[k, k, C]`.
+    stride, dilation, padding: in both directions; padding with zeros.
+  """
+  if jax.default_backend() == "cpu":
+    return shifted(x, kernel, stride, dilation, padding)
+  return lax.conv_general_dilated(
+    x,
+    kernel[:, :, None],
+    (stride, stride),
+    [(padding, padding)] * 2,
+    rhs_dilation=(dilation, dilation),
+    dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    feature_group_count=x.shape[-1],
+  )
+
+
+def _pad(x: jax.Array, amount: int, value: float = 0.0) -> jax.Array:
+  sides = (amount, amount)
+  return jnp.pad(x, ((0, 0), sides, sides, (0, 0)), constant_values=value) if amount else x
+
+
+def _tap(x: jax.Array, row: int, column: int, height: int, width: int, stride: int) -> jax.Array:
+  """Every `stride`-th pixel of `x` from (row, column) on: `[B, height, width, C]`."""
+  bottom, right = row + stride * (height - 1) + 1, column + stride * (width - 1) + 1
+  return lax.slice(  # an order of magnitude cheaper to trace than indexing
+    x, (0, row, column, 0), (x.shape[0], bottom, right, x.shape[3]), (1, stride, stride, 1)
+  )
+
+
+def _spread(g: jax.Array, stride: int, height: int, width: int, value=0.0) -> jax.Array:
+  """The transpose of `_tap(., 0, 0, ...)`: `g` on every `stride`-th pixel of [height, width]."""
+  if stride == 1 and g.shape[1:3] == (height, width):
+    return g
+  rows = height - (stride * (g.shape[1] - 1) + 1)
+  columns = width - (stride * (g.shape[2] - 1) + 1)
+  fill = jnp.asarray(value, g.dtype)
+  inner = stride - 1
+  return lax.pad(g, fill, [(0, 0, 0), (0, rows, inner), (0, columns, inner), (0, 0, 0)])
+
+
+def _output_size(size: int, kernel: int, stride: int, dilation: int, padding: int) -> int:
+  return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def shifted(x: jax.Array, kernel: jax.Array, stride: int, dilation: int, padding: int):
+  """`convolve` as a sum of k * k shifted slices, with the backward rule of the same form."""
+  return _correlate(x, kernel, stride, dilation, padding)
+
+
+def _correlate(x, kernel, stride, dilation, padding):
+  k = kernel.shape[0]
+  height, width = (_output_size(n, k, stride, dilation, padding) for n in x.shape[1:3])
+  padded = _pad(x, padding)
+  terms = (
+    _tap(padded, i * dilation, j * dilation, height, width, stride) * kernel[i, j]
+    for i in range(k)
+    for j in range(k)
+  )
+  return functools.reduce(jnp.add, terms)
+
+
+def _shifted_forward(x, kernel, stride, dilation, padding):
+  return _correlate(x, kernel, stride, dilation, padding), (x, kernel)
+
+
+def _shifted_backward(stride, dilation, padding, residuals, dy):
+  x, kernel = residuals
+  k = kernel.shape[0]
+  # The input's gradient is the correlation of dy, spread to stride 1, with the flipped kernel.
+  reach = dilation * (k - 1)
+  height, width = (n + 2 * padding - reach for n in x.shape[1:3])
+  spread = _spread(dy, stride, height, width)
+  dx = _correlate(spread, kernel[::-1, ::-1], 1, dilation, reach)
+  dx = dx[:, padding : padding + x.shape[1], padding : padding + x.shape[2]]
+  padded = _pad(x, padding)
+  rows, columns = dy.shape[1:3]
+  dk = [
+    (_tap(padded, i * dilation, j * dilation, rows, columns, stride) * dy).sum((0, 1, 2))
+    for i in range(k)
+    for j in range(k)
+  ]
+  return dx, jnp.stack(dk).reshape(kernel.shape)
+
+
+shifted.defvjp(_shifted_forward, _shifted_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def max_pool_3x3(x: jax.Array, stride: int) -> jax.Array:
+  """y[h, w] = max over the 3x3 window at stride * (h, w), the border left out; `[B, H, W, C]`.
+
+  The gradient goes to the first of equal maxima in row-major order, as in PyTorch.
+  """
+  return _max_forward(x, stride)[0]
+
+
+def _max_forward(x, stride):
+  height, width = (_output_size(n, 3, stride, 1, 1) for n in x.shape[1:3])
+  padded = _pad(x, 1, -jnp.inf)
+  best = _tap(padded, 0, 0, height, width, stride)
+  index = jnp.zeros(best.shape, jnp.int8)
+  for n in range(1, 9):
+    tap = _tap(padded, n // 3, n % 3, height, width, stride)
+    index = jnp.where(tap > best, jnp.int8(n), index)
+    best = jnp.maximum(best, tap)
+  return best, (index, x.shape)
+
+
+def _max_backward(stride, residuals, dy):
+  index, shape = residuals
+  # Output (h, w) took input stride * (h, w) + tap - 1: gather from the outputs around each input.
+  height, width = shape[1] + 2, shape[2] + 2
+  spread = _pad(_spread(dy, stride, height, width), 2)
+  origin = _pad(_spread(index, stride, height, width, value=-1), 2, -1)
+  dx = jnp.zeros(shape, dy.dtype)
+  for n in range(9):
+    row, column = 3 - n // 3, 3 - n % 3
+    chosen = _tap(origin, row, column, shape[1], shape[2], 1) == n
+    dx = dx + jnp.where(chosen, _tap(spread, row, column, shape[1], shape[2], 1), 0)
+  return (dx,)
+
+
+max_pool_3x3.defvjp(_max_forward, _max_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def avg_pool_3x3(x: jax.Array, stride: int) -> jax.Array:
+  """y[h, w] = mean over the part of the 3x3 window at stride * (h, w) that lies in the image."""
+  return _avg_forward(x, stride)[0]
+
+
+def _box(x):
+  """Sum over the 3x3 window around each pixel; its own transpose."""
+  height, width = x.shape[1:3]
+  padded = _pad(x, 1)
+  rows = padded[:, :height] + padded[:, 1 : height + 1] + padded[:, 2:]
+  return rows[:, :, :width] + rows[:, :, 1 : width + 1] + rows[:, :, 2:]
+
+
+def _inverse_count(height: int, width: int) -> np.ndarray:
+  rows, columns = (
+    np.convolve(np.ones(n, np.float32), np.ones(3, np.float32), "same") if n > 1 else np.ones(1)
+    for n in (height, width)
+  )
+  return (1 / np.outer(rows, columns)).astype(np.float32)[:, :, None]
+
+
+def _avg_forward(x, stride):
+  inverse = _inverse_count(*x.shape[1:3])
+  y = _box(x)[:, ::stride, ::stride] * inverse[::stride, ::stride].astype(x.dtype)
+  return y, x.shape
+
+
+def _avg_backward(stride, shape, dy):
+  inverse = _inverse_count(*shape[1:3])[::stride, ::stride]
+  return (_box(_spread(dy * inverse.astype(dy.dtype), stride, *shape[1:3])),)
+
+
+avg_pool_3x3.defvjp(_avg_forward, _avg_backward)

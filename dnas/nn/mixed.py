@@ -1,0 +1,172 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""The mixed operation of an edge, and the cell: the same modules searched and decided."""
+
+import functools
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from dnas import config
+from dnas.nn import blocks, ops
+from dnas.nn import layers as layers_lib
+from dnas.nn.init import Rngs
+from dnas.nn.mode import Mode
+from dnas.nn.norm import BatchNorm
+from dnas.space import space as spaces
+
+
+class MixedOp(nnx.Module):
+  """y = sum over o of w_o * op_o(x), or y = op(x) where one operation is left (1806.09055, eq. 2).
+
+  Args:
+    names: operations by name (`dnas.nn.ops`) or dotted path.
+    c_in, c_out, stride: what each of them maps.
+    affine: whether batch norms have scale and bias.
+    pool_norm: whether batch norm follows pooling.
+    rngs: initialises the weights.
+  """
+
+  def __init__(
+    self,
+    names: Sequence[str],
+    c_in: int,
+    c_out: int,
+    stride: int,
+    *,
+    affine: bool,
+    pool_norm: bool,
+    rngs: Rngs,
+  ):
+    self.names = tuple(names)
+    built = []
+    for name in names:
+      op = config.resolve(name, ops)(c_in, c_out, stride, affine=affine, rngs=rngs)
+      if pool_norm and isinstance(op, blocks.Pool):
+        op = layers_lib.Sequence(op, BatchNorm(c_out, affine=affine))
+      built.append(op)
+    self.ops = nnx.List(built)
+
+  def __call__(self, x: jax.Array, weights: jax.Array | None, mode: Mode) -> jax.Array:
+    """Applies the operations.
+
+    Args:
+      x: `[B, H, W, c_in]`.
+      weights: mixing weights `[O]`; None where one operation is left.
+      mode: how the pass is meant.
+
+    Returns:
+      `[B, ceil(H / stride), ceil(W / stride), c_out]`.
+    """
+    if weights is None:
+      if len(self.ops) != 1:
+        raise ValueError(f"{len(self.ops)} operations {self.names} need mixing weights")
+      return _drop_path(self.ops[0], x, mode)
+    if weights.shape != (len(self.ops),):
+      raise ValueError(
+        f"weights of shape {weights.shape} for {len(self.ops)} operations {self.names}"
+      )
+    # The zero operation adds nothing; its weight only takes from the others.
+    terms = [
+      weights[i].astype(x.dtype) * _drop_path(op, x, mode.at(i))
+      for i, op in enumerate(self.ops)
+      if not isinstance(op, blocks.Zero)
+    ]
+    return functools.reduce(jnp.add, terms) if terms else self.ops[0](x, mode)
+
+
+def _drop_path(op: nnx.Module, x: jax.Array, mode: Mode) -> jax.Array:
+  """op(x) * b / (1 - p), b ~ Bernoulli(1 - p) for each example; identities are left alone."""
+  y = op(x, mode)  # pyright: ignore[reportCallIssue]
+  if not mode.train or mode.drop_path is None or isinstance(op, blocks.Identity | blocks.Zero):
+    return y
+  keep = 1 - jnp.asarray(mode.drop_path, jnp.float32)
+  mask = jax.random.bernoulli(mode.random_key("drop-path"), keep, (x.shape[0], 1, 1, 1))
+  return y * (mask / keep).astype(y.dtype)
+
+
+class Cell(nnx.Module):
+  """A cell of a space as a module: inputs brought to size, nodes summed, outputs concatenated.
+
+  node_j = sum over edges (i, j) of mixed_ij(node_i); y = concat(node_j for j in output).
+
+  Args:
+    cell: the description.
+    c_in: channels of each input.
+    stride_in: stride of each input against the image; the last input's counts, an earlier one may
+      have half of it (the cell before was a reduction).
+    channels: width of each node.
+    stride: 1 or 2, on the edges that leave the inputs.
+    affine, pool_norm, rngs: as in `MixedOp`.
+  """
+
+  def __init__(
+    self,
+    cell: spaces.Cell,
+    c_in: Sequence[int],
+    stride_in: Sequence[int],
+    channels: int,
+    stride: int,
+    *,
+    affine: bool,
+    pool_norm: bool,
+    rngs: Rngs,
+  ):
+    self.cell = cell
+    self.channels = channels
+    if cell.inputs == 1:
+      self.prepare = None
+      widths = [c_in[0]]
+    else:
+      self.prepare = nnx.List(
+        blocks.bring_to(c, channels, stride_in[-1] // s, affine=affine, rngs=rngs)
+        for c, s in zip(c_in, stride_in, strict=True)
+      )
+      widths = [channels] * cell.inputs
+    self.edges = nnx.List(
+      MixedOp(
+        edge.ops,
+        widths[edge.src] if edge.src < cell.inputs else channels,
+        channels,
+        stride if edge.src < cell.inputs else 1,
+        affine=affine,
+        pool_norm=pool_norm,
+        rngs=rngs,
+      )
+      for edge in cell.edges
+    )
+
+  @property
+  def c_out(self) -> int:
+    """Channels of the output."""
+    return self.channels * len(self.cell.output)
+
+  def __call__(
+    self,
+    inputs: Sequence[jax.Array],
+    weights: Sequence[jax.Array] | None,
+    mode: Mode,
+  ) -> jax.Array:
+    """Computes the cell.
+
+    Args:
+      inputs: the last `cell.inputs` feature maps, `[B, H, W, C]` each.
+      weights: mixing weights `[O]` per edge; None for a decided cell.
+      mode: how the pass is meant.
+    """
+    inputs = list(inputs)
+    if self.prepare is not None:
+      inputs = [prepare(x, mode) for prepare, x in zip(self.prepare, inputs, strict=True)]
+    nodes = dict(enumerate(inputs))
+    for node in self.cell.nodes:
+      terms = [
+        self.edges[i](
+          nodes[self.cell.edges[i].src], None if weights is None else weights[i], mode.at(i)
+        )
+        for i in self.cell.incoming(node)
+      ]
+      nodes[node] = functools.reduce(jnp.add, terms)
+    outputs = [nodes[node] for node in self.cell.output]
+    return outputs[0] if len(outputs) == 1 else jnp.concatenate(outputs, axis=-1)

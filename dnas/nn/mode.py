@@ -1,0 +1,42 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""How a forward pass is meant: training or not, its randomness, drop-path."""
+
+import dataclasses
+
+import jax
+
+
+@dataclasses.dataclass(frozen=True)
+class Mode:
+  """Passed through every module's call, `module(x, mode)`.
+
+  Attributes:
+    train: batch statistics (and their tracking), drop-path and auxiliary heads are on.
+    key: source of randomness; only noise and drop-path need one.
+    drop_path: probability that an operation's output is dropped for an example (a number or a
+      traced scalar, so that a schedule does not recompile); None turns it off.
+    path: where in the network we are; each place draws from its own key.
+  """
+
+  train: bool = False
+  key: jax.Array | None = None
+  drop_path: jax.Array | float | None = None
+  path: tuple[int, ...] = ()
+
+  def at(self, index: int) -> "Mode":
+    """The mode for the `index`-th part of the present place."""
+    return dataclasses.replace(self, path=(*self.path, index))
+
+  def random_key(self, purpose: str) -> jax.Array:
+    """The key of this place, folded from `key` and `path` only when it is asked for.
+
+    Raises:
+      ValueError: no key was given.
+    """
+    if self.key is None:
+      raise ValueError(f"{purpose} draws random numbers: pass Mode(key=jax.random.key(seed))")
+    key = self.key
+    for index in self.path:
+      key = jax.random.fold_in(key, index)
+    return key

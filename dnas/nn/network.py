@@ -1,0 +1,179 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""The network that a space describes: `Backbone`, and `Network` with a classifier on top.
+
+Supernet and genotype network are the same class. A space with choices is called with mixing
+weights for its searched cells; a genotype needs none.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from dnas import config
+from dnas.nn import layers, mixed
+from dnas.nn import stem as stems
+from dnas.nn.init import Rngs
+from dnas.nn.layers import Conv, Linear
+from dnas.nn.mode import Mode
+from dnas.nn.norm import BatchNorm
+from dnas.space.space import SearchSpace, SpaceError
+
+Weights = Mapping[str, Sequence[jax.Array]]  # cell name -> mixing weights [O] per edge
+
+
+class Backbone(nnx.Module):
+  """Stem and cells of a space; the output of every cell, from the image on.
+
+  Args:
+    space: search space or genotype with its stages.
+    search: batch norms without scale and bias, pools normed where the space says so. By default
+      true exactly while a choice is left; true for a genotype gives the supernet's own path.
+    c_in: channels of the image.
+    rngs: initialises the weights.
+
+  Attributes:
+    channels, strides: of every cell's output, strides against the image.
+  """
+
+  def __init__(self, space: SearchSpace, *, search: bool | None = None, c_in: int = 3, rngs: Rngs):
+    if not space.stages:
+      raise SpaceError("stages: are empty; give the cells a network with dnas.space.macro")
+    search = not space.is_genotype if search is None else search
+    self.space = space
+    self.stem = config.resolve(space.stem, stems)(c_in, space.stem_channels, rngs=rngs)
+    channels, strides = list(self.stem.channels), list(self.stem.strides)
+    cells = []
+    for stage in space.stages:
+      cell = space.cells[stage.cell]
+      for i in range(stage.repeats):
+        stride = stage.stride if i == 0 else 1
+        built = mixed.Cell(
+          cell,
+          channels[-cell.inputs :],
+          strides[-cell.inputs :],
+          stage.channels,
+          stride,
+          affine=not search,
+          pool_norm=search and space.pool_norm,
+          rngs=rngs,
+        )
+        cells.append(built)
+        channels.append(built.c_out)
+        strides.append(strides[-1] * stride)
+    self.cells = nnx.List(cells)
+    self.names = tuple(stage.cell for stage in space.stages for _ in range(stage.repeats))
+    self.channels, self.strides = tuple(channels[2:]), tuple(strides[2:])
+
+  def __call__(self, image: jax.Array, weights: Weights, mode: Mode) -> list[jax.Array]:
+    """The output of every cell.
+
+    Args:
+      image: `[B, H, W, c_in]`.
+      weights: mixing weights of the searched cells; `{}` for a genotype.
+      mode: how the pass is meant.
+
+    Returns:
+      For each cell `[B, H / stride, W / stride, channels]`.
+    """
+    missing = sorted(set(self.names) & set(self.space.searched) - set(weights))
+    if missing:
+      raise ValueError(f"cells {missing} hold choices and need mixing weights, got {[*weights]}")
+    outputs = [*self.stem(image, mode.at(0))]
+    for i, (name, cell) in enumerate(zip(self.names, self.cells, strict=True), start=1):
+      outputs.append(cell(outputs[-cell.cell.inputs :], weights.get(name), mode.at(i)))
+    return outputs[2:]
+
+  def levels(self) -> dict[int, int]:
+    """Stride -> index of the last cell at that stride: the feature maps that a neck takes."""
+    return {stride: i for i, stride in enumerate(self.strides)}
+
+
+class AuxiliaryHead(nnx.Module):
+  """DARTS' auxiliary classifier: average pool 5x5, 1x1 to 128, 2x2 to 768, linear.
+
+  Args:
+    c_in: channels of the features.
+    classes: number of classes.
+    imagenet: pool with stride 2 and leave the last batch norm out, as on ImageNet (stride 3 else).
+    rngs: initialises the weights.
+  """
+
+  def __init__(self, c_in: int, classes: int, *, imagenet: bool, rngs: Rngs):
+    self.pool_stride = 2 if imagenet else 3
+    self.first = layers.Sequence(Conv(c_in, 128, 1, rngs=rngs), BatchNorm(128), jax.nn.relu)
+    norm = [] if imagenet else [BatchNorm(768)]
+    self.second = layers.Sequence(Conv(128, 768, 2, padding=(0, 0), rngs=rngs), *norm, jax.nn.relu)
+    self.linear = Linear(768, classes, rngs=rngs)
+
+  def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+    """`[B, H, W, c_in] -> [B, classes]`; H and W must be 7 (ImageNet: 6) or more."""
+    smallest = 5 + self.pool_stride
+    if min(x.shape[1:3]) < smallest:
+      raise ValueError(
+        f"the auxiliary head needs features of {smallest} x {smallest} or more, got "
+        f"{x.shape[1]} x {x.shape[2]}: use larger images or no auxiliary head"
+      )
+    x = nnx.avg_pool(jax.nn.relu(x), (5, 5), (self.pool_stride, self.pool_stride))
+    x = self.second(self.first(x, mode), mode)
+    return self.linear(x.mean((1, 2)))
+
+
+class Network(nnx.Module):
+  """A classifier on a space's backbone: supernet and derived network alike.
+
+  Args:
+    space: search space or genotype with its stages.
+    classes: number of classes.
+    search: as in `Backbone`.
+    auxiliary: whether an auxiliary head stands behind the first cell of the last resolution.
+    c_in: channels of the image.
+    rngs: initialises the weights.
+  """
+
+  def __init__(
+    self,
+    space: SearchSpace,
+    classes: int,
+    *,
+    search: bool | None = None,
+    auxiliary: bool = False,
+    c_in: int = 3,
+    rngs: Rngs,
+  ):
+    self.backbone = Backbone(space, search=search, c_in=c_in, rngs=rngs)
+    channels = self.backbone.channels
+    self.final_norm = BatchNorm(channels[-1]) if space.final_norm else None
+    self.linear = Linear(channels[-1], classes, rngs=rngs)
+    self.auxiliary_at = self.backbone.strides.index(self.backbone.strides[-1])
+    width, on_imagenet = channels[self.auxiliary_at], space.stem == "imagenet"
+    self.auxiliary = (
+      AuxiliaryHead(width, classes, imagenet=on_imagenet, rngs=rngs) if auxiliary else None
+    )
+
+  def __call__(
+    self, image: jax.Array, weights: Weights, mode: Mode
+  ) -> tuple[jax.Array, jax.Array | None]:
+    """Logits `[B, classes]`, and the auxiliary head's while training (None otherwise).
+
+    Args:
+      image: `[B, H, W, c_in]`.
+      weights: mixing weights of the searched cells; `{}` for a genotype.
+      mode: how the pass is meant.
+    """
+    outputs = self.backbone(image, weights, mode)
+    x = outputs[-1]
+    if self.final_norm is not None:
+      x = jax.nn.relu(self.final_norm(x, mode))
+    logits = self.linear(x.mean((1, 2)))
+    if self.auxiliary is None or not mode.train:
+      return logits, None
+    return logits, self.auxiliary(outputs[self.auxiliary_at], mode)
+
+
+def image_to_float(image: jax.Array, dtype: Any = jnp.float32) -> jax.Array:
+  """Bytes in [0, 255] to numbers in about [-2, 2]: (x - 127.5) / 64."""
+  return ((image.astype(jnp.float32) - 127.5) / 64).astype(dtype)
