@@ -52,8 +52,8 @@ class Assignment(NamedTuple):
 def task_aligned(
   scores: jax.Array,
   boxes: jax.Array,
-  points: jax.Array,
-  strides: jax.Array,
+  points: box_ops.Points,
+  strides: box_ops.Points,
   targets: Targets,
   *,
   alpha: float = 1.0,
@@ -112,8 +112,8 @@ def task_aligned(
 def atss(
   scores: jax.Array,
   boxes: jax.Array,
-  points: jax.Array,
-  strides: jax.Array,
+  points: box_ops.Points,
+  strides: box_ops.Points,
   targets: Targets,
   *,
   top_k: int = 9,
@@ -177,7 +177,7 @@ def atss(
   return _gather(claims, quality, gt_boxes, labels, scores.shape[-1])
 
 
-def _check(scores: jax.Array, boxes: jax.Array, points: jax.Array, targets: Targets) -> None:
+def _check(scores: jax.Array, boxes: jax.Array, points: box_ops.Points, targets: Targets) -> None:
   batch, anchors, _ = scores.shape
   objects = targets.mask.shape[-1]
   wanted = {
@@ -211,7 +211,7 @@ def _scores_of_labels(scores: jax.Array, labels: jax.Array) -> jax.Array:
   return jnp.take_along_axis(jnp.swapaxes(scores, -1, -2), index, axis=-2)
 
 
-def _inside(points: jax.Array, boxes: jax.Array) -> jax.Array:
+def _inside(points: box_ops.Points, boxes: jax.Array) -> jax.Array:
   """`[A, 2]`, `[B, N, 4]` -> `[B, N, A]`: strictly inside the box."""
   low = points - boxes[..., None, :2]
   high = boxes[..., None, 2:] - points

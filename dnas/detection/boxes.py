@@ -13,6 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+# Anchor points and strides: constants where `anchor_points` made them, traced behind a jit.
+Points = jax.Array | np.ndarray
+
 # Added to a union before dividing by it. Small against any union that matters (1 px^2), and large
 # enough that 0 / EPS and its gradient stay finite in float32.
 EPS = 1e-9
@@ -164,7 +167,7 @@ def anchor_points(
   return np.concatenate(points).astype(np.float32), np.concatenate(steps).astype(np.float32)
 
 
-def distances_to_boxes(distances: jax.Array, points: jax.Array) -> jax.Array:
+def distances_to_boxes(distances: jax.Array, points: Points) -> jax.Array:
   """(px - left, py - top, px + right, py + bottom).
 
   Args:
@@ -177,7 +180,7 @@ def distances_to_boxes(distances: jax.Array, points: jax.Array) -> jax.Array:
   return jnp.concatenate([points - distances[..., :2], points + distances[..., 2:]], -1)
 
 
-def boxes_to_distances(boxes: jax.Array, points: jax.Array) -> jax.Array:
+def boxes_to_distances(boxes: jax.Array, points: Points) -> jax.Array:
   """(px - x1, py - y1, x2 - px, y2 - py), negative where a point lies outside; `[..., A, 4]`."""
   return jnp.concatenate([points - boxes[..., :2], boxes[..., 2:] - points], -1)
 
@@ -211,7 +214,7 @@ def split_sides(distribution: jax.Array) -> jax.Array:
   return distribution.reshape(*distribution.shape[:-1], 4, width // 4)
 
 
-def decode(distribution: jax.Array, points: jax.Array, strides: jax.Array) -> jax.Array:
+def decode(distribution: jax.Array, points: Points, strides: Points) -> jax.Array:
   """Boxes point ± stride * expected distance.
 
   Args:

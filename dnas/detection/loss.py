@@ -16,7 +16,9 @@ from dnas.detection import assign
 from dnas.detection import boxes as box_ops
 from dnas.errors import choose_from
 
-Assigner = Callable[[jax.Array, jax.Array, jax.Array, jax.Array, assign.Targets], assign.Assignment]
+Assigner = Callable[
+  [jax.Array, jax.Array, box_ops.Points, box_ops.Points, assign.Targets], assign.Assignment
+]
 
 BOX_SIMILARITIES = {"giou": box_ops.giou, "diou": box_ops.diou, "ciou": box_ops.ciou}
 CLASSIFICATIONS = ("varifocal", "focal")
@@ -34,8 +36,8 @@ class Predictions(NamedTuple):
 
   logits: jax.Array
   distribution: jax.Array
-  points: jax.Array
-  strides: jax.Array
+  points: box_ops.Points
+  strides: box_ops.Points
 
 
 def decode(predictions: Predictions) -> tuple[jax.Array, jax.Array]:
