@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from dnas.nn.init import Rngs
-from dnas.nn.layers import Conv, Sequence
+from dnas.nn.layers import Conv, Linear, Sequence
 from dnas.nn.mode import Mode
 from dnas.nn.norm import BatchNorm
 
@@ -122,6 +122,24 @@ class ResidualBlock(nnx.Module):
     if self.stride == 2:
       x = avg_pool_2x2(x)
     return y + (x if self.shortcut is None else self.shortcut(x))
+
+
+class ChannelAttention(nnx.Module):
+  """y = x * sigmoid(W2 relu(W1 mean(x))): each channel weighted by what the image holds.
+
+  Squeeze-and-excitation (1709.01507, equations 2 to 4); on the edges of a fusion cell it weighs one
+  scale against the other.
+  """
+
+  def __init__(self, channels: int, *, rngs: Rngs):
+    hidden = max(channels // 4, 1)
+    self.first = Linear(channels, hidden, rngs=rngs)
+    self.second = Linear(hidden, channels, rngs=rngs)
+
+  def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+    """`[B, H, W, C] -> [B, H, W, C]`."""
+    gate = self.second(jax.nn.relu(self.first(x.mean((1, 2)))))
+    return x * jax.nn.sigmoid(gate)[:, None, None]
 
 
 def avg_pool_2x2(x: jax.Array) -> jax.Array:

@@ -96,6 +96,16 @@ def residual_block(c_in: int, c_out: int, stride: int, *, affine: bool, rngs: Rn
   return blocks.ResidualBlock(c_in, c_out, stride, affine=affine, rngs=rngs)
 
 
+def channel_attention(
+  c_in: int, c_out: int, stride: int, *, affine: bool, rngs: Rngs
+) -> nnx.Module:
+  """Y = x * g(x), a gate for each channel; behind `skip_connect` where size or width change."""
+  attention = blocks.ChannelAttention(c_out, rngs=rngs)
+  if stride == 1 and c_in == c_out:
+    return attention
+  return Sequence(skip_connect(c_in, c_out, stride, affine=affine, rngs=rngs), attention)
+
+
 def light_down(c_in: int, c_out: int, stride: int, *, affine: bool, rngs: Rngs) -> nnx.Module:
   """2x2 average pooling (at stride 2), convolution 1x1, batch norm: it leaves the work to cells."""
   layers = [blocks.avg_pool_2x2] if stride == 2 else []

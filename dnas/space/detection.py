@@ -20,7 +20,7 @@ FUSION_OPS = ("skip_connect", "nor_conv_1x1", "sep_conv_3x3", "channel_attention
 
 
 def fusion_cell(ops: Sequence[str] = FUSION_OPS, nodes: int = 1) -> Cell:
-  """The cell in which two scales meet: input 0 the one, input 1 the other, the last node the result.
+  """The cell in which two scales meet: inputs 0 and 1 become the last node.
 
   Args:
     ops: candidates of every edge.
