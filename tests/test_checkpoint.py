@@ -21,6 +21,9 @@ from dnas import mesh as mesh_lib
 from dnas.checkpoint import Checkpointer, CheckpointError, fingerprint
 from dnas.lock import LockError, run_lock
 
+# Reading a damaged file ends Orbax' event loop while TensorStore's threads still answer to it.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 
 def state_of_everything(seed: int = 0):
   """A tree with each kind of leaf that a run may hold."""
@@ -339,12 +342,13 @@ def test_kills_at_random_moments_lose_nothing_that_was_finished(tmp_path, kills)
     assert first[:1] == ["from"], process.communicate()[1]
     # A save waits for the one before it, so that all but the last one announced are finished.
     assert int(first[1]) >= reached - 1
-    time.sleep(rng.uniform(0.05, 0.6))
+    for _ in range(rng.randint(1, 4)):
+      reached = int(process.stdout.readline())
+    time.sleep(rng.uniform(0, 0.3))
     process.send_signal(signal.SIGKILL)
     rest, errors = process.communicate()
-    reached = int(rest.split()[-1]) if rest.split() else int(first[1])
+    reached = int((rest.split() or [reached])[-1])
     assert "Traceback" not in errors
-  assert reached > kills
 
 
 # Several devices and processes ------------------------------------------------------------------

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import jax
 from flax import nnx
 
-from dnas.nn import tally
+from dnas.cost import tally
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,8 @@ import jax
 from flax import nnx
 from jax import lax
 
-from dnas.nn import depthwise, tally
+from dnas.cost import tally
+from dnas.nn import depthwise
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
 
