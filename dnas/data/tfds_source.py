@@ -102,16 +102,20 @@ def from_builder(
   if "image" not in features:
     raise DataError(f"{spec} has no feature 'image'; it has: {', '.join(features) or 'none'}")
   try:
-    # TFDS wraps this method in a logger that hides its parameters from pyright.
-    read = cast(Any, builder.as_data_source)
+    count = splits[split].num_examples
+  except (ValueError, KeyError, AssertionError) as error:
+    raise DataError(f"{name} is no part of a split; write, for example, train[:10%]") from error
+  if not count:
+    raise DataError(f"{name} is empty: it has no images")
+  # TFDS wraps this method in a logger that hides its parameters from pyright.
+  read = cast(Any, builder.as_data_source)
+  try:
     records = read(split=split, decoders={"image": _KEEP_ENCODED})
   except (NotImplementedError, ValueError) as error:
     raise DataError(
       f"{name} cannot be read at random places: {' '.join(str(error).split())} "
       "Prepare it again with file_format='array_record'."
     ) from error
-  if not len(records):
-    raise DataError(f"{name} is empty: it has no images")
   if "objects" in features:
     return _detection(name, features, records, memory_mib)
   if isinstance(features.get("label"), tfds.features.ClassLabel):
