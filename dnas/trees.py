@@ -118,8 +118,13 @@ def crc32(value: np.ndarray) -> int:
 def stored_dtype(description: Mapping[str, Any]) -> np.dtype:
   """The NumPy dtype in which a leaf with this description lies on disk."""
   kinds = {"int": "int64", "float": "float64", "bool": "bool"}
-  name = str(kinds.get(description["kind"], description["dtype"]))
-  return np.dtype(np.uint32 if name.startswith("key<") else jnp.dtype(name))
+  if _is_key_data(description):
+    return np.dtype(np.uint32)
+  return np.dtype(jnp.dtype(kinds.get(description["kind"], description["dtype"])))
+
+
+def _is_key_data(description: Mapping[str, Any]) -> bool:
+  return str(description["dtype"]).startswith("key<")
 
 
 def fingerprint(tree: Any) -> str:
@@ -189,7 +194,7 @@ def load_tree(path: str | os.PathLike, template: Any = None, max_bytes: int = _M
     for parent in parents:
       at = at.setdefault(parent, {})
     kind, number = header[name]["kind"], {"int": int, "float": float, "bool": bool}
-    if header[name]["dtype"].startswith("key<"):
+    if _is_key_data(header[name]):
       at[last] = jax.random.wrap_key_data(jnp.array(value), impl=kind)
     else:
       at[last] = number[kind](value.item()) if kind in number else value
@@ -221,7 +226,8 @@ def _read_npz(path: pathlib.Path, max_bytes: int) -> tuple[dict[str, Any], dict[
     header = json.loads(file[_HEADER])
     values = {name: file[f"{name}.npy"].view(stored_dtype(header[name])) for name in header}
   for name, value in values.items():
-    if crc32(value) != header[name]["crc32"]:
+    shape = header[name]["shape"] + (list(value.shape[-1:]) if _is_key_data(header[name]) else [])
+    if crc32(value) != header[name]["crc32"] or list(value.shape) != shape:
       raise CheckpointError(f"{path} is broken: the bits of {name!r} changed")
   return header, values
 
