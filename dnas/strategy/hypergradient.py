@@ -27,7 +27,7 @@ PyTree = Any
 Loss = Callable[[PyTree, PyTree], jax.Array]
 Hypergradient = Callable[..., tuple[jax.Array, PyTree]]
 # (v -> H v, v, optimizer) -> x with H x = v, approximately.
-Solve = Callable[[Callable[[PyTree], PyTree], PyTree, "Optimizer"], PyTree]
+Solve = Callable[[Callable[[PyTree], PyTree], PyTree, "InnerOptimizer"], PyTree]
 
 
 class Sgd(NamedTuple):
@@ -46,7 +46,7 @@ class Sgd(NamedTuple):
   trace: PyTree = None
 
 
-Optimizer = Sgd | str | None
+InnerOptimizer = Sgd | str | None
 
 
 def first_order() -> Hypergradient:
@@ -78,8 +78,8 @@ def unrolled(
       m_bar     <- mu m_bar
 
   from w_bar = d outer/dw and alpha_bar = d outer/dalpha at w_T, and m_bar = 0, back to w_0.
-  For T = 1 without momentum this is eq. 7 of DARTS. The T weight vectors are stored. The clipping of the real
-  step is left out, as in DARTS.
+  For T = 1 without momentum this is eq. 7 of DARTS. The T weight vectors are stored. The
+  clipping of the real step is left out, as in DARTS.
 
   Args:
     lr: learning rate. None: the weight optimiser's.
@@ -280,7 +280,7 @@ def _sgd_step(inner: Loss, params, trace, alpha, sgd: Sgd) -> tuple[PyTree, PyTr
   return _add(params, -sgd.lr, trace), trace
 
 
-def _settings(name: str, optimizer: Optimizer, params, lr, momentum, weight_decay) -> Sgd:
+def _settings(name: str, optimizer: InnerOptimizer, params, lr, momentum, weight_decay) -> Sgd:
   """The step to differentiate: what is given here, else as the weight optimiser has it."""
   if optimizer is not None and not isinstance(optimizer, Sgd):
     raise DnasError(
@@ -296,7 +296,7 @@ def _settings(name: str, optimizer: Optimizer, params, lr, momentum, weight_deca
   return Sgd(rate, momentum, decay, trace)
 
 
-def _learning_rate(name: str, optimizer: Optimizer, lr):
+def _learning_rate(name: str, optimizer: InnerOptimizer, lr):
   if lr is not None:
     return lr
   if isinstance(optimizer, Sgd) and optimizer.lr is not None:

@@ -1,0 +1,271 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""The differentiable search: alpha lowers the outer loss, weights lower the inner loss, in turn.
+
+    min over alpha of outer(w*(alpha), alpha),  w*(alpha) = argmin over w of inner(w, alpha)
+
+    search = bilevel(problem, softmax(), unrolled(), sgd(steps=1000), adam(), steps=1000)
+    state = search.init(jax.random.key(0))
+    state, metrics = search.step(state, weight_batch, alpha_batch)       # one jit, state donated
+
+Source: DARTS (Liu et al. 2019, arXiv:1806.09055), eq. 3 and 4, algorithm 1.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from dnas.errors import DnasError
+from dnas.space.space import SearchSpace
+from dnas.strategy.alpha import Alpha, entropy, init_alpha, relax
+from dnas.strategy.hypergradient import Hypergradient
+from dnas.strategy.optimizer import Optimizer
+from dnas.strategy.relaxation import Relaxation
+
+PyTree = Any
+Metrics = dict[str, jax.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+  """What is searched, as functions.
+
+  Attributes:
+    space: the search space.
+    init: key -> (params, stats): weights, and batch statistics (an empty dict where there are
+      none).
+    loss: (params, stats, weights, batch, key, train) -> (scalar, (stats, metrics)). `weights` are
+      the mixing weights, of the structure of `Alpha`; `train` is a Python bool; `metrics` is a dict
+      of scalars. It never sees logits, relaxations or which of the two levels it serves.
+  """
+
+  space: SearchSpace
+  init: Callable[[jax.Array], tuple[PyTree, PyTree]]
+  loss: Callable[..., tuple[jax.Array, tuple[PyTree, Mapping[str, jax.Array]]]]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class SearchState:
+  """Everything that a search carries from step to step; each leaf is an array.
+
+  Attributes:
+    params: weights of the network.
+    stats: batch statistics.
+    alpha: logits [O] per edge of each searched cell.
+    weight_opt: state of the weight optimiser.
+    alpha_opt: state of the alpha optimiser.
+    step: int32, the number of steps done.
+    key: the run's key; step t draws from fold_in(key, t), so a resumed run draws what it would
+      have.
+  """
+
+  params: PyTree
+  stats: PyTree
+  alpha: Alpha
+  weight_opt: PyTree
+  alpha_opt: PyTree
+  step: jax.Array
+  key: jax.Array
+
+
+class Bilevel(NamedTuple):
+  """A search as two pure functions.
+
+  Attributes:
+    init: key -> state.
+    step: (state, weight_batch, alpha_batch) -> (state, metrics); jitted, and the state is donated.
+      `metrics` are scalars on the device: `weight_loss` and the problem's own metrics (weight
+      batch, train mode), `alpha_loss`, `weight_grad_norm`, `alpha_grad_norm`, and `entropy/CELL`,
+      the mean over the edges in nats. While alpha is frozen `alpha_loss` is NaN, for it is not
+      computed.
+  """
+
+  init: Callable[[jax.Array], SearchState]
+  step: Callable[[SearchState, PyTree, PyTree], tuple[SearchState, Metrics]]
+
+
+def bilevel(
+  problem: Problem,
+  relaxation: Relaxation,
+  hypergradient: Hypergradient | None,
+  weight_optimizer: Optimizer,
+  alpha_optimizer: Optimizer,
+  *,
+  steps: int,
+  warmup_steps: int = 0,
+  alpha_scale: float = 1e-3,
+) -> Bilevel:
+  """The search loop's two functions.
+
+  A step first moves alpha by the hypergradient, then the weights at the new alpha. The inner loss
+  that the hypergradient sees has the batch and the noise of the weight step that follows: it looks
+  ahead to the very step that is taken (at the old alpha, and before clipping). The alpha step uses
+  the batch's own statistics and discards the running ones. The two levels draw independent noise.
+
+  Args:
+    problem: what is searched.
+    relaxation: logits -> mixing weights; its `progress` is (step - warmup_steps) / (steps -
+      warmup_steps), clipped to [0, 1].
+    hypergradient: how alpha is moved. None: one level, alpha descends together with the weights on
+      the same loss and the same batch (SNAS), and the alpha batch must be None.
+    weight_optimizer: `optimizer.sgd(...)` or `optimizer.adamw(...)`.
+    alpha_optimizer: `optimizer.adam(...)`.
+    steps: length of the search.
+    warmup_steps: so many steps train the weights alone; nothing is spent on alpha then.
+    alpha_scale: standard deviation of the initial logits.
+
+  Raises:
+    DnasError: `steps` or `warmup_steps` out of range, or the space is a genotype already.
+  """
+  if not steps >= 1:
+    raise DnasError(f"bilevel: steps must be 1 or more, got {steps!r}")
+  if not 0 <= warmup_steps < steps:
+    raise DnasError(
+      f"bilevel: warmup_steps must be in [0, steps = {steps}), got {warmup_steps!r}: alpha would "
+      "never be trained"
+    )
+  search = _Search(
+    problem,
+    relaxation,
+    hypergradient,
+    weight_optimizer,
+    alpha_optimizer,
+    steps,
+    warmup_steps,
+    alpha_scale,
+  )
+  step = search.one_level_step if hypergradient is None else search.two_level_step
+  return Bilevel(search.init, jax.jit(step, donate_argnums=0))
+
+
+class _Alpha(NamedTuple):
+  """What an alpha step leaves behind."""
+
+  alpha: Alpha
+  opt: PyTree
+  loss: jax.Array
+  grad_norm: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class _Search:
+  """The settings of `bilevel`, which its functions share."""
+
+  problem: Problem
+  relaxation: Relaxation
+  hypergradient: Hypergradient | None
+  weight_optimizer: Optimizer
+  alpha_optimizer: Optimizer
+  steps: int
+  warmup_steps: int
+  alpha_scale: float
+
+  def init(self, key: jax.Array) -> SearchState:
+    param_key, alpha_key, run_key = jax.random.split(key, 3)
+    alpha = init_alpha(self.problem.space, alpha_key, self.alpha_scale)
+    # Copies: the state is donated, and what the problem's init returns may be the caller's. With
+    # dtypes: a weakly typed leaf would make the step compile twice.
+    params, stats = jax.tree.map(_own, tuple(self.problem.init(param_key)))
+    return SearchState(
+      params=params,
+      stats=stats,
+      alpha=alpha,
+      weight_opt=jax.tree.map(_own, self.weight_optimizer.init(params)),
+      alpha_opt=jax.tree.map(_own, self.alpha_optimizer.init(alpha)),
+      step=jnp.zeros((), jnp.int32),
+      key=run_key,
+    )
+
+  def two_level_step(self, state: SearchState, weight_batch: PyTree, alpha_batch: PyTree):
+    weight_key, alpha_key = _keys(state)
+    inner = self._loss(state, weight_batch, weight_key)
+    outer = self._loss(state, alpha_batch, alpha_key)
+
+    def move() -> _Alpha:
+      assert self.hypergradient is not None
+      value, gradient = self.hypergradient(
+        lambda params, alpha: outer(params, alpha)[0],
+        lambda params, alpha: inner(params, alpha)[0],
+        state.params,
+        state.alpha,
+        self.weight_optimizer.describe(state.weight_opt),
+      )
+      return self._move_alpha(state, gradient, value)
+
+    moved = self._unless_frozen(state, move)
+    value_and_gradient = jax.value_and_grad(inner, has_aux=True)
+    (loss, aux), gradient = value_and_gradient(state.params, moved.alpha)
+    return self._finish(state, moved, loss, aux, gradient)
+
+  def one_level_step(self, state: SearchState, weight_batch: PyTree, alpha_batch: None):
+    if alpha_batch is not None:
+      raise DnasError("bilevel: a one-level search (hypergradient None) takes alpha_batch None")
+    inner = self._loss(state, weight_batch, _keys(state)[0])
+    value_and_gradients = jax.value_and_grad(inner, argnums=(0, 1), has_aux=True)
+    (loss, aux), (gradient, alpha_gradient) = value_and_gradients(state.params, state.alpha)
+    move = lambda: self._move_alpha(state, alpha_gradient, loss)
+    return self._finish(state, self._unless_frozen(state, move), loss, aux, gradient)
+
+  def _loss(self, state: SearchState, batch: PyTree, key: jax.Array):
+    """(params, alpha) -> (scalar, (stats, metrics)), with all else bound."""
+    relax_key, loss_key = jax.random.split(key)
+    searched = (state.step - self.warmup_steps).astype(jnp.float32)
+    progress = jnp.clip(searched / (self.steps - self.warmup_steps), 0, 1)
+
+    def loss(params, alpha):
+      weights = relax(self.relaxation, relax_key, alpha, progress)
+      return self.problem.loss(params, state.stats, weights, batch, loss_key, True)
+
+    return loss
+
+  def _move_alpha(self, state: SearchState, gradient: Alpha, loss: jax.Array) -> _Alpha:
+    updates, opt = self.alpha_optimizer.update(gradient, state.alpha_opt, state.alpha)
+    alpha: Any = optax.apply_updates(state.alpha, updates)
+    return _Alpha(alpha, opt, loss.astype(jnp.float32), optax.tree.norm(gradient))
+
+  def _unless_frozen(self, state: SearchState, move: Callable[[], _Alpha]) -> _Alpha:
+    if self.warmup_steps == 0:
+      return move()
+    # One program with a branch: two programs, with and without alpha, would compile the weight
+    # step twice.
+    nothing = jnp.full((), jnp.nan, jnp.float32), jnp.zeros((), jnp.float32)
+    keep = lambda: _Alpha(state.alpha, state.alpha_opt, *nothing)
+    return jax.lax.cond(state.step >= self.warmup_steps, move, keep)
+
+  def _finish(self, state: SearchState, moved: _Alpha, loss, aux, gradient):
+    """Moves the weights; the state after the step, and the report."""
+    stats, metrics = aux
+    updates, weight_opt = self.weight_optimizer.update(gradient, state.weight_opt, state.params)
+    report = {
+      **metrics,
+      "weight_loss": loss,
+      "alpha_loss": moved.loss,
+      "weight_grad_norm": optax.tree.norm(gradient),
+      "alpha_grad_norm": moved.grad_norm,
+      **{f"entropy/{name}": entropy(edges) for name, edges in moved.alpha.items()},
+    }
+    state = dataclasses.replace(
+      state,
+      params=optax.apply_updates(state.params, updates),
+      stats=stats,
+      alpha=moved.alpha,
+      weight_opt=weight_opt,
+      alpha_opt=moved.opt,
+      step=state.step + 1,
+    )
+    return state, report
+
+
+def _keys(state: SearchState) -> tuple[jax.Array, jax.Array]:
+  """The keys of the weight step and of the alpha step."""
+  weight_key, alpha_key = jax.random.split(jax.random.fold_in(state.key, state.step))
+  return weight_key, alpha_key
+
+
+def _own(x: Any) -> jax.Array:
+  return jnp.array(x, dtype=jnp.asarray(x).dtype, copy=True)

@@ -1,0 +1,154 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Optimisers of the weights and of the architecture logits: Optax chains that can say what they
+are.
+
+Every public function returns an `Optimizer`, so that a config can name it. `sgd` and `adamw` train
+weights, `adam` moves alpha.
+
+The chains work leaf by leaf. Packing several hundred leaves into one vector makes a step faster and
+compiles five times as long (XLA on a CPU, 300 leaves: 17 s against 3 s): it is the slicing back.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import optax
+
+from dnas.errors import DnasError
+from dnas.strategy.hypergradient import Sgd
+
+
+class Optimizer(NamedTuple):
+  """An Optax transformation, and what a hypergradient has to know of it.
+
+  Attributes:
+    init: params -> state.
+    update: (gradients, state, params) -> (updates, state).
+    describe: state -> the `Sgd` that the next update performs (before any clipping), or the name of
+      another optimiser.
+  """
+
+  init: Callable[[Any], Any]
+  update: Callable[[Any, Any, Any], tuple[Any, Any]]
+  describe: Callable[[Any], Sgd | str]
+
+
+def sgd(
+  steps: int,
+  lr: float = 0.025,
+  lr_end: float = 0.001,
+  momentum: float = 0.9,
+  weight_decay: float = 3e-4,
+  clip: float | None = 5.0,
+) -> Optimizer:
+  """m <- momentum m + clip(g) + weight_decay w;  w <- w - lr_t m, with lr_t on a cosine.
+
+  lr_t = lr_end + (lr - lr_end) (1 + cos(pi t / steps)) / 2;  clip(g) = g min(1, clip / ||g||).
+  The defaults are those of DARTS (arXiv:1806.09055), section 3.1.
+
+  Args:
+    steps: length of the schedule.
+    lr: learning rate at the first step.
+    lr_end: learning rate from step `steps` on.
+    momentum: in [0, 1).
+    weight_decay: factor of w that is added to the gradient.
+    clip: largest global norm of the gradient. None: no clipping.
+
+  Raises:
+    DnasError: a value out of range.
+  """
+  _check("sgd", steps=steps, lr=lr, clip=clip)
+  _check_not_negative("sgd", lr_end=lr_end, weight_decay=weight_decay)
+  if not 0 <= momentum < 1:
+    raise DnasError(f"sgd: momentum must be in [0, 1), got {momentum!r}")
+  schedule = optax.cosine_decay_schedule(lr, steps, alpha=lr_end / lr)
+  chain = optax.chain(
+    _clipping(clip),
+    optax.add_decayed_weights(weight_decay),
+    optax.trace(momentum),
+    optax.scale_by_learning_rate(schedule),
+  )
+
+  def describe(state: Any) -> Sgd:
+    _, _, momentum_state, schedule_state = state
+    return Sgd(schedule(schedule_state.count), momentum, weight_decay, momentum_state.trace)
+
+  return Optimizer(chain.init, chain.update, describe)
+
+
+def adamw(
+  steps: int,
+  lr: float = 1e-3,
+  lr_end: float = 1e-5,
+  warmup_steps: int = 0,
+  b1: float = 0.9,
+  b2: float = 0.999,
+  weight_decay: float = 0.05,
+  clip: float | None = None,
+) -> Optimizer:
+  """w <- w - lr_t (m_hat / (sqrt(v_hat) + 1e-8) + weight_decay w), with lr_t linear, then on a
+  cosine.
+
+  Source: Loshchilov and Hutter 2019 (arXiv:1711.05101), algorithm 2.
+
+  Args:
+    steps: length of the schedule, warm-up included.
+    lr: learning rate after the warm-up.
+    lr_end: learning rate from step `steps` on.
+    warmup_steps: the learning rate rises linearly from 0 over so many steps.
+    b1: decay of the first moment.
+    b2: decay of the second moment.
+    weight_decay: decoupled from the gradient.
+    clip: largest global norm of the gradient. None: no clipping.
+
+  Raises:
+    DnasError: a value out of range.
+  """
+  _check("adamw", steps=steps, lr=lr, clip=clip)
+  _check_not_negative("adamw", lr_end=lr_end, weight_decay=weight_decay)
+  if not 0 <= warmup_steps < steps:
+    raise DnasError(f"adamw: warmup_steps must be in [0, steps = {steps}), got {warmup_steps!r}")
+  # The rise starts at lr / warmup_steps: a step at rate 0 would be one thrown away.
+  schedule = optax.warmup_cosine_decay_schedule(
+    lr / (warmup_steps or 1), lr, max(warmup_steps - 1, 0), steps, lr_end
+  )
+  chain = optax.chain(_clipping(clip), optax.adamw(schedule, b1, b2, weight_decay=weight_decay))
+  return Optimizer(chain.init, chain.update, lambda state: "adamw")
+
+
+def adam(
+  lr: float = 3e-4, b1: float = 0.5, b2: float = 0.999, weight_decay: float = 1e-3
+) -> Optimizer:
+  """a <- a - lr m_hat / (sqrt(v_hat) + 1e-8) with the moments of g + weight_decay a.
+
+  The decay belongs to the gradient, as in DARTS (arXiv:1806.09055), section 3.1, whose values are
+  the defaults; it pulls the architecture towards the uniform one.
+
+  Raises:
+    DnasError: a value out of range.
+  """
+  _check("adam", lr=lr)
+  _check_not_negative("adam", weight_decay=weight_decay)
+  chain = optax.chain(
+    optax.add_decayed_weights(weight_decay),
+    optax.scale_by_adam(b1, b2),
+    optax.scale_by_learning_rate(lr),
+  )
+  return Optimizer(chain.init, chain.update, lambda state: "adam")
+
+
+def _clipping(clip: float | None) -> optax.GradientTransformation:
+  return optax.identity() if clip is None else optax.clip_by_global_norm(clip)
+
+
+def _check(name: str, **values: float | None) -> None:
+  for field, value in values.items():
+    if value is not None and not value > 0:
+      raise DnasError(f"{name}: {field} must be above 0, got {value!r}")
+
+
+def _check_not_negative(name: str, **values: float) -> None:
+  for field, value in values.items():
+    if not value >= 0:
+      raise DnasError(f"{name}: {field} must be 0 or more, got {value!r}")

@@ -1,0 +1,285 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from dnas.errors import DnasError
+from dnas.space.space import Cell, Edge, SearchSpace
+from dnas.strategy import hypergradient as hg
+from dnas.strategy import optimizer as opt
+from dnas.strategy import relaxation
+from dnas.strategy.bilevel import Problem, bilevel
+from dnas.strategy.optimizer import Optimizer
+
+SPACE = SearchSpace({"c": Cell(1, (Edge(0, 1, ("a", "b", "d")), Edge(0, 1, ("a", "b"))), (1,))})
+FUNCTIONS = (jnp.sin, jnp.cos, jnp.tanh)
+
+
+def init(key):
+  # A weak type and a NumPy array: the search has to cope.
+  scale = jnp.full((2, 3), 0.5) + 0.1 * jax.random.normal(key, (2, 3))
+  return {"scale": scale, "bias": jnp.full((), 0.1)}, {"mean": np.zeros((), np.float32)}
+
+
+def loss(params, stats, weights, batch, key, train):
+  assert train
+  x, y = batch
+  mixed = sum(
+    weights["c"][e][o] * params["scale"][e, o] * FUNCTIONS[o](x)
+    for e, edge in enumerate(SPACE.cells["c"].edges)
+    for o in range(len(edge.ops))
+  )
+  out = mixed + params["bias"] + 0.01 * jax.random.normal(key)
+  stats = {"mean": 0.9 * stats["mean"] + 0.1 * out.mean()}
+  return jnp.mean((out - y) ** 2), (stats, {"error": jnp.abs(out - y).mean()})
+
+
+PROBLEM = Problem(SPACE, init, loss)
+
+
+def batches(step, count=2):
+  rng = np.random.default_rng(step)
+  x = rng.normal(size=(count, 16)).astype(np.float32)
+  return [(a, np.sin(a) * 1.5) for a in x]
+
+
+def frozen():
+  """An optimiser that moves nothing."""
+  chain = optax.set_to_zero()
+  return Optimizer(chain.init, chain.update, lambda state: "frozen")
+
+
+def search(steps=20, hypergradient=None, weights=None, alpha=None, relax=None, **settings):
+  return bilevel(
+    PROBLEM,
+    relax or relaxation.gumbel_softmax(),
+    hg.unrolled() if hypergradient is None else hypergradient,
+    weights or opt.sgd(steps),
+    alpha or opt.adam(lr=0.01),
+    steps=steps,
+    **settings,
+  )
+
+
+def run(functions, steps=3, seed=0, two_level=True):
+  state, history = functions.init(jax.random.key(seed)), []
+  for step in range(steps):
+    first, second = batches(step)
+    state, metrics = functions.step(state, first, second if two_level else None)
+    history.append(metrics)
+  return state, jax.device_get(history)
+
+
+def assert_equal(a, b):
+  data = lambda x: jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x
+  assert jax.tree.structure(a) == jax.tree.structure(b)
+  for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+    np.testing.assert_array_equal(data(x), data(y))
+
+
+def test_compiles_once_and_same_seed_is_bit_identical():
+  traced = []
+
+  def counting(*args):
+    traced.append(1)
+    return loss(*args)
+
+  functions = bilevel(
+    dataclasses.replace(PROBLEM, loss=counting),
+    relaxation.gumbel_softmax(),
+    hg.unrolled(),
+    opt.sgd(20),
+    opt.adam(),
+    steps=20,
+  )
+  state = functions.init(jax.random.key(0))
+  assert all(not leaf.weak_type for leaf in jax.tree.leaves(state) if hasattr(leaf, "weak_type"))
+  before = jax.tree.map(lambda x: (x.shape, x.dtype), state)
+  first, second = batches(0)
+  state, _ = functions.step(state, first, second)
+  assert jax.tree.map(lambda x: (x.shape, x.dtype), state) == before
+  once = len(traced)
+  one = run(functions)
+  assert len(traced) == once
+  assert functions.step._cache_size() == 1
+  two = run(functions)
+  assert_equal(one, two)
+  assert int(one[0].step) == 3
+  other, _ = run(functions, seed=1)
+  assert not np.array_equal(other.params["scale"], one[0].params["scale"])
+
+
+def test_the_state_is_donated_and_the_callers_arrays_are_not():
+  mine = {"scale": jnp.ones((2, 3)), "bias": jnp.zeros(())}
+  problem = dataclasses.replace(PROBLEM, init=lambda key: (mine, {"mean": jnp.zeros(())}))
+  functions = bilevel(
+    problem, relaxation.softmax(), hg.first_order(), opt.sgd(9), opt.adam(), steps=9
+  )
+  key = jax.random.key(0)
+  state = functions.init(key)
+  functions.step(state, *batches(0))
+  assert state.params["scale"].is_deleted()
+  np.testing.assert_array_equal(mine["scale"], np.ones((2, 3)))
+  jax.random.split(key)
+
+
+def test_the_unrolled_step_is_the_step_that_is_taken():
+  # Alpha stays, so the weights after the step must be those at which `outer` was evaluated.
+  seen = {}
+
+  def spy(outer, inner, params, alpha, optimizer):
+    value, gradient = hg.unrolled()(outer, inner, params, alpha, optimizer)
+    seen["weights"], _ = hg._sgd_step(inner, params, optimizer.trace, alpha, optimizer)
+    return value, gradient
+
+  functions = search(hypergradient=spy, alpha=frozen(), weights=opt.sgd(20, clip=None))
+  state = functions.init(jax.random.key(0))
+  for step in range(4):  # until momentum and schedule matter
+    with jax.disable_jit(step == 3):
+      first, second = batches(step)
+      state, _ = functions.step(state, first, second)
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), seen["weights"], state.params
+  )
+
+
+def test_alpha_descends_the_hypergradient():
+  # With plain gradient descent on alpha the move is -gradient; compare with central differences of
+  # outer(weights after the step of the weights, alpha), written with the public pieces alone.
+  plain = optax.sgd(1.0)
+  move = Optimizer(plain.init, plain.update, lambda state: "sgd")
+  weights = opt.sgd(20, lr=0.1, momentum=0.0, weight_decay=0.1, clip=None)
+  functions = search(relax=relaxation.softmax(), alpha=move, weights=weights)
+  before = functions.init(jax.random.key(0))
+  params, stats, alpha = jax.device_get((before.params, before.stats, before.alpha))
+  step_key = jax.random.fold_in(before.key, 0)
+  weight_key, alpha_key = (jax.random.split(k)[1] for k in jax.random.split(step_key))
+  (first, second) = batches(0)
+
+  @jax.jit
+  def after(flat):
+    edges = {"c": (jax.nn.softmax(flat[:3]), jax.nn.softmax(flat[3:]))}
+    inner = lambda p: loss(p, stats, edges, first, weight_key, True)[0]
+    moved = jax.tree.map(lambda p, g: p - 0.1 * (g + 0.1 * p), params, jax.grad(inner)(params))
+    return loss(moved, stats, edges, second, alpha_key, True)[0]
+
+  flat, eps = np.concatenate(alpha["c"]), 1e-2
+  expected = [
+    (after(flat + eps * e) - after(flat - eps * e)) / (2 * eps) for e in np.eye(5, dtype="f")
+  ]
+  state, metrics = functions.step(before, first, second)
+  moved = flat - np.concatenate(jax.device_get(state.alpha)["c"])
+  np.testing.assert_allclose(moved, expected, atol=2e-4)
+  np.testing.assert_allclose(metrics["alpha_loss"], after(flat), rtol=1e-6)
+  np.testing.assert_allclose(metrics["alpha_grad_norm"], np.linalg.norm(moved), rtol=1e-4)
+
+
+def test_metrics():
+  state, history = run(search())
+  names = {"error", "weight_loss", "alpha_loss", "weight_grad_norm", "alpha_grad_norm", "entropy/c"}
+  for metrics in history:
+    assert set(metrics) == names
+    assert all(np.isfinite(v) and v.shape == () for v in metrics.values())
+  uniform = (np.log(3) + np.log(2)) / 2
+  np.testing.assert_allclose(history[0]["entropy/c"], uniform, atol=1e-3)
+  assert history[2]["entropy/c"] < uniform
+  assert float(state.stats["mean"]) != 0
+
+
+def test_statistics_come_from_the_weight_batch_alone():
+  functions = search(relax=relaxation.softmax(), alpha=frozen())
+  stats = []
+  for second in batches(1):
+    state, _ = functions.step(functions.init(jax.random.key(0)), batches(0)[0], second)
+    stats.append(float(state.stats["mean"]))
+  assert stats[0] == stats[1] != 0
+
+
+def test_alpha_is_frozen_during_the_warm_up():
+  functions = search(warmup_steps=2)
+  start = jax.device_get(functions.init(jax.random.key(0)).alpha)
+  state, history = run(functions, steps=2)
+  assert_equal(jax.device_get(state.alpha), start)
+  assert [np.isnan(m["alpha_loss"]) for m in history] == [True, True]
+  state, history = run(functions, steps=3)
+  assert not np.array_equal(state.alpha["c"][0], start["c"][0])
+  assert np.isfinite(history[2]["alpha_loss"])
+  assert functions.step._cache_size() == 1
+
+
+def test_no_alpha_gradient_is_computed_during_the_warm_up():
+  functions = search(warmup_steps=2)
+  args = (functions.init(jax.random.key(0)), *batches(0))
+  jaxpr = jax.make_jaxpr(functions.step)(*args).jaxpr
+  (step,) = (e.params["jaxpr"].jaxpr for e in jaxpr.eqns if "jit" in e.primitive.name)
+  (cond,) = (e for e in step.eqns if e.primitive.name == "cond")
+  sizes = sorted(len(branch.jaxpr.eqns) for branch in cond.params["branches"])
+  assert sizes[0] == 0
+  assert sizes[1] > 50
+
+
+def test_progress_runs_from_the_end_of_the_warm_up():
+  seen = []
+
+  def spy(key, logits, progress):
+    jax.debug.callback(lambda p: seen.append(round(float(p), 6)), progress)
+    return jax.nn.softmax(logits)
+
+  functions = search(steps=4, relax=spy, hypergradient=hg.first_order(), warmup_steps=2)
+  run(functions, steps=6)
+  jax.effects_barrier()
+  assert sorted(set(seen)) == [0.0, 0.5, 1.0]
+
+
+def test_one_level():
+  functions = bilevel(PROBLEM, relaxation.softmax(), None, opt.sgd(9), opt.adam(lr=0.01), steps=9)
+  state, history = run(functions, two_level=False)
+  assert all(m["alpha_loss"] == m["weight_loss"] for m in history)
+  assert int(state.step) == 3
+  assert history[2]["entropy/c"] < history[0]["entropy/c"]
+  with pytest.raises(DnasError, match=r"one-level search .* takes alpha_batch None"):
+    functions.step(state, *batches(0))
+
+
+def test_seeds_side_by_side_equal_one_by_one():
+  functions = search(warmup_steps=1)
+  states = jax.vmap(functions.init)(jax.vmap(jax.random.key)(jnp.arange(2)))
+  together = jax.jit(jax.vmap(functions.step, in_axes=(0, None, None)))
+  for step in range(3):
+    states, _ = together(states, *batches(step))
+  for seed in range(2):
+    alone, _ = run(functions, seed=seed)
+    for a, b in zip(jax.tree.leaves(states.alpha), jax.tree.leaves(alone.alpha), strict=True):
+      np.testing.assert_allclose(a[seed], b, rtol=1e-4, atol=1e-6)
+
+
+def test_adamw_cannot_be_unrolled():
+  functions = search(weights=opt.adamw(20))
+  with pytest.raises(DnasError, match=r"unrolled differentiates a step of SGD.*adamw\. Valid"):
+    run(functions)
+  for hypergradient in (
+    hg.first_order(),
+    hg.implicit(hg.cg(3)),
+    hg.implicit(hg.neumann(2, lr=0.1)),
+  ):
+    _, history = run(search(weights=opt.adamw(20), hypergradient=hypergradient))
+    assert np.isfinite(history[-1]["alpha_loss"])
+
+
+@pytest.mark.parametrize(
+  ("settings", "message"),
+  [
+    ({"steps": 0}, "steps must be 1 or more"),
+    ({"steps": 5, "warmup_steps": 5}, r"warmup_steps must be in \[0, steps = 5\)"),
+    ({"steps": 5, "warmup_steps": -1}, "warmup_steps must be in"),
+  ],
+)
+def test_bad_settings_are_named(settings, message):
+  with pytest.raises(DnasError, match=message):
+    bilevel(PROBLEM, relaxation.softmax(), None, opt.sgd(5), opt.adam(), **settings)

@@ -1,0 +1,140 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""The contract suite of the discretisations, and DARTS' rule by hand."""
+
+import random
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dnas import config
+from dnas.errors import DnasError
+from dnas.space.space import Cell, Edge, SearchSpace
+from dnas.strategy import discretize
+
+OPS = ("none", "skip", "conv")
+
+
+def cell(keep, nodes=3, inputs=2):
+  edges = [Edge(j, i, OPS) for i in range(inputs, inputs + nodes) for j in range(i)]
+  return Cell(inputs, tuple(edges), tuple(range(inputs, inputs + nodes)), keep)
+
+
+SPACES = {
+  "keep 2": SearchSpace({"normal": cell(2), "reduce": cell(2)}),
+  "keep all": SearchSpace({"cell": cell(None)}),
+  "mixed": SearchSpace(
+    {
+      "cell": cell(2),
+      "fusion": cell(None, 2),
+      "fixed": cell(None).decide([OPS[1]] * len(cell(None).edges)),
+    }
+  ),
+}
+MEMBERS = {"argmax": discretize.argmax(), "top_k_edges": discretize.top_k_edges(2)}
+VALID = [("argmax", name) for name in SPACES] + [("top_k_edges", "keep 2")]
+
+
+def logits(space, seed=0, scale=1.0):
+  rng = np.random.default_rng(seed)
+  return {
+    name: tuple(scale * rng.normal(size=len(e.ops)) for e in space.cells[name].edges)
+    for name in space.searched
+  }
+
+
+def test_every_discretisation_has_joined():
+  assert set(config.functions(discretize)) == set(MEMBERS)
+
+
+@pytest.mark.parametrize(("member", "name"), VALID)
+def test_gives_a_genotype_of_the_space(member, name):
+  space = SPACES[name]
+  for seed in range(5):
+    genotype = MEMBERS[member](space, logits(space, seed))
+    assert genotype.is_genotype
+    assert space.decide(space.choices(genotype)) == genotype
+
+
+@pytest.mark.parametrize(("member", "name"), VALID)
+def test_recovers_a_clear_choice(member, name):
+  space = SPACES[name]
+  for seed in range(5):
+    planted = space.sample(random.Random(seed))
+    alpha = {
+      cell_name: tuple(
+        # A dropped edge prefers `none`.
+        jnp.where(jnp.array([op == (choice or "none") for op in edge.ops]), 5.0, 0.0)
+        for edge, choice in zip(space.cells[cell_name].edges, choices, strict=True)
+      )
+      for cell_name, choices in space.choices(planted).items()
+    }
+    assert MEMBERS[member](space, alpha) == planted
+
+
+def test_argmax_takes_none_where_the_cell_allows_it():
+  space = SPACES["keep all"]
+  alpha = {"cell": tuple(np.array([1.0, 0.0, 0.0]) for _ in range(9))}
+  assert discretize.argmax()(space, alpha).cells["cell"].edges[0].ops == ("none",)
+
+
+def test_darts_rule_by_hand():
+  space = SearchSpace({"c": Cell(3, tuple(Edge(j, 3, OPS) for j in range(3)), (3,), keep=2)})
+  alpha = {
+    "c": (
+      np.array([9.0, 5.0, 4.0]),  # the largest logits, but `none` takes nearly all the weight
+      np.array([0.0, 0.1, 1.0]),  # 0.55 on conv
+      np.array([2.0, 1.0, 0.0]),  # 0.24 on skip
+    )
+  }
+  for member in MEMBERS.values():
+    assert str(member(space, alpha).cells["c"]) == "3: conv(1) + skip(2)"
+
+
+def test_first_of_equals_wins():
+  space = SPACES["keep 2"]
+  alpha = {name: (np.zeros(3),) * 9 for name in space.searched}
+  choice = space.choices(discretize.argmax()(space, alpha))["normal"]
+  assert choice == ("skip", "skip", "skip", "skip", None, "skip", "skip", None, None)
+
+
+def test_a_pruned_operation_is_not_chosen():
+  space = SPACES["keep all"]
+  alpha = {"cell": (jnp.array([-jnp.inf, -3.0, -jnp.inf]),) * 9}
+  edges = discretize.argmax()(space, alpha).cells["cell"].edges
+  assert {edge.ops for edge in edges} == {("skip",)}
+
+
+def test_top_k_edges_needs_a_space_that_keeps_as_many():
+  for name, keep in (("keep all", None), ("mixed", None), ("keep 2", 2)):
+    k = 2 if keep is None else 1
+    with pytest.raises(DnasError, match=rf"k = {k}, but cells\.\w+\.keep = {keep}\. Valid: argmax"):
+      discretize.top_k_edges(k)(SPACES[name], logits(SPACES[name]))
+
+
+@pytest.mark.parametrize("k", [0, -1, 1.5, True])
+def test_k_must_be_a_count(k):
+  with pytest.raises(DnasError, match="k must be a whole number"):
+    discretize.top_k_edges(k)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_diverged_search_is_named(bad):
+  space = SPACES["keep all"]
+  alpha = logits(space)
+  alpha["cell"][4][1] = bad
+  with pytest.raises(DnasError, match=r"alpha\.cell\[4\]: logits must be finite"):
+    discretize.argmax()(space, alpha)
+
+
+def test_alpha_must_fit_the_space():
+  space = SPACES["keep all"]
+  alpha = logits(space)
+  for wrong, message in (
+    ({}, r"has logits for the cells \[\]"),
+    ({"cell": alpha["cell"][:3]}, r"alpha\.cell: has 3 edges, the cell has 9"),
+    ({"cell": (np.zeros(4), *alpha["cell"][1:])}, r"alpha\.cell\[0\]: has shape \(4,\)"),
+  ):
+    with pytest.raises(DnasError, match=message):
+      discretize.argmax()(space, wrong)

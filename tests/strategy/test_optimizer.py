@@ -1,0 +1,95 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Each optimiser against its formula in plain NumPy, step by step."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dnas import config
+from dnas.errors import DnasError
+from dnas.strategy import optimizer as opt
+from dnas.strategy.hypergradient import Sgd
+
+GRADIENTS = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32) * 4
+START = np.array([1.0, -2.0, 0.5], np.float32)
+
+
+def run(optimizer):
+  update = jax.jit(optimizer.update)
+  params = {"w": jnp.asarray(START)}
+  state, path, said = optimizer.init(params), [], []
+  for gradient in GRADIENTS:
+    said.append(optimizer.describe(state))
+    updates, state = update({"w": jnp.asarray(gradient)}, state, params)
+    params = {"w": params["w"] + updates["w"]}
+    path.append(np.asarray(params["w"]))
+  return np.array(path), said
+
+
+def cosine(t, steps, lr, lr_end):
+  return lr_end + (lr - lr_end) * (1 + np.cos(np.pi * min(t, steps) / steps)) / 2
+
+
+def test_every_optimiser_is_tested_here():
+  assert set(config.functions(opt)) == {"sgd", "adamw", "adam"}
+
+
+@pytest.mark.parametrize("clip", [None, 3.0])
+def test_sgd(clip):
+  optimizer = opt.sgd(4, lr=0.1, lr_end=0.02, momentum=0.8, weight_decay=0.3, clip=clip)
+  path, said = run(optimizer)
+  w, m, expected = START.astype(np.float64), np.zeros(3), []
+  for t, g in enumerate(GRADIENTS.astype(np.float64)):
+    lr = cosine(t, 4, 0.1, 0.02)
+    assert isinstance(said[t], Sgd)
+    assert (said[t].momentum, said[t].weight_decay) == (0.8, 0.3)
+    np.testing.assert_allclose(said[t].lr, lr, rtol=1e-5)
+    np.testing.assert_allclose(said[t].trace["w"], m, rtol=1e-4, atol=1e-6)
+    g = g if clip is None else g * min(1, clip / np.linalg.norm(g))
+    m = 0.8 * m + g + 0.3 * w
+    w = w - lr * m
+    expected.append(w)
+  np.testing.assert_allclose(path, expected, rtol=1e-4)
+
+
+def adam_steps(rate, decay, decoupled, b1, b2):
+  w, m, v, path = START.astype(np.float64), 0, 0, []
+  for t, g in enumerate(GRADIENTS.astype(np.float64)):
+    g = g if decoupled else g + decay * w
+    m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
+    step = m / (1 - b1 ** (t + 1)) / (np.sqrt(v / (1 - b2 ** (t + 1))) + 1e-8)
+    w = w - rate(t) * (step + (decay * w if decoupled else 0))
+    path.append(w)
+  return path
+
+
+def test_adam():
+  path, said = run(opt.adam(lr=0.1, b1=0.5, b2=0.99, weight_decay=0.3))
+  assert set(said) == {"adam"}
+  np.testing.assert_allclose(path, adam_steps(lambda t: 0.1, 0.3, False, 0.5, 0.99), rtol=1e-4)
+
+
+def test_adamw():
+  path, said = run(opt.adamw(5, lr=0.1, lr_end=0.01, warmup_steps=2, weight_decay=0.3, clip=None))
+  assert set(said) == {"adamw"}
+  rate = lambda t: [0.05, 0.1][t] if t < 2 else cosine(t - 1, 4, 0.1, 0.01)
+  np.testing.assert_allclose(path, adam_steps(rate, 0.3, True, 0.9, 0.999), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+  ("make", "message"),
+  [
+    (lambda: opt.sgd(0), "sgd: steps must be above 0"),
+    (lambda: opt.sgd(5, lr=-1.0), "sgd: lr must be above 0"),
+    (lambda: opt.sgd(5, momentum=1.0), "momentum must be in"),
+    (lambda: opt.sgd(5, clip=0.0), "clip must be above 0"),
+    (lambda: opt.sgd(5, weight_decay=float("nan")), "weight_decay must be 0 or more"),
+    (lambda: opt.adamw(5, warmup_steps=5), r"warmup_steps must be in \[0, steps = 5\)"),
+    (lambda: opt.adam(lr=0.0), "adam: lr must be above 0"),
+  ],
+)
+def test_bad_settings_are_named(make, message):
+  with pytest.raises(DnasError, match=message):
+    make()
