@@ -53,8 +53,9 @@ class Report:
     lines = self.fatal[:_SHOWN]
     if (more := len(self.fatal) - _SHOWN) > 0:
       lines = [*lines, f"and {more} more"]
-    faults = "1 fault" if len(self.fatal) == 1 else f"{len(self.fatal)} faults"
-    raise DataError("\n  ".join([f"{name} has {faults}:", *lines]))
+    if len(lines) == 1:
+      raise DataError(f"{name}: {lines[0]}")
+    raise DataError("\n  ".join([f"{name} has {len(self.fatal)} faults:", *lines]))
 
   def lines(self) -> list[str]:
     """One line for each kind of mended fault, `12 x box clipped to the image (first: ...)`."""

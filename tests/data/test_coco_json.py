@@ -226,7 +226,7 @@ def test_everything_wrong_is_in_one_report(folder):
 
 def test_wrong_folder_is_one_line(folder):
   (folder.path / "images").rename(folder.path / "pictures")
-  with pytest.raises(data.DataError, match=r"has 1 fault:\n.*all 2 images are: is the"):
+  with pytest.raises(data.DataError, match=r"missing, as all 2 images are: is the folder right"):
     folder.load()
 
 
