@@ -11,12 +11,12 @@ Three formats: our own JSON (`SearchSpace.to_json`), DARTS' JSON object of `norm
 '2: sep_conv_3x3(0) + sep_conv_3x3(1)'
 """
 
-import json
 import pathlib
 import re
 from typing import Any
 
-from dnas.space import macro
+from dnas.space import document, macro
+from dnas.space.cell import is_int, show
 from dnas.space.space import Cell, Edge, SearchSpace, SpaceError
 
 # 16 MiB: a genotype has a few kilobytes, and a file from a stranger is not to fill the memory.
@@ -136,7 +136,7 @@ def load(name_or_file: str | pathlib.Path) -> SearchSpace:
       f"{path}: {path.stat().st_size} bytes; a genotype has at most {MAX_FILE_BYTES}"
     )
   try:
-    return loads(path.read_text(encoding="utf-8"))
+    return loads(path.read_text(encoding="utf-8-sig"))  # editors may have put a mark in front
   except UnicodeDecodeError as error:
     raise SpaceError(f"{path}: not UTF-8 text: {error}") from None
   except SpaceError as error:
@@ -146,34 +146,28 @@ def load(name_or_file: str | pathlib.Path) -> SearchSpace:
 def loads(text: str) -> SearchSpace:
   """A genotype from text in any of the three formats."""
   if text.lstrip().startswith("|"):
-    return from_nasbench201(text.strip())
+    return from_nasbench201(text)
   try:
-    document = json.loads(text)
-  except (json.JSONDecodeError, RecursionError) as error:
-    raise SpaceError(
-      f"neither JSON ({error}) nor a NAS-Bench-201 string (|op~0|+|op~0|op~1|+...)"
-    ) from None
-  if isinstance(document, dict) and "schema" not in document and "normal" in document:
-    return from_darts(document)
+    read = document.parse(text)
+  except SpaceError as error:
+    raise SpaceError(f"{error} (nor a NAS-Bench-201 string |op~0|+|op~0|op~1|+...)") from None
+  if isinstance(read, dict) and "schema" not in read and "normal" in read:
+    return from_darts(read)
   return SearchSpace.from_json(text)
 
 
-def from_darts(document: dict[str, Any]) -> SearchSpace:
+def from_darts(genotype: dict[str, Any]) -> SearchSpace:
   """Reads DARTS' format: two `[op, node]` pairs per node, from node 2 on.
 
   Raises:
     SpaceError: a field is missing, unknown or malformed.
   """
-  valid = ["normal", "normal_concat", "reduce", "reduce_concat"]
-  for field in document:
-    if field not in valid:
-      raise SpaceError(f"{field}: unknown field; valid: {valid}")
+  names = [f"{name}{part}" for name in ("normal", "reduce") for part in ("", "_concat")]
+  fields = document.fields_of(genotype, names, names, "genotype")
   cells = {}
   for name in ("normal", "reduce"):
-    for field in (name, f"{name}_concat"):
-      if not isinstance(document.get(field), list):
-        raise SpaceError(f"{field}: must be a list, got {document.get(field)!r}")
-    cells[name] = _cell_of_pairs(document[name], document[f"{name}_concat"], name)
+    pairs, output = (document.list_of(fields[field], field) for field in (name, f"{name}_concat"))
+    cells[name] = _cell_of_pairs(pairs, output, name)
   return macro.cifar(SearchSpace(cells))
 
 
@@ -183,7 +177,7 @@ def to_darts(genotype: SearchSpace) -> dict[str, Any]:
   Raises:
     SpaceError: a cell is missing, not decided, or has not two inputs and two edges per node.
   """
-  document = {}
+  written = {}
   for name in ("normal", "reduce"):
     cell = _decided(genotype, name)
     pairs = []
@@ -195,8 +189,8 @@ def to_darts(genotype: SearchSpace) -> dict[str, Any]:
           f"{cell.inputs} inputs, and node {node} has {len(incoming)} edges"
         )
       pairs += [[edge.ops[0], edge.src] for edge in incoming]
-    document |= {name: pairs, f"{name}_concat": list(cell.output)}
-  return document
+    written |= {name: pairs, f"{name}_concat": list(cell.output)}
+  return written
 
 
 def from_nasbench201(text: str) -> SearchSpace:
@@ -206,13 +200,14 @@ def from_nasbench201(text: str) -> SearchSpace:
     SpaceError: the string is malformed; the message shows the part.
   """
   edges = []
-  for dst, node in enumerate(text.split("+"), start=1):
-    if not re.fullmatch(r"\|([^|~+\s]+~\d{1,3}\|)+", node):
-      raise SpaceError(f"node {dst}: {node!r} is not of the form |op~0|op~1|...|")
+  for dst, node in enumerate(text.strip().split("+"), start=1):
+    if not re.fullmatch(r"\|([^|~+\s]+~[0-9]{1,3}\|)+", node):
+      raise SpaceError(f"node {dst}: {show(node)} is not of the form |op~0|op~1|...|")
     parts = [part.split("~") for part in node.strip("|").split("|")]
     sources = [int(src) for _, src in parts]
     if sources != list(range(dst)):
-      raise SpaceError(f"node {dst}: must list the inputs {list(range(dst))}, got {sources}")
+      valid = show(list(range(dst)))
+      raise SpaceError(f"node {dst}: must list the inputs {valid}, got {show(sources)}")
     edges += [Edge(src, dst, (op,)) for (op, _), src in zip(parts, sources, strict=True)]
   last = edges[-1].dst
   return macro.nasbench201(SearchSpace({"cell": Cell(1, tuple(edges), (last,))}))
@@ -257,16 +252,17 @@ def _cell_of_pairs(pairs: list, output: list, field: str) -> Cell:
       isinstance(pair, list | tuple)
       and len(pair) == 2
       and isinstance(pair[0], str)
-      and isinstance(pair[1], int)
-      and not isinstance(pair[1], bool)
+      and is_int(pair[1])
     ):
-      raise SpaceError(f"{field}[{i}]: must be [op, node], got {pair!r}")
+      raise SpaceError(f"{field}[{i}]: must be [op, node], got {show(pair)}")
     op, src = pair
     dst = 2 + i // 2
     if not 0 <= src < dst:
-      raise SpaceError(f"{field}[{i}]: node {dst} can see nodes 0 to {dst - 1}, got {src}")
+      raise SpaceError(f"{field}[{i}]: node {dst} can see nodes 0 to {dst - 1}, got {show(src)}")
     edges.append(Edge(src, dst, (op,)))
   try:
     return Cell(2, tuple(edges), tuple(output), keep=2)
   except SpaceError as error:
-    raise SpaceError(str(error).replace("cell", field, 1)) from None
+    # A Cell knows neither its name nor what this format calls the output and edges.
+    message = str(error).replace("cell.output", f"{field}_concat", 1)
+    raise SpaceError(message.replace("cell.edges", field, 1)) from None

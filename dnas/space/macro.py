@@ -10,6 +10,7 @@
 
 from collections.abc import Sequence
 
+from dnas.space.cell import is_int
 from dnas.space.space import Cell, Edge, SearchSpace, SpaceError, Stage
 
 
@@ -57,6 +58,9 @@ def nasbench201(space: SearchSpace, channels: int = 16, cells: int = 5) -> Searc
     cells: cells per stage.
   """
   _require(space, ("cell",), inputs=1)
+  if not is_int(cells) or cells < 1:
+    raise SpaceError(f"cells: must be 1 or more per stage, got {cells!r}")
+  _check_channels(channels)
   residual = Cell(inputs=1, edges=(Edge(0, 1, ("residual_block",)),), output=(1,))
   stages = [Stage("cell", cells, channels)]
   for factor in (2, 4):
@@ -74,8 +78,9 @@ def nasbench201(space: SearchSpace, channels: int = 16, cells: int = 5) -> Searc
 
 def _normal_and_reduce(space: SearchSpace, channels: int, layers: int) -> Sequence[Stage]:
   _require(space, ("normal", "reduce"), inputs=2)
-  if layers < 3:
-    raise SpaceError(f"layers: must be 3 or more (two of them are reduction cells), got {layers}")
+  if not is_int(layers) or layers < 3:
+    raise SpaceError(f"layers: must be 3 or more (two of them are reduction cells), got {layers!r}")
+  _check_channels(channels)
   first, second = layers // 3, 2 * layers // 3
   normal = [first, second - first - 1, layers - second - 1]
   stages = []
@@ -85,6 +90,11 @@ def _normal_and_reduce(space: SearchSpace, channels: int, layers: int) -> Sequen
     if repeats > 0:
       stages.append(Stage("normal", repeats, channels * 2**i))
   return tuple(stages)
+
+
+def _check_channels(channels: int) -> None:
+  if not is_int(channels) or channels < 1:
+    raise SpaceError(f"channels: must be 1 or more, got {channels!r}")
 
 
 def _require(space: SearchSpace, names: Sequence[str], inputs: int) -> None:
