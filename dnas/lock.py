@@ -19,16 +19,23 @@ class LockError(DnasError):
 
 
 @contextlib.contextmanager
-def run_lock(workdir: str | os.PathLike) -> Iterator[None]:
+def run_lock(workdir: str | os.PathLike, active: bool = True) -> Iterator[None]:
   """Holds a run's folder for this process; it ends with the process, however that ends.
 
-  With several processes the first of the run takes it. (A POSIX record lock: worker processes that
-  outlive a killed run do not inherit it.)
+  It is a POSIX record lock: worker processes that outlive a killed run do not inherit it.
+
+  Args:
+    workdir: made if need be.
+    active: False in all processes of a run but the first (`jax.process_index() == 0`): they do
+      nothing here.
 
   Raises:
     LockError: another process has it; names that process.
     OSError: the folder cannot be written.
   """
+  if not active:
+    yield
+    return
   path = pathlib.Path(workdir).absolute() / ".lock"
   if path in _held:
     raise LockError(f"{path.parent} is in use by this very process")
