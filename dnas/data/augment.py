@@ -16,16 +16,18 @@ import numpy as np
 from dnas.data.letterbox import FILL
 from dnas.data.sample import (
   Draw,
+  Move,
   Sample,
   clip_boxes,
   join,
   mixes,
   move_boxes,
+  paint,
   warp,
-  warp_image,
 )
 
 _Range = tuple[float, float]
+_GREY = (0.299, 0.587, 0.114)  # Luminance of R, G and B (Rec. 601).
 
 
 def hflip(rng: np.random.Generator, sample: Sample, probability: float = 0.5) -> Sample:
@@ -66,7 +68,8 @@ def scale_translate(
   s, root = _log_uniform(rng, scale), math.sqrt(_log_uniform(rng, (1 / aspect, aspect)))
   sx, sy = s * root, s / root
   tx, ty = rng.uniform(-translate, translate, 2)
-  return warp(sample, sx, sy, (0.5 - 0.5 * sx + tx) * w, (0.5 - 0.5 * sy + ty) * h, min_visible)
+  move = Move(sx, sy, (0.5 - 0.5 * sx + tx) * w, (0.5 - 0.5 * sy + ty) * h)
+  return warp(sample, move, min_visible)
 
 
 def crop(
@@ -93,7 +96,8 @@ def crop(
   share, root = rng.uniform(*area), math.sqrt(_log_uniform(rng, (1 / aspect, aspect)))
   part_w, part_h = min(1.0, math.sqrt(share) * root), min(1.0, math.sqrt(share) / root)
   left, top = rng.random() * (1 - part_w) * w, rng.random() * (1 - part_h) * h
-  return warp(sample, 1 / part_w, 1 / part_h, -left / part_w, -top / part_h, min_visible)
+  move = Move(1 / part_w, 1 / part_h, -left / part_w, -top / part_h)
+  return warp(sample, move, min_visible)
 
 
 def colour(
@@ -106,16 +110,15 @@ def colour(
   """
   bright, contrast, saturation = rng.uniform(1 - strength, 1 + strength, 3)
   angle = 2 * math.pi * rng.uniform(-hue, hue)
-  # Rodrigues' formula for the axis (1, 1, 1) / sqrt(3).
-  cos, sin, k = math.cos(angle), math.sin(angle) / math.sqrt(3), (1 - math.cos(angle)) / 3
-  turn = np.array(
-    [[cos + k, k - sin, k + sin], [k + sin, cos + k, k - sin], [k - sin, k + sin, cos + k]]
-  )
-  grey = np.array([[0.299, 0.587, 0.114]] * 3)
-  saturate = saturation * np.eye(3) + (1 - saturation) * grey
-  matrix = np.empty((3, 4))
-  matrix[:, :3] = contrast * bright * (saturate @ turn)
-  matrix[:, 3] = 128 * (1 - contrast)
+  # Rodrigues' formula for the axis (1, 1, 1) / sqrt(3): R = [[a, c, b], [b, a, c], [c, b, a]].
+  sin, k = math.sin(angle) / math.sqrt(3), (1 - math.cos(angle)) / 3
+  a, b, c = math.cos(angle) + k, k + sin, k - sin
+  # S R p = saturation R p + (1 - saturation) (grey level of R p).
+  (r, g, u), gain, rest = _GREY, contrast * bright, 1 - saturation
+  grey = [rest * v for v in (r * a + g * b + u * c, r * c + g * a + u * b, r * b + g * c + u * a)]
+  turn = ((a, c, b), (b, a, c), (c, b, a))
+  matrix = [[gain * (saturation * x + y) for x, y in zip(row, grey)] for row in turn]
+  matrix = np.array([[*row, 128 * (1 - contrast)] for row in matrix])
   return {**sample, "image": cv2.transform(sample["image"], matrix)}
 
 
@@ -152,10 +155,9 @@ def mosaic(
     x1, x2 = (cx, w) if right else (0, cx)
     y1, y2 = (cy, h) if below else (0, cy)
     # The corner of the image that points to the middle of the mosaic stays there.
-    tx, ty = cx - (1 - right) * s * w, cy - (1 - below) * s * h
-    if x2 > x1 and y2 > y1:
-      canvas[y1:y2, x1:x2] = warp_image(part["image"], s, s, tx - x1, ty - y1, (y2 - y1, x2 - x1))
-    parts.append(clip_boxes(move_boxes(part, s, s, tx, ty), (x1, y1, x2, y2), min_visible))
+    move = Move(s, s, cx - (1 - right) * s * w, cy - (1 - below) * s * h).snapped(h, w)
+    paint(canvas, part["image"], move, (x1, y1, x2, y2))
+    parts.append(clip_boxes(move_boxes(part, move), (x1, y1, x2, y2), min_visible))
   return join(canvas, parts)
 
 

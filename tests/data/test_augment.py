@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dnas.config import functions
 from dnas.data import augment
 from dnas.data.letterbox import FILL
-from dnas.data.sample import clip_boxes, warp_image
+from dnas.data.sample import Move, clip_boxes, warp
 
 DETECTION = ["hflip", "scale_translate", "crop", "colour", "mosaic", "mixup"]
 CLASSIFICATION = ["hflip", "scale_translate", "crop", "colour", "pad_crop", "cutout"]
@@ -190,14 +190,33 @@ def test_hue_keeps_grey_and_turns_a_third():
   assert turned.ravel().tolist() == [0, 200, 0], "a third of a turn: red becomes green"
 
 
-def test_warp_puts_pixels_where_boxes_go():
-  """Magnified by 2, pixel (3, 3) covers [6, 8] x [6, 8]."""
-  image = np.zeros((8, 8, 3), np.uint8)
+@pytest.mark.parametrize("factor", [2, 3])
+def test_warp_puts_pixels_where_boxes_go(factor):
+  """Magnified by 2, pixel (3, 3) covers [6, 8] x [6, 8]; by 3 another way of painting is used."""
+  image = np.zeros((16, 16, 3), np.uint8)
   image[3, 3] = 200
-  big = warp_image(image, 2, 2, 0, 0, (16, 16)).astype(int)
-  assert big[6:8, 6:8].min() > 100
-  inner = big[2:12, 2:12, 0]  # Without the grey that comes in from outside.
-  assert (inner * (np.arange(2, 12) + 0.5)).sum() / inner.sum() == pytest.approx(7.0, abs=0.02)
+  one = {"image": image, "boxes": np.array([[3, 3, 4, 4]], np.float32)}
+  one |= {"labels": np.zeros(1, np.int32), "crowd": np.zeros(1, bool)}
+  moved = warp(one, Move(factor, factor, 1.2, -1.8), 0.3)
+  assert moved["boxes"].tolist() == [
+    [3 * factor + 1, 3 * factor - 2, 4 * factor + 1, 4 * factor - 2]
+  ]
+  mass = moved["image"][:, 1:, 0].astype(int)  # Without the grey beside the image.
+  y, x = np.mgrid[: mass.shape[0], 1 : mass.shape[1] + 1] + 0.5
+  mass[y >= 15] = 0
+  centre = (mass * x).sum() / mass.sum(), (mass * y).sum() / mass.sum()
+  assert centre == pytest.approx((3.5 * factor + 1, 3.5 * factor - 2), abs=0.05)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(0.1, 4), st.floats(0.1, 4), st.floats(-50, 50), st.floats(-50, 50))
+def test_snapped_is_near_and_whole(sx, sy, tx, ty):
+  h, w = 40, 56
+  move = Move(sx, sy, tx, ty).snapped(h, w)
+  edges = [move.tx, move.ty, move.tx + move.sx * w, move.ty + move.sy * h]
+  assert np.allclose(edges, np.rint(edges), atol=1e-9)
+  wanted = [tx, ty, tx + sx * w, ty + sy * h]
+  assert np.abs(np.subtract(edges, wanted)).max() <= 0.5 + 1e-9
 
 
 def test_clip_drops_what_is_hardly_visible():

@@ -1,0 +1,34 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Measures parts of dnas on this machine. Nothing else should run beside it.
+
+python scripts/benchmark.py data
+python scripts/benchmark.py data --size 160 160 --data 'coco:instances.json@images'
+"""
+
+import argparse
+
+from benchmarks import data
+
+from dnas.errors import one_line_errors
+
+# Each has add_arguments(parser) and run(args), and a docstring that says what it measures.
+BENCHMARKS = {"data": data}
+
+
+def main(arguments: list[str] | None = None) -> None:
+  """Runs one benchmark."""
+  parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+  )
+  commands = parser.add_subparsers(required=True, metavar="|".join(BENCHMARKS), dest="benchmark")
+  for name, module in BENCHMARKS.items():
+    text = (module.__doc__ or "").strip()
+    module.add_arguments(commands.add_parser(name, help=text, description=text))
+  args = parser.parse_args(arguments)
+  with one_line_errors():
+    BENCHMARKS[args.benchmark].run(args)
+
+
+if __name__ == "__main__":
+  main()

@@ -1,0 +1,182 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""How fast the input pipeline is, and what of it a training step has to wait for."""
+
+import argparse
+import itertools
+import json
+import os
+import pathlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dnas.data import DetectionSource, Source, load
+from dnas.data.pipeline import Pipeline
+
+AUGMENT = {
+  "detection": [
+    {"name": "scale_translate", "scale": (0.7, 1.3), "translate": 0.1},
+    {"name": "colour", "strength": 0.3},
+  ],
+  "classification": [{"name": "pad_crop"}, {"name": "hflip"}, {"name": "cutout"}],
+}
+MIX = [{"name": "mosaic", "probability": 0.5}, {"name": "mixup", "probability": 0.15}]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """The flags of `benchmark.py data`."""
+  parser.add_argument(
+    "--data", default="digit_scenes", metavar="SPEC", help="as in data.py (default: %(default)s)"
+  )
+  parser.add_argument("--split", default="train", help="(default: %(default)s)")
+  parser.add_argument(
+    "--size", type=int, nargs=2, default=(96, 96), metavar=("H", "W"), help="(default: 96 96)"
+  )
+  parser.add_argument("--batch_size", type=int, default=32, help="(default: %(default)s)")
+  parser.add_argument(
+    "--threads",
+    type=int,
+    default=os.cpu_count() or 1,
+    help="that make batches in advance (default: one per CPU, here %(default)s)",
+  )
+  parser.add_argument(
+    "--seconds", type=float, default=4.0, help="of each measurement (default: %(default)s)"
+  )
+  parser.add_argument(
+    "--step_channels",
+    type=int,
+    default=16,
+    help="width of the network whose step the overlap is measured with (default: %(default)s)",
+  )
+  parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="writes the figures")
+
+
+def run(args: argparse.Namespace) -> None:
+  """Measures and prints both tables."""
+  rows = throughput(args)
+  print(f"{args.data} [{args.split}], {args.size[0]} x {args.size[1]}, batch {args.batch_size}")
+  print(f"\n{'':58}{'images/s':>9}{'CPU ms/image':>14}")
+  for row in rows:
+    print(f"{row['case']:58}{row['images_per_s']:>9.0f}{row['cpu_ms_per_image']:>14.3f}")
+  steps = overlap(args)
+  print(f"\n{'one training step':58}{'ms':>9}")
+  for name, ms in steps.items():
+    print(f"{name:58}{ms:>9.1f}")
+  if args.json:
+    args.json.parent.mkdir(parents=True, exist_ok=True)
+    args.json.write_text(json.dumps({"throughput": rows, "step_ms": steps}, indent=2) + "\n")
+
+
+def _pipeline(args: argparse.Namespace, source: Source, augment: list, threads: int) -> Pipeline:
+  return Pipeline(
+    source=source,
+    batch_size=args.batch_size,
+    size=(args.size[0], args.size[1]),
+    seed=0,
+    train=True,
+    augment=augment,
+    threads=threads,
+  )
+
+
+def throughput(args: argparse.Namespace) -> list[dict[str, Any]]:
+  """Images per second, with and without augmentation, decoded each time or kept in memory."""
+  decoding = load(args.data, args.split, memory_mib=0)
+  keeping = load(args.data, args.split)
+  basic = AUGMENT[keeping.task]
+  cases = [
+    ("decoded each time, augmented, no threads", decoding, basic, 0),
+    (f"decoded each time, augmented, {args.threads} threads", decoding, basic, args.threads),
+    (f"kept in memory, not augmented, {args.threads} threads", keeping, [], args.threads),
+    ("kept in memory, augmented, no threads", keeping, basic, 0),
+    (f"kept in memory, augmented, {args.threads} threads", keeping, basic, args.threads),
+  ]
+  if isinstance(keeping, DetectionSource):
+    name = f"kept in memory, also mosaic and mixup, {args.threads} threads"
+    cases.append((name, keeping, MIX + basic, args.threads))
+  rows = []
+  for name, source, augment, threads in cases:
+    pipeline = _pipeline(args, source, augment, threads)
+    warm_up = len(pipeline) + 1 if source is keeping else 2
+    rate, cpu_ms = _rate(iter(pipeline), args, min(warm_up, 500))
+    rows.append({"case": name, "images_per_s": rate, "cpu_ms_per_image": cpu_ms})
+  return rows
+
+
+def _rate(batches: Iterator, args: argparse.Namespace, warm_up: int) -> tuple[float, float]:
+  """(images per second, milliseconds of CPU time per image) after some batches of warm-up."""
+  for _ in range(warm_up):
+    next(batches)
+  start, cpu, images = time.perf_counter(), time.process_time(), 0
+  while (wall := time.perf_counter() - start) < args.seconds:
+    next(batches)
+    images += args.batch_size
+  return images / wall, (time.process_time() - cpu) * 1e3 / images
+
+
+def make_step(channels: int, image: np.ndarray) -> tuple[Callable, Any]:
+  """A stand-in for training: forward and backward of three convolutions, one SGD update."""
+  keys = jax.random.split(jax.random.key(0), 3)
+  widths = [image.shape[-1], channels, 2 * channels, 4 * channels]
+  kernels = [
+    jax.random.normal(key, (3, 3, a, b)) / (9 * a) ** 0.5
+    for key, (a, b) in zip(keys, itertools.pairwise(widths))
+  ]
+
+  def loss(kernels: list, images: jax.Array) -> jax.Array:
+    x = images.astype(jnp.float32) / 255
+    for kernel in kernels:
+      x = jax.lax.conv_general_dilated(
+        x, kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+      )
+      x = jax.nn.relu(x)
+    return jnp.mean(x**2)
+
+  @jax.jit
+  def step(kernels: list, images: jax.Array) -> tuple[list, jax.Array]:
+    value, gradients = jax.value_and_grad(loss)(kernels, images)
+    return [k - 0.01 * g for k, g in zip(kernels, gradients)], value
+
+  return step, kernels
+
+
+def overlap(args: argparse.Namespace) -> dict[str, float]:
+  """Milliseconds of a step on a batch at hand, of loading, and of both in turn and at once."""
+  source = load(args.data, args.split)
+  augment = AUGMENT[source.task]
+  serial = iter(_pipeline(args, source, augment, 0))
+  ahead = iter(_pipeline(args, source, augment, args.threads))
+  at_hand = next(serial)
+  step, state = make_step(args.step_channels, at_hand["image"])
+
+  def train(batches: Iterator) -> float:
+    nonlocal state
+    state, value = step(state, next(batches)["image"])
+    jax.block_until_ready(value)
+    start, count = time.perf_counter(), 0
+    while time.perf_counter() - start < args.seconds:
+      state, value = step(state, next(batches)["image"])
+      jax.block_until_ready(value)  # As a loop that logs or is as deep as the device allows.
+      count += 1
+    return (time.perf_counter() - start) * 1e3 / count
+
+  def read(batches: Iterator) -> float:
+    start, count = time.perf_counter(), 0
+    while time.perf_counter() - start < args.seconds:
+      next(batches)
+      count += 1
+    return (time.perf_counter() - start) * 1e3 / count
+
+  for _ in range(min(500, len(source) // args.batch_size)):
+    next(serial)  # Fills the memory that both share.
+  return {
+    "step on a batch that is at hand": train(itertools.repeat(at_hand)),
+    "loading alone, no threads": read(serial),
+    "step and loading, no threads": train(serial),
+    f"step and loading, {args.threads} threads ahead": train(ahead),
+  }
