@@ -240,13 +240,18 @@ class Cell:
 
     def place(k: int, tried: set[int]) -> bool:  # augmenting paths: parallel edges may have to move
       src, dst, (op,) = dataclasses.astuple(decided.edges[k])
-      for i, edge in enumerate(self.edges):
-        fits = (edge.src, edge.dst) == (src, dst) and op in self.candidates(edge)
-        if fits and i not in tried:
-          tried.add(i)
-          if i not in owner or place(owner[i], tried):
-            owner[i] = k
-            return True
+      fits = [
+        i
+        for i, edge in enumerate(self.edges)
+        if (edge.src, edge.dst) == (src, dst) and op in self.candidates(edge)
+      ]
+      for i in sorted(fits, key=lambda i: i in owner):  # free places first
+        if i in tried:
+          continue
+        tried.add(i)
+        if i not in owner or place(owner[i], tried):
+          owner[i] = k
+          return True
       return False
 
     for k, edge in enumerate(decided.edges):

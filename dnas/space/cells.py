@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dnas.space import macro
+from dnas.space.cell import as_tuple, is_int
 from dnas.space.space import Cell, Edge, SearchSpace, SpaceError
 
 DARTS_OPS = (
@@ -62,8 +63,10 @@ def dense_cell(
     output: nodes to concatenate; by default the last for one input, all computed ones for several.
     keep: edges that a genotype keeps per node (see `Cell`).
   """
-  if not isinstance(nodes, int) or nodes < 1:
-    raise SpaceError(f"nodes: must be 1 or more, got {nodes!r}")
+  for name, value in (("nodes", nodes), ("inputs", inputs)):
+    if not is_int(value) or value < 1:
+      raise SpaceError(f"{name}: must be 1 or more, got {value!r}")
+  ops = as_tuple(ops, "ops", "names of operations")
   pairs = [(src, dst) for dst in range(inputs, inputs + nodes) for src in range(dst)]
   alike = all(isinstance(op, str) for op in ops)
   per_edge: list[Any] = [ops] * len(pairs) if alike else list(ops)

@@ -150,7 +150,9 @@ def loads(text: str) -> SearchSpace:
   try:
     read = document.parse(text)
   except SpaceError as error:
-    raise SpaceError(f"{error} (nor a NAS-Bench-201 string |op~0|+|op~0|op~1|+...)") from None
+    if text.lstrip().startswith(("{", "[")):
+      raise
+    raise SpaceError(f"{error}; no NAS-Bench-201 string |op~0|+|op~0|op~1|+... either") from None
   if isinstance(read, dict) and "schema" not in read and "normal" in read:
     return from_darts(read)
   return SearchSpace.from_json(text)

@@ -77,9 +77,7 @@ class SearchSpace:
   final_norm: bool = False
 
   def __post_init__(self):
-    check(
-      isinstance(self.cells, Mapping), "cells", f"must be cells by name, got {show(self.cells)}"
-    )
+    check(isinstance(self.cells, Mapping), "cells", f"must be by name, got {show(self.cells)}")
     object.__setattr__(self, "cells", MappingProxyType(dict(self.cells)))
     object.__setattr__(self, "stages", as_tuple(self.stages, "stages", "stages"))
     check(len(self.cells) > 0, "cells", "must hold at least one cell")
