@@ -71,4 +71,6 @@ def load(
     from dnas.data import tfds_source
 
     return tfds_source.load(rest, split, data_dir=data_dir, memory_mib=memory_mib)
+  if spec.endswith((".yaml", ".yml")):
+    raise DataError(f"unknown data set {spec!r}; did you mean 'yolo:{spec}'?")
   raise DataError(choose_from("data set", spec, SPECS))

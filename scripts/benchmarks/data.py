@@ -53,6 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     default=16,
     help="width of the network whose step the overlap is measured with (default: %(default)s)",
   )
+  parser.add_argument(
+    "--wait_ms",
+    type=float,
+    default=25.0,
+    help="the step that leaves the CPU free, as on an accelerator (default: %(default)s)",
+  )
   parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="writes the figures")
 
 
@@ -146,37 +152,45 @@ def make_step(channels: int, image: np.ndarray) -> tuple[Callable, Any]:
 
 
 def overlap(args: argparse.Namespace) -> dict[str, float]:
-  """Milliseconds of a step on a batch at hand, of loading, and of both in turn and at once."""
+  """Milliseconds of a step on a batch at hand, of loading, and of both in turn and at once.
+
+  Where the training step itself uses all CPUs, loading has to take some of their time. A step that
+  only waits stands for an accelerator: then loading ahead should cost nothing.
+  """
   source = load(args.data, args.split)
   augment = AUGMENT[source.task]
   serial = iter(_pipeline(args, source, augment, 0))
   ahead = iter(_pipeline(args, source, augment, args.threads))
   at_hand = next(serial)
-  step, state = make_step(args.step_channels, at_hand["image"])
-
-  def train(batches: Iterator) -> float:
-    nonlocal state
-    state, value = step(state, next(batches)["image"])
-    jax.block_until_ready(value)
-    start, count = time.perf_counter(), 0
-    while time.perf_counter() - start < args.seconds:
-      state, value = step(state, next(batches)["image"])
-      jax.block_until_ready(value)  # As a loop that logs or is as deep as the device allows.
-      count += 1
-    return (time.perf_counter() - start) * 1e3 / count
-
-  def read(batches: Iterator) -> float:
-    start, count = time.perf_counter(), 0
-    while time.perf_counter() - start < args.seconds:
-      next(batches)
-      count += 1
-    return (time.perf_counter() - start) * 1e3 / count
-
   for _ in range(min(500, len(source) // args.batch_size)):
     next(serial)  # Fills the memory that both share.
-  return {
-    "step on a batch that is at hand": train(itertools.repeat(at_hand)),
-    "loading alone, no threads": read(serial),
-    "step and loading, no threads": train(serial),
-    f"step and loading, {args.threads} threads ahead": train(ahead),
+  step, state = make_step(args.step_channels, at_hand["image"])
+
+  def train(batch: dict[str, np.ndarray]) -> None:
+    nonlocal state
+    state, value = step(state, batch["image"])
+    jax.block_until_ready(value)
+
+  wait = lambda batch: time.sleep(args.wait_ms / 1e3)
+  threads, constant = f"{args.threads} threads ahead", itertools.repeat(at_hand)
+  cases = {
+    "loading alone, no threads": (lambda batch: None, serial),
+    "step on this CPU: alone": (train, constant),
+    "step on this CPU: and loading, no threads": (train, serial),
+    f"step on this CPU: and loading, {threads}": (train, ahead),
+    f"step that waits {args.wait_ms:g} ms: alone": (wait, constant),
+    f"step that waits {args.wait_ms:g} ms: and loading, no threads": (wait, serial),
+    f"step that waits {args.wait_ms:g} ms: and loading, {threads}": (wait, ahead),
   }
+  return {name: _step_ms(do, batches, args.seconds) for name, (do, batches) in cases.items()}
+
+
+def _step_ms(do: Callable, batches: Iterator, seconds: float) -> float:
+  """Mean milliseconds of `do(next(batches))`, after three steps of warm-up."""
+  for _ in range(3):
+    do(next(batches))
+  start, count = time.perf_counter(), 0
+  while (wall := time.perf_counter() - start) < seconds:
+    do(next(batches))
+    count += 1
+  return wall * 1e3 / count

@@ -72,6 +72,26 @@ class TinyBoxes(Tiny):
     return {"image": png(20, 40, i), "image/id": 1000 + i, "objects": [box, crowd][: i % 3]}
 
 
+class TinyVoc(Tiny):
+  SPLITS = ("test",)
+
+  def features(self):
+    box = {
+      "bbox": tfds.features.BBoxFeature(),
+      "is_difficult": np.bool_,
+      "label": tfds.features.ClassLabel(names=["cat"]),
+    }
+    return {
+      "image": tfds.features.Image(),
+      "image/filename": tfds.features.Text(),
+      "objects": tfds.features.Sequence(box),
+    }
+
+  def example(self, i):
+    box = {"bbox": tfds.features.BBox(0.0, 0.0, 0.5, 0.5), "is_difficult": i == 1, "label": 0}
+    return {"image": png(20, 40, i), "image/filename": f"{i}.jpg", "objects": [box]}
+
+
 class TinyDepth(Tiny):
   def features(self):
     return {"image": tfds.features.Image(), "depth": np.float32}
@@ -91,7 +111,7 @@ class TinyText(Tiny):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> pathlib.Path:
   path = tmp_path_factory.mktemp("tfds")
-  for builder in (TinyLabelled, TinyBoxes, TinyDepth, TinyText):
+  for builder in (TinyLabelled, TinyBoxes, TinyVoc, TinyDepth, TinyText):
     tfds_source._prepare_quietly(builder(data_dir=path, file_format="array_record"))
   return path
 
@@ -118,6 +138,13 @@ def test_detection(folder):
   assert sum(a["iscrowd"] for a in truth["annotations"]) == 2
   assert source.max_boxes == 1
   assert "tensorflow" not in sys.modules
+
+
+def test_difficult_objects_count_as_crowd(folder):
+  source = load(folder, "tiny_voc:1.2.0", "test")
+  assert source.ids.tolist() == [0, 1, 2]
+  for example in source:
+    assert example["crowd"].tolist() == [example["image"][0, 0, 0] == 1]
 
 
 def test_classification(folder):

@@ -198,6 +198,11 @@ def test_bad_file(tmp_path, content, message):
     data.load(f"yolo:{tmp_path}/x.yaml")
 
 
+def test_kind_is_named(tmp_path):
+  with pytest.raises(data.DataError, match=r"did you mean 'yolo:pets.yaml'"):
+    data.load("pets.yaml")
+
+
 def test_missing_files(folder, tmp_path):
   with pytest.raises(data.DataError, match="missing: it should be a YOLO data file"):
     data.load(f"yolo:{tmp_path}/y.yaml")
