@@ -25,14 +25,18 @@ import pathlib
 import sys
 import types
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 from ml_collections import ConfigDict
 
 from dnas.errors import ConfigError, choose_from, one_line_errors
 from dnas.fields import diff, from_json, leaves, override, plain, to_json
 
+# A ConfigDict. For type checkers its fields may be anything, as they are.
+Config: TypeAlias = Any
+
 __all__ = [
+  "Config",
   "ConfigError",
   "bind",
   "command_line",

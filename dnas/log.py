@@ -171,7 +171,8 @@ class Log:
     if self._writer:
       for record, _ in records:
         for name, value in record.items():
-          if name != "step" and isinstance(value, (int, float)):
+          # TensorBoard cannot show NaN (`alpha_loss` while alpha is frozen) and complains of it.
+          if name != "step" and isinstance(value, (int, float)) and math.isfinite(value):
             self._writer.add_scalar(name, value, record["step"])
     self._show(*records[-1])
 
@@ -206,7 +207,7 @@ class Log:
     losses = "  ".join(
       f"{name} {value:.4g}"
       for name, value in record.items()
-      if name != "step" and isinstance(value, (int, float))
+      if name != "step" and isinstance(value, (int, float)) and not math.isnan(value)
     )
     if self._live:
       self._live.update(self._task, completed=step, losses=losses, text=text)

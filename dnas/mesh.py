@@ -144,18 +144,20 @@ def enable_compilation_cache(
   takes a lock for each read.)
 
   Args:
-    folder: default: the environment variable DNAS_CACHE, else `~/.cache/dnas/xla`. "off" in
-      DNAS_CACHE: no cache.
+    folder: default: `xla` in the folder of the environment variable DNAS_CACHE, which is
+      `~/.cache/dnas` unless set. "off" in DNAS_XLA_CACHE: no cache.
     max_bytes: the bound on all that lies in the folder.
 
   Returns:
     The folder in use. None if the cache is off, or if its folder cannot be written: a run must
     not die of that.
   """
-  folder = folder or os.environ.get("DNAS_CACHE") or "~/.cache/dnas/xla"
-  if str(folder) == "off":
+  if os.environ.get("DNAS_XLA_CACHE") == "off":
     return None
-  root = pathlib.Path(folder).expanduser().absolute()
+  root = pathlib.Path(
+    folder or pathlib.Path(os.environ.get("DNAS_CACHE") or "~/.cache/dnas", "xla")
+  )
+  root = root.expanduser().absolute()
   host = hashlib.sha256(_host_processor().encode()).hexdigest()[:8]
   path = root / f"jaxlib-{importlib.metadata.version('jaxlib')}-{platform.machine()}-{host}"
   try:

@@ -124,7 +124,7 @@ def test_programs_are_kept_between_processes(tmp_path):
 
 
 def test_the_cache_can_be_switched_off(monkeypatch):
-  monkeypatch.setenv("DNAS_CACHE", "off")
+  monkeypatch.setenv("DNAS_XLA_CACHE", "off")
   before = jax.config.jax_compilation_cache_dir
   assert lib.enable_compilation_cache() is None
   assert jax.config.jax_compilation_cache_dir == before

@@ -163,11 +163,10 @@ def _box(x):
 
 
 def _inverse_count(height: int, width: int) -> np.ndarray:
-  rows, columns = (
-    np.convolve(np.ones(n, np.float32), np.ones(3, np.float32), "same") if n > 1 else np.ones(1)
-    for n in (height, width)
-  )
-  return (1 / np.outer(rows, columns)).astype(np.float32)[:, :, None]
+  """One over the number of pixels that the window around each has in the image: [H, W, 1]."""
+  at = lambda size: np.arange(size)
+  inside = lambda n: np.minimum(at(n) + 1, n - 1) - np.maximum(at(n) - 1, 0) + 1
+  return (1 / np.outer(inside(height), inside(width))).astype(np.float32)[:, :, None]
 
 
 def _avg_forward(x, stride):

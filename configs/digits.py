@@ -1,0 +1,51 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""A NAS-Bench-201 cell that classifies real handwritten digits (scikit-learn's 1,797).
+
+python scripts/run.py --config configs/digits.py
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+  return ConfigDict(
+    dict(
+      seed=0,
+      data=dict(
+        spec="digits",
+        size=(8, 8),
+        train_split="train",
+        # As the names of functions in dnas/data/augment.py; digits must not be flipped.
+        augment=(dict(name="crop", area=(0.7, 1.0)),),
+        threads=2,
+      ),
+      task=dict(name="classification", label_smoothing=0.0, auxiliary=0.0),
+      space=dict(name="nasbench201"),
+      search=dict(
+        network=dict(name="nasbench201", channels=8, cells=1),
+        steps=300,
+        warmup_steps=50,
+        batch_size=64,
+        # The share of the training split that the weights are trained on; alpha gets the rest.
+        weight_share=0.5,
+        relaxation=dict(name="softmax"),
+        hypergradient=dict(name="first_order"),
+        weight_optimizer=dict(name="sgd", lr=0.05),
+        alpha_optimizer=dict(name="adam", lr=3e-3),
+        discretize=dict(name="argmax"),
+      ),
+      train=dict(
+        # None keeps the network of the search.
+        network=dict(name="nasbench201", channels=16, cells=1),
+        steps=400,
+        batch_size=64,
+        optimizer=dict(name="sgd", lr=0.1, lr_end=0.0, weight_decay=5e-4),
+        ema=0.99,
+        drop_path=0.0,
+      ),
+      evaluate=dict(split="test", batch_size=128),
+      checkpoint=dict(every_steps=100, every_minutes=None, keep=2),
+      log=dict(every_steps=1, words_every_steps=10),
+    )
+  )

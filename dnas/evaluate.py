@@ -1,0 +1,69 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Evaluating trained weights on a split that neither search nor training has seen."""
+
+import json
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from dnas import data, log
+from dnas import task as tasks
+from dnas.config import Config
+from dnas.data.pipeline import Pipeline
+from dnas.errors import DnasError
+from dnas.nn import functional
+from dnas.nn.init import Rngs
+from dnas.search import task_of
+from dnas.space.space import SearchSpace
+from dnas.trees import load_tree
+
+
+def evaluate(config: Config, workdir: pathlib.Path) -> dict[str, Any]:
+  """Measures the weights of a training's folder; writes `evaluation.json`.
+
+  Args:
+    config: fields as in `configs/digits.py`.
+    workdir: the folder of a training, with `genotype.json` and `weights.npz`.
+
+  Returns:
+    The task's numbers by name.
+
+  Raises:
+    DnasError: there are no weights, or they do not fit the genotype.
+  """
+  for name in ("genotype.json", "weights.npz"):
+    if not (workdir / name).is_file():
+      raise DnasError(f"{workdir / name} is missing: train first, or choose another --workdir")
+  genotype = SearchSpace.from_json((workdir / "genotype.json").read_text(encoding="utf-8"))
+  source = data.load(config.data.spec, config.evaluate.split)
+  task = task_of(config, source)
+  static, params, stats = functional.split(task.build(genotype, Rngs(None)))
+  saved = load_tree(workdir / "weights.npz", {"params": params, "stats": stats})
+  network = (static, saved["params"], saved["stats"])
+  pipeline = Pipeline(
+    source=source,
+    batch_size=config.evaluate.batch_size,
+    size=tuple(config.data.size),
+    train=False,
+    threads=config.data.threads,
+  )
+  measured = task.measure(source, predictions(task, network, {}, pipeline), workdir)
+  log.atomic_write(workdir / "evaluation.json", json.dumps(measured, indent=2) + "\n")
+  return measured
+
+
+def predictions(
+  task: tasks.Task, network: tuple, weights: Any, pipeline: Pipeline
+) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
+  """(batch, outputs) for every batch of a split; `network` is (static, params, stats)."""
+  static, params, stats = network
+  predict = jax.jit(
+    lambda params, stats, batch: task.predict(static.merge(params, stats), weights, batch)
+  )
+  for batch in pipeline:
+    images = {"image": batch["image"]}
+    yield batch, jax.device_get(predict(params, stats, images))

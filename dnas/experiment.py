@@ -1,0 +1,38 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Read this first: a whole experiment, top to bottom.
+
+    search -> genotype.json -> train from scratch -> evaluate on the test split -> report
+
+Each verb is a function of a config and a folder, resumes by itself, and is a script of its own.
+"""
+
+import json
+import pathlib
+from typing import Any
+
+from dnas import log, report
+from dnas.config import Config
+from dnas.evaluate import evaluate
+from dnas.search import search
+from dnas.train import train
+
+
+def run(config: Config, workdir: pathlib.Path, resume: str = "auto") -> dict[str, Any]:
+  """The experiment that a config describes; run again, it goes on where it was.
+
+  Args:
+    config: fields as in `configs/digits.py`.
+    workdir: gets `genotype.json`, the search's metrics and checkpoints, `train/` with the derived
+      network's, `result.json` and the pictures.
+    resume: as in `runs.folder`.
+
+  Returns:
+    The numbers that the derived network reaches on `config.evaluate.split`.
+  """
+  genotype = search(config, workdir, resume)
+  train(config, genotype, workdir / "train", resume)
+  result = evaluate(config, workdir / "train")
+  log.atomic_write(workdir / "result.json", json.dumps(result, indent=2) + "\n")
+  report.draw(workdir)
+  return result

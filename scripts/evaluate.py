@@ -1,0 +1,28 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Evaluates trained weights and writes evaluation.json.
+
+python scripts/evaluate.py --config configs/digits.py --workdir runs/digits
+"""
+
+from dnas import mesh
+from dnas.config import command_line
+from dnas.errors import one_line_errors
+from dnas.evaluate import evaluate
+
+
+def main() -> None:
+  """Reads the command line and evaluates."""
+  config, workdir, _ = command_line(
+    "Evaluates the weights of --workdir (or of --workdir/train) on config.evaluate.split."
+  )
+  mesh.enable_compilation_cache()
+  with one_line_errors():
+    trained = workdir if (workdir / "weights.npz").exists() else workdir / "train"
+    result = evaluate(config, trained)
+  for name, value in result.items():
+    print(f"{name}: {value:.4f}" if isinstance(value, float) else f"{name}: {value}")
+
+
+if __name__ == "__main__":
+  main()

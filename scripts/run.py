@@ -1,0 +1,30 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a whole experiment: search, train the derived network, evaluate, draw.
+
+python scripts/run.py --config configs/digits.py --workdir runs/digits
+"""
+
+from dnas import experiment, mesh
+from dnas.config import command_line
+from dnas.errors import one_line_errors
+
+
+def main() -> None:
+  """Reads the command line and runs the experiment."""
+  config, workdir, flags = command_line(
+    "Searches, trains the derived network from scratch, evaluates it and draws what was found.",
+    extra=lambda parser: parser.add_argument(
+      "--resume", default="auto", help="auto (default), force (with a changed config) or never"
+    ),
+  )
+  mesh.enable_compilation_cache()
+  with one_line_errors():
+    result = experiment.run(config, workdir, flags.resume)
+  for name, value in result.items():
+    print(f"{name}: {value:.4f}" if isinstance(value, float) else f"{name}: {value}")
+  print(f"everything is in {workdir}")
+
+
+if __name__ == "__main__":
+  main()

@@ -1,0 +1,31 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Searches and writes genotype.json.
+
+python scripts/search.py --config configs/digits.py --workdir runs/digits
+"""
+
+from dnas import mesh, report
+from dnas.config import command_line
+from dnas.errors import one_line_errors
+from dnas.search import search
+
+
+def main() -> None:
+  """Reads the command line and searches."""
+  config, workdir, flags = command_line(
+    "Searches an architecture and writes genotype.json; started again, it goes on.",
+    extra=lambda parser: parser.add_argument(
+      "--resume", default="auto", help="auto (default), force (with a changed config) or never"
+    ),
+  )
+  mesh.enable_compilation_cache()
+  with one_line_errors():
+    genotype = search(config, workdir, flags.resume)
+    report.draw(workdir)
+  print(genotype)
+  print(f"genotype and pictures are in {workdir}")
+
+
+if __name__ == "__main__":
+  main()

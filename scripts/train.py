@@ -1,0 +1,42 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Trains a genotype from scratch and writes weights.npz.
+
+python scripts/train.py --config configs/digits.py --genotype runs/digits/genotype.json
+"""
+
+import argparse
+
+from dnas import mesh
+from dnas.config import command_line
+from dnas.errors import one_line_errors
+from dnas.space import genotypes
+from dnas.train import train
+
+
+def _flags(parser: argparse.ArgumentParser) -> None:
+  parser.add_argument(
+    "--genotype",
+    help="a file or a published name; default: genotype.json of --workdir, trained in"
+    " --workdir/train",
+  )
+  parser.add_argument(
+    "--resume", default="auto", help="auto (default), force (with a changed config) or never"
+  )
+
+
+def main() -> None:
+  """Reads the command line and trains."""
+  config, workdir, flags = command_line(
+    "Trains a genotype from scratch and writes weights.npz; started again, it goes on.",
+    extra=_flags,
+  )
+  mesh.enable_compilation_cache()
+  with one_line_errors():
+    genotype = genotypes.load(flags.genotype or workdir / "genotype.json")
+    path = train(config, genotype, workdir if flags.genotype else workdir / "train", flags.resume)
+  print(f"weights are in {path}")
+
+
+if __name__ == "__main__":
+  main()
