@@ -43,6 +43,28 @@ def hflip(rng: np.random.Generator, sample: Sample, probability: float = 0.5) ->
   return flipped
 
 
+def dihedral(rng: np.random.Generator, sample: Sample) -> Sample:
+  """One of the 8 turned and mirrored forms of a square, for pictures without up and down.
+
+  Raises:
+    ValueError: the canvas is not square.
+  """
+  image = sample["image"]
+  side, width = image.shape[:2]
+  if side != width:
+    raise ValueError(f"dihedral needs a square canvas, not {side} x {width} px")
+  turns, mirrored = (int(v) for v in rng.integers(0, (4, 2)))
+  turned = {**sample, "image": np.rot90(image[:, ::-1] if mirrored else image, turns)}
+  if "boxes" in sample:
+    x1, y1, x2, y2 = sample["boxes"].T
+    if mirrored:
+      x1, x2 = side - x2, side - x1
+    for _ in range(turns):  # Counter-clockwise: (x, y) -> (y, side - x).
+      x1, y1, x2, y2 = y1, side - x2, y2, side - x1
+    turned["boxes"] = np.stack([x1, y1, x2, y2], axis=1)
+  return turned
+
+
 def scale_translate(
   rng: np.random.Generator,
   sample: Sample,

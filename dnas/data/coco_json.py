@@ -118,7 +118,8 @@ def _read(file: pathlib.Path) -> dict[str, list]:
 
 
 def _is_int(value: Any) -> bool:
-  return isinstance(value, int) and not isinstance(value, bool)
+  """Whether a value from JSON is an integer that 64 bits hold (true and false are none)."""
+  return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
 
 
 def _categories(entries: list, report: Report) -> dict[int, str]:

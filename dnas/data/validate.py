@@ -10,12 +10,15 @@ from dnas.errors import choose_from
 
 _SYNONYMS = ("validation", "val", "valid", "dev")
 _SLACK_PX = 1e-3  # Less than this outside the image is rounding.
+_LARGEST = 1e15
 _SIDE_PX = 1e-2  # Boxes thinner than this have no area.
 
 
 def is_number(value: object) -> bool:
   """Whether a value from JSON or YAML is a finite number (true and false are none)."""
-  return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+  if isinstance(value, bool) or not isinstance(value, (int, float)):
+    return False
+  return -_LARGEST < value < _LARGEST  # False for NaN; and Python's integers have no end.
 
 
 def split_candidates(split: str) -> tuple[str, ...]:

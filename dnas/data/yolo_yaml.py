@@ -27,6 +27,7 @@ from dnas.data.source import Annotations, DataError, DetectionSource, Report
 from dnas.data.validate import fit_box, pick_split
 
 _SPLITS = ("train", "val", "validation", "valid", "dev", "test")
+_MAX_CLASSES = 100_000
 _SLACK = 0.1  # Coordinates this far outside [0, 1] are clipped; beyond that they are no parts.
 
 
@@ -110,8 +111,8 @@ def _read(file: pathlib.Path) -> dict[str, Any]:
 def _classes(data: Mapping[str, Any], file: pathlib.Path) -> list[str]:
   """The class names, from `names` (list or dict) or `nc`."""
   names, count = data.get("names"), data.get("nc")
-  if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
-    raise DataError(f"{file}: nc = {count!r}; valid: the number of classes, at least 1")
+  if count is not None and (type(count) is not int or not 1 <= count <= _MAX_CLASSES):
+    raise DataError(f"{file}: nc = {count!r}; valid: the number of classes, 1 to {_MAX_CLASSES}")
   if names is None:
     if count is None:
       raise DataError(f"{file} has neither 'names' nor 'nc'")

@@ -15,8 +15,8 @@ from dnas.data import augment
 from dnas.data.letterbox import FILL
 from dnas.data.sample import Move, clip_boxes, warp
 
-DETECTION = ["hflip", "scale_translate", "crop", "colour", "mosaic", "mixup"]
-CLASSIFICATION = ["hflip", "scale_translate", "crop", "colour", "pad_crop", "cutout"]
+DETECTION = ["hflip", "dihedral", "scale_translate", "crop", "colour", "mosaic", "mixup"]
+CLASSIFICATION = ["hflip", "dihedral", "scale_translate", "crop", "colour", "pad_crop", "cutout"]
 MIXING = {"mosaic": 4, "mixup": 2}
 
 
@@ -76,6 +76,7 @@ def test_every_augmentation_is_tested():
 @given(seed=st.integers(0, 2**32 - 1), h=st.integers(24, 70), w=st.integers(40, 90))
 def test_boxes_stay_valid(name, seed, h, w):
   """On the canvas, of some area, of their own classes; nothing is changed in place."""
+  h = w if name == "dihedral" else h
   before = sample(seed, h, w)
   after = apply(name, np.random.default_rng(seed), before)
   fresh = sample(seed, h, w)
@@ -95,12 +96,12 @@ def test_boxes_stay_valid(name, seed, h, w):
   assert (boxes[:, 2:] - boxes[:, :2] >= 1).all()
 
 
-@pytest.mark.parametrize("name", ["hflip", "scale_translate", "crop"])
+@pytest.mark.parametrize("name", ["hflip", "dihedral", "scale_translate", "crop"])
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_box_sits_on_its_object(name, seed):
   """What has the colour of an object spans its box, to a pixel of interpolation."""
-  h, w = 80, 96
+  h, w = 96 if name == "dihedral" else 80, 96
   after = apply(name, np.random.default_rng(seed), sample(seed, h, w))
   for box, label in zip(after["boxes"], after["labels"]):
     if min(box[2:] - box[:2]) > 6:
@@ -129,7 +130,7 @@ def test_classification_needs_no_boxes(name):
 
 @pytest.mark.parametrize("name", sorted(set(DETECTION + CLASSIFICATION)))
 def test_generator_decides(name):
-  one = sample(1, 40, 48)
+  one = sample(1, 48, 48)
   images = [apply(name, np.random.default_rng(seed), one)["image"] for seed in (*range(8), 0)]
   assert np.array_equal(images[0], images[-1])
   assert any(not np.array_equal(images[0], other) for other in images[1:-1])
@@ -152,6 +153,11 @@ def test_hflip_twice_is_nothing():
   assert np.array_equal(twice["image"], one["image"])
   assert np.allclose(twice["boxes"], one["boxes"])
   assert augment.hflip(np.random.default_rng(0), one, probability=0.0) is one
+
+
+def test_dihedral_needs_a_square():
+  with pytest.raises(ValueError, match="square canvas, not 40 x 48 px"):
+    augment.dihedral(np.random.default_rng(0), sample(1, 40, 48))
 
 
 def test_scale_translate_of_nothing_is_nothing():

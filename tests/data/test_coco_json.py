@@ -230,6 +230,37 @@ def test_wrong_folder_is_one_line(folder):
     folder.load()
 
 
+JUNK = [None, True, -1, 0, 1.5, 1e300, float("nan"), 2**80, "", "x", "a\0b", [], [1], {}, {"id": 7}]
+
+
+def leaves(value, path=()):
+  """The paths of everything in a JSON value, the whole included."""
+  yield path
+  items = value.items() if isinstance(value, dict) else enumerate(value)
+  for key, item in items if isinstance(value, (dict, list)) else ():
+    yield from leaves(item, (*path, key)) if isinstance(item, (dict, list)) else [(*path, key)]
+
+
+def test_whatever_stands_in_the_file_is_read_or_refused(folder):
+  """Each value in turn replaced by junk: never anything but a source or a DataError."""
+  read, refused = 0, []
+  for *path, last in [p for p in leaves(GOOD) if p and "segmentation" not in p]:
+    for junk in JUNK:
+      folder.json = copy.deepcopy(GOOD)
+      at = folder.json
+      for key in path:
+        at = at[key]
+      at[last] = junk
+      try:
+        source = folder.load(decode_all=False)
+        assert len(source.to_coco()["images"]) == len(source)
+        read += 1
+      except data.DataError as error:
+        refused.append(str(error))
+  assert all("instances.json" in message for message in refused)
+  assert len(refused) > read > 20
+
+
 FILES = {
   "not JSON": (b'{"images": [1,\n 2,,]}', "is not valid JSON: line 2 column 4"),
   "results": (b"[]", "is a list, as results are"),

@@ -182,6 +182,40 @@ def test_bad_field(folder, fields, message):
   assert "x.yaml" in str(caught.value)
 
 
+JUNK = [
+  None,
+  True,
+  -1,
+  0,
+  2**80,
+  1.5,
+  "",
+  "x",
+  "a\0b",
+  [],
+  [1],
+  ["x", None],
+  {},
+  {"a": 1},
+  "images",
+]
+
+
+def test_whatever_stands_in_the_file_is_read_or_refused(folder):
+  """Each field in turn replaced by junk: never anything but a source or a DataError."""
+  good = dict(folder.yaml)
+  refused = []
+  for field in ("path", "train", "names", "nc"):
+    for junk in JUNK:
+      folder.yaml = {**good, field: junk}
+      try:
+        assert len(folder.load()) > 0
+      except data.DataError as error:
+        refused.append(str(error))
+  assert all("x.yaml" in message for message in refused)
+  assert len(refused) > 30
+
+
 FILES = {
   "broken": (b"names: [cat\ntrain: x", "is not valid YAML: line 2 column"),
   "list": (b"- a", "not a mapping with"),
