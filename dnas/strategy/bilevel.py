@@ -79,14 +79,14 @@ class Bilevel(NamedTuple):
   Attributes:
     init: key -> state.
     step: (state, weight_batch, alpha_batch) -> (state, metrics); jitted, and the state is donated.
+      With alpha_batch None it moves the weights alone, which is a program of its own.
       `metrics` are scalars on the device: `weight_loss` and the problem's own metrics (weight
-      batch, train mode), `alpha_loss`, `weight_grad_norm`, `alpha_grad_norm`, and `entropy/CELL`,
-      the mean over the edges in nats. While alpha is frozen `alpha_loss` is NaN, for it is not
-      computed.
+      batch, train mode), `weight_grad_norm`, `entropy/CELL` (mean over the edges, in nats) and, if
+      an alpha gradient was computed, `alpha_loss` and `alpha_grad_norm`.
   """
 
   init: Callable[[jax.Array], SearchState]
-  step: Callable[[SearchState, PyTree, PyTree], tuple[SearchState, Metrics]]
+  step: Callable[[SearchState, PyTree, PyTree | None], tuple[SearchState, Metrics]]
 
 
 def bilevel(
@@ -112,11 +112,14 @@ def bilevel(
     relaxation: logits -> mixing weights; its `progress` is (step - warmup_steps) / (steps -
       warmup_steps), clipped to [0, 1].
     hypergradient: how alpha is moved. None: one level, alpha descends together with the weights on
-      the same loss and the same batch (SNAS), and the alpha batch must be None.
+      the same loss and the same batch (SNAS), and alpha_batch must be None.
     weight_optimizer: `optimizer.sgd(...)` or `optimizer.adamw(...)`.
     alpha_optimizer: `optimizer.adam(...)`.
     steps: length of the search.
-    warmup_steps: so many steps train the weights alone; nothing is spent on alpha then.
+    warmup_steps: alpha does not move for so many steps. Pass alpha_batch None for as long, and
+      nothing is spent on it either. (One program with a `lax.cond` would do without that. But XLA
+      compiles convolutions inside control flow badly on CPUs: the alpha step took 16 times as
+      long for the whole search. A second program costs one more compilation of the weight step.)
     alpha_scale: standard deviation of the initial logits.
 
   Raises:
@@ -141,15 +144,6 @@ def bilevel(
   )
   step = search.one_level_step if hypergradient is None else search.two_level_step
   return Bilevel(search.init, jax.jit(step, donate_argnums=0))
-
-
-class _Alpha(NamedTuple):
-  """What an alpha step leaves behind."""
-
-  alpha: Alpha
-  opt: PyTree
-  loss: jax.Array
-  grad_norm: jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,13 +175,13 @@ class _Search:
       key=run_key,
     )
 
-  def two_level_step(self, state: SearchState, weight_batch: PyTree, alpha_batch: PyTree):
+  def two_level_step(self, state: SearchState, weight_batch: PyTree, alpha_batch: PyTree | None):
     weight_key, alpha_key = _keys(state)
     inner = self._loss(state, weight_batch, weight_key)
-    outer = self._loss(state, alpha_batch, alpha_key)
-
-    def move() -> _Alpha:
+    report = {}
+    if alpha_batch is not None:
       assert self.hypergradient is not None
+      outer = self._loss(state, alpha_batch, alpha_key)
       value, gradient = self.hypergradient(
         lambda params, alpha: outer(params, alpha)[0],
         lambda params, alpha: inner(params, alpha)[0],
@@ -195,12 +189,10 @@ class _Search:
         state.alpha,
         self.weight_optimizer.describe(state.weight_opt),
       )
-      return self._move_alpha(state, gradient, value)
-
-    moved = self._unless_frozen(state, move)
+      state, report = self._move_alpha(state, gradient, value)
     value_and_gradient = jax.value_and_grad(inner, has_aux=True)
-    (loss, aux), gradient = value_and_gradient(state.params, moved.alpha)
-    return self._finish(state, moved, loss, aux, gradient)
+    (loss, aux), gradient = value_and_gradient(state.params, state.alpha)
+    return self._move_weights(state, gradient, loss, aux, report)
 
   def one_level_step(self, state: SearchState, weight_batch: PyTree, alpha_batch: None):
     if alpha_batch is not None:
@@ -208,8 +200,8 @@ class _Search:
     inner = self._loss(state, weight_batch, _keys(state)[0])
     value_and_gradients = jax.value_and_grad(inner, argnums=(0, 1), has_aux=True)
     (loss, aux), (gradient, alpha_gradient) = value_and_gradients(state.params, state.alpha)
-    move = lambda: self._move_alpha(state, alpha_gradient, loss)
-    return self._finish(state, self._unless_frozen(state, move), loss, aux, gradient)
+    state, report = self._move_alpha(state, alpha_gradient, loss)
+    return self._move_weights(state, gradient, loss, aux, report)
 
   def _loss(self, state: SearchState, batch: PyTree, key: jax.Array):
     """(params, alpha) -> (scalar, (stats, metrics)), with all else bound."""
@@ -223,42 +215,31 @@ class _Search:
 
     return loss
 
-  def _move_alpha(self, state: SearchState, gradient: Alpha, loss: jax.Array) -> _Alpha:
+  def _move_alpha(self, state: SearchState, gradient: Alpha, loss: jax.Array):
+    """The state with alpha moved, unless it is still frozen; and what to report."""
     updates, opt = self.alpha_optimizer.update(gradient, state.alpha_opt, state.alpha)
-    alpha: Any = optax.apply_updates(state.alpha, updates)
-    return _Alpha(alpha, opt, loss.astype(jnp.float32), optax.tree.norm(gradient))
+    moved = optax.apply_updates(state.alpha, updates), opt
+    if self.warmup_steps > 0:
+      on = state.step >= self.warmup_steps
+      still = state.alpha, state.alpha_opt
+      moved = jax.tree.map(lambda new, old: jnp.where(on, new, old), moved, still)
+    state = dataclasses.replace(state, alpha=moved[0], alpha_opt=moved[1])
+    return state, {"alpha_loss": loss, "alpha_grad_norm": optax.tree.norm(gradient)}
 
-  def _unless_frozen(self, state: SearchState, move: Callable[[], _Alpha]) -> _Alpha:
-    if self.warmup_steps == 0:
-      return move()
-    # One program with a branch: two programs, with and without alpha, would compile the weight
-    # step twice.
-    nothing = jnp.full((), jnp.nan, jnp.float32), jnp.zeros((), jnp.float32)
-    keep = lambda: _Alpha(state.alpha, state.alpha_opt, *nothing)
-    return jax.lax.cond(state.step >= self.warmup_steps, move, keep)
-
-  def _finish(self, state: SearchState, moved: _Alpha, loss, aux, gradient):
-    """Moves the weights; the state after the step, and the report."""
+  def _move_weights(self, state: SearchState, gradient: PyTree, loss, aux, report: Metrics):
+    """The state after the step, and the whole report."""
     stats, metrics = aux
-    updates, weight_opt = self.weight_optimizer.update(gradient, state.weight_opt, state.params)
+    updates, opt = self.weight_optimizer.update(gradient, state.weight_opt, state.params)
     report = {
       **metrics,
+      **report,
       "weight_loss": loss,
-      "alpha_loss": moved.loss,
       "weight_grad_norm": optax.tree.norm(gradient),
-      "alpha_grad_norm": moved.grad_norm,
-      **{f"entropy/{name}": entropy(edges) for name, edges in moved.alpha.items()},
+      **{f"entropy/{name}": entropy(edges) for name, edges in state.alpha.items()},
     }
-    state = dataclasses.replace(
-      state,
-      params=optax.apply_updates(state.params, updates),
-      stats=stats,
-      alpha=moved.alpha,
-      weight_opt=weight_opt,
-      alpha_opt=moved.opt,
-      step=state.step + 1,
-    )
-    return state, report
+    params = optax.apply_updates(state.params, updates)
+    step = state.step + 1
+    return dataclasses.replace(state, params=params, stats=stats, weight_opt=opt, step=step), report
 
 
 def _keys(state: SearchState) -> tuple[jax.Array, jax.Array]:

@@ -230,7 +230,8 @@ def test_central_differences_on_a_two_edge_network(name):
   params, alpha, optimizer = network_state()
   steps = {"first_order": 0, "unrolled_3": 3}.get(name, 1)
   after = lambda a: network_outer(after_sgd(params, a, optimizer, steps), a)
-  value, gradient = MEMBERS[name](network_outer, network_inner, params, alpha, optimizer)
+  hypergradient = functools.partial(MEMBERS[name], network_outer, network_inner)
+  value, gradient = jax.jit(hypergradient)(params, alpha, optimizer)
   np.testing.assert_allclose(value, after(alpha), rtol=1e-12)
   tolerance = 1e-3 if name == "finite_difference" else 1e-7
   expected = central_differences(after, alpha)
@@ -238,17 +239,20 @@ def test_central_differences_on_a_two_edge_network(name):
 
 
 @pytest.mark.parametrize(
-  "solve", [hg.cg(steps=40), hg.neumann(steps=800, lr=0.5)], ids=["cg", "neumann"]
+  "solve", [hg.cg(steps=40), hg.neumann(steps=300, lr=0.5)], ids=["cg", "neumann"]
 )
-def test_implicit_differentiates_the_minimum(solve):
+def test_implicit_differentiates_the_minimum(solve, monkeypatch):
+  monkeypatch.setattr(jax, "default_backend", lambda: "gpu")  # loops: so many rounds compile slowly
   params, alpha, _ = network_state()
   slope = jax.jit(jax.grad(network_inner))
   for _ in range(300):  # into the basin of a minimum, where Newton converges
     params = jax.tree.map(lambda w, g: 0.9 * w - 0.5 * g, params, slope(params, alpha))
   params, slope = jax.jit(newton, static_argnums=2)(params, alpha, 10)
   assert slope < 1e-12
-  hypergradient = hg.implicit(solve, weight_decay=0.2)
-  _, gradient = hypergradient(network_outer, network_inner, params, alpha)
+  hypergradient = functools.partial(
+    hg.implicit(solve, weight_decay=0.2), network_outer, network_inner
+  )
+  _, gradient = jax.jit(hypergradient)(params, alpha)
   expected = central_differences(lambda a: network_outer(newton(params, a, 3)[0], a), alpha)
   np.testing.assert_allclose(join(gradient), expected, rtol=1e-5, atol=1e-8)
 
@@ -306,6 +310,18 @@ def test_cg_goes_on_safely_after_convergence():
   with jax.enable_x64(False):
     x = hg.cg(steps=50)(lambda u: 2 * u, jnp.ones(3), None)
   np.testing.assert_allclose(x, 0.5 * np.ones(3), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["implicit_neumann", "implicit_cg"])
+def test_loops_of_accelerators_equal_straight_code(name, monkeypatch):
+  q = quadratic()
+  args = outer_vector, inner_vector, jnp.asarray(q["w"]), jnp.asarray(q["a"]), sgd()
+  straight = MEMBERS[name](*args)
+  monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+  looped = MEMBERS[name](*args)
+  program = jax.make_jaxpr(lambda w, a: MEMBERS[name](*args[:2], w, a, sgd()))(*args[2:4])
+  assert "scan" in str(program)
+  np.testing.assert_allclose(looped[1], straight[1], rtol=1e-12)
 
 
 def test_types_are_kept():
