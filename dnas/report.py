@@ -107,7 +107,8 @@ def _bends(cell: Cell) -> list[float]:
     if cell.inputs > 1 and edge.src < cell.inputs:
       side = -1 if edge.src == 0 else 1  # the upper input goes round above, the lower below
     else:
-      side = 1 if (edge.src + edge.dst) % 2 else -1
+      # Away from the node it passes: every second one stands a little higher.
+      side = 1 if (edge.src - cell.inputs + passed) % 2 else -1
     again = seen.get((edge.src, edge.dst), 0)
     seen[edge.src, edge.dst] = again + 1
     bends.append(side * (min(0.42 * passed**0.6, 0.8) + 0.3 * again))

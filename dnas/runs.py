@@ -73,7 +73,7 @@ def loop(
   steps: int,
   words: Callable[[Any], str] = lambda state: "",
 ) -> Any:
-  """Runs `state, metrics = step(state, *batches)` from the newest checkpoint to the last step.
+  """Runs `state, metrics = step(i, state, *batches)`, from the newest checkpoint to the last step.
 
   Every step is logged; checkpoints hold the state and where each data iterator is, so that a run
   killed at any moment goes on bit for bit. At the end a checkpoint of the last step is there: run
@@ -83,7 +83,7 @@ def loop(
     workdir: where metrics and checkpoints go.
     description: the word before the progress bar.
     state: the initial state, a tree of arrays.
-    step: jitted; may donate its state.
+    step: takes the number of the step, counted from 1; jitted inside, and may donate its state.
     pipelines: name -> batches, given to `step` in this order.
     config: fields `checkpoint` and `log`.
     steps: how many in all.
@@ -133,7 +133,7 @@ def loop(
     shown = ""
     for i in range(start + 1, steps + 1):
       batches = [mesh.shard_batch(next(iterator), devices) for iterator in iterators.values()]
-      state, metrics = step(state, *batches)
+      state, metrics = step(i, state, *batches)
       if i % config.log.words_every_steps == 0 or i == steps:
         shown = words(state)
       records.write(i, metrics, text=shown)

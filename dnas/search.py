@@ -3,6 +3,7 @@
 """Searching: a config -> a genotype, by the differentiable bilevel loop."""
 
 import pathlib
+from typing import Any
 
 import jax
 
@@ -97,12 +98,16 @@ def search(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Searc
     now = decide(space, jax.device_get(state.alpha))
     return "  ".join(f"{name} {now.cells[name]}" for name in space.searched)
 
+  def step(i: int, state: bilevel.SearchState, weight_batch: Any, alpha_batch: Any):
+    """While alpha is frozen its batch is not even looked at."""
+    return machine.step(state, weight_batch, alpha_batch if i > settings.warmup_steps else None)
+
   with runs.folder(workdir, config, PARTS, resume):
     state = runs.loop(
       workdir,
       "search",
       machine.init(jax.random.key(config.seed)),
-      machine.step,
+      step,
       pipelines,
       config,
       steps=settings.steps,

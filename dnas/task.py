@@ -9,7 +9,7 @@ come as bytes `[B, H, W, 3]` and are scaled here.
 import dataclasses
 import json
 import pathlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -19,9 +19,12 @@ import optax
 from flax import nnx
 
 from dnas import log
-from dnas.data.source import ClassificationSource, Source
+from dnas.data.source import ClassificationSource, DetectionSource, Source
+from dnas.detection import assign, coco, draw, nms
+from dnas.detection import loss as detection_loss
 from dnas.errors import DnasError
 from dnas.nn import network
+from dnas.nn.detector import Detector
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
 from dnas.space.space import SearchSpace
@@ -117,3 +120,124 @@ def classification(
     return {"accuracy": right / total, "cross_entropy": nats / total, "images": total}
 
   return Task(build, loss, predict, measure, "accuracy", image)
+
+
+def detection(
+  source: Source,
+  image: tuple[int, int],
+  *,
+  strides: Sequence[int] = (8, 16, 32),
+  neck_channels: int = 64,
+  path: str = "fpn",
+  head_convs: int = 1,
+  reg_max: int = 16,
+  assigner: detection_loss.Assigner = assign.task_aligned,
+  classification_loss: str = "varifocal",
+  box_similarity: str = "giou",
+  class_weight: float = 1.0,
+  iou_weight: float = 2.5,
+  dfl_weight: float = 0.5,
+  score_threshold: float = 0.01,
+  iou_threshold: float = 0.7,
+  max_detections: int = 100,
+) -> Task:
+  """Object detection on boxes: PP-YOLOE's loss, COCO's twelve statistics.
+
+  Args:
+    source: gives the classes.
+    image: height and width of the network's input, multiples of the largest stride.
+    strides: feature maps that the neck takes, each twice the one before.
+    neck_channels: width of neck and head.
+    path: "fpn" or "pan", see `nn.neck.Neck`.
+    head_convs: 3x3 convolutions per branch of the head.
+    reg_max: largest distance from a point to a box side, in strides.
+    assigner: in a config by its path, `dict(name="dnas.detection.assign.atss", top_k=9)`.
+    classification_loss, box_similarity: names, see `detection.loss.detection_loss`.
+    class_weight, iou_weight, dfl_weight: of the three terms of the loss.
+    score_threshold, iou_threshold, max_detections: of the suppression when measuring.
+
+  Raises:
+    DnasError: the source is none for detection, or the image does not fit the strides.
+  """
+  if not isinstance(source, DetectionSource):
+    raise DnasError(f"task detection: {source.name} is a data set for {source.task}")
+  if not strides or any(side % max(strides) for side in image):
+    raise DnasError(
+      f"data.size = {image}: height and width must be multiples of the largest stride of "
+      f"{tuple(strides)}"
+    )
+
+  def build(space: SearchSpace, rngs: Rngs, search: bool | None = None) -> Detector:
+    return Detector(
+      space,
+      len(source.classes),
+      strides=strides,
+      neck_channels=neck_channels,
+      path=path,
+      head_convs=head_convs,
+      reg_max=reg_max,
+      search=search,
+      rngs=rngs,
+    )
+
+  def loss(model: Detector, weights: network.Weights, batch: Batch, mode: Mode):
+    predictions = model(network.image_to_float(batch["image"]), weights, mode)
+    targets = assign.Targets(batch["boxes"], batch["labels"], batch["mask"])
+    return detection_loss.detection_loss(
+      predictions,
+      targets,
+      assigner=assigner,
+      classification=classification_loss,
+      box_similarity=box_similarity,
+      class_weight=class_weight,
+      iou_weight=iou_weight,
+      dfl_weight=dfl_weight,
+    )
+
+  def predict(model: Detector, weights: network.Weights, batch: Batch):
+    predictions = model(network.image_to_float(batch["image"]), weights, Mode())
+    boxes, scores = detection_loss.decode(predictions)
+    found = nms.nms(
+      boxes,
+      scores,
+      score_threshold=score_threshold,
+      iou_threshold=iou_threshold,
+      max_detections=max_detections,
+    )
+    return found._asdict()
+
+  def measure(source: Source, results: Iterable[Result], folder: pathlib.Path) -> dict[str, Any]:
+    assert isinstance(source, DetectionSource)
+    truth = source.to_coco()
+    categories = [category["id"] for category in truth["categories"]]
+    rows, shown = [], []
+    for batch, outputs in results:
+      rows += coco.to_results(
+        nms.Detections(*(jnp.asarray(outputs[name]) for name in nms.Detections._fields)),
+        image_ids=batch["id"].tolist(),
+        category_ids=categories,
+        scale=batch["scale"],
+        offset=batch["offset"],
+        original_size=batch["original_size"],
+        valid=batch["valid"],
+      )
+      shown += [
+        _tile(batch, outputs, i) for i in np.flatnonzero(batch["valid"])[: _SHEET - len(shown)]
+      ]
+    log.atomic_write(folder / "predictions.json", json.dumps(rows) + "\n")
+    images, true, predicted = zip(*shown, strict=True)
+    draw.sheet(images, true, predicted, source.classes, folder / "predictions.png", min_score=0.3)
+    return coco.evaluate(truth, rows)
+
+  return Task(build, loss, predict, measure, "AP", image)
+
+
+_SHEET = 16  # pictures on the sheet of predictions
+
+
+def _tile(batch: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray], i: int) -> tuple:
+  """Picture i of a batch with what is in it and what was found, in px of the network's input."""
+  mask, valid = batch["mask"][i], outputs["valid"][i]
+  true = {"boxes": batch["boxes"][i][mask], "labels": batch["labels"][i][mask]}
+  found = {name: outputs[name][i][valid] for name in ("boxes", "labels", "scores")}
+  return batch["image"][i], true, found

@@ -161,7 +161,7 @@ def train(
       workdir,
       "train",
       init(jax.random.key(config.seed)),
-      step,
+      lambda i, state, batch: step(state, batch),
       {"train": pipeline},
       config,
       steps=settings.steps,

@@ -7,7 +7,15 @@ import pathlib
 
 import pytest
 
+from dnas import mesh
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_programs(tmp_path_factory):
+  """Programs compiled twice in one session (a run and its repetition) are compiled once."""
+  mesh.enable_compilation_cache(tmp_path_factory.mktemp("xla"))
 
 
 @pytest.fixture(scope="session")

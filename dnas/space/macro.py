@@ -10,8 +10,12 @@
 
 from collections.abc import Sequence
 
-from dnas.space.cell import is_int
+from dnas.space.cell import dense_cell, is_int
 from dnas.space.space import Cell, Edge, SearchSpace, SpaceError, Stage
+
+# Two of the first make a plain sum of both scales, two of the last a sum weighted by attention.
+# `none` is left out: a fusion that drops both scales would blind the head.
+FUSION_OPS = ("skip_connect", "nor_conv_1x1", "sep_conv_3x3", "channel_attention")
 
 
 def cifar(space: SearchSpace, channels: int = 36, layers: int = 20) -> SearchSpace:
@@ -73,6 +77,67 @@ def nasbench201(space: SearchSpace, channels: int = 16, cells: int = 5) -> Searc
     stem_channels=channels,
     pool_norm=False,
     final_norm=True,
+  )
+
+
+def detector(
+  space: SearchSpace,
+  channels: Sequence[int] = (32, 64, 96),
+  repeats: int | Sequence[int] = 1,
+  *,
+  stem_channels: int = 16,
+  down: str = "light_down",
+  fusion: Sequence[str] = (),
+  fusion_nodes: int = 1,
+) -> SearchSpace:
+  """A detector's backbone: a 3x3 stem of stride 2, then a stage at each stride 4, 8, 16, ...
+
+  With a cell `cell` of one input, a stage is a down-sampling of one operation and `repeats` cells.
+  With cells `normal` and `reduce`, it is a reduction cell and `repeats` normal ones.
+
+  Args:
+    space: the cells.
+    channels: width of each node, per stage.
+    repeats: cells per stage, or one number per stage.
+    stem_channels: width of the stem.
+    down: the operation that halves the resolution; `light_down` leaves the work to the cells.
+    fusion: candidates of every edge of the neck's cell `fusion`, in which two scales meet (see
+      FUSION_OPS); empty: the space's own cell of that name, or a plain sum if it has none.
+    fusion_nodes: computed nodes of that cell; the last is its output.
+
+  Raises:
+    SpaceError: neither of the two kinds of cells is there, or the lengths do not fit.
+  """
+  counts = [repeats] * len(channels) if isinstance(repeats, int) else list(repeats)
+  if len(counts) != len(channels) or not counts:
+    raise SpaceError(
+      f"repeats: needs one number for each of the {len(channels)} stages, got {counts}"
+    )
+  cells = dict(space.cells)
+  if "cell" in cells and cells["cell"].inputs == 1:
+    cells["down"] = Cell(inputs=1, edges=(Edge(0, 1, (down,)),), output=(1,))
+    first, rest = "down", "cell"
+  elif all(name in cells and cells[name].inputs == 2 for name in ("normal", "reduce")):
+    first, rest = "reduce", "normal"
+  else:
+    raise SpaceError(
+      "cells: a detector needs `cell` with one input, or `normal` and `reduce` with two, got "
+      f"{ {name: cell.inputs for name, cell in cells.items()} }"
+    )
+  if fusion:
+    output = (1 + fusion_nodes,)
+    cells["fusion"] = dense_cell(tuple(fusion), fusion_nodes, inputs=2, output=output)
+  stages = []
+  for width, count in zip(channels, counts):
+    stages.append(Stage(first, 1, width, stride=2))
+    if count:
+      stages.append(Stage(rest, count, width))
+  used = {first, rest, "fusion"}
+  return space.replace(
+    cells={name: cell for name, cell in cells.items() if name in used},
+    stages=tuple(stages),
+    stem="conv3x3_stride2",
+    stem_channels=stem_channels,
   )
 
 

@@ -17,14 +17,14 @@ from dnas.nn import functional
 from dnas.nn.detector import Detector
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
-from dnas.space import cells, detection
+from dnas.space import cells, macro
 
 OPS = ("skip_connect", "nor_conv_3x3", "avg_pool_3x3")
-SPACE = detection.network(
+SPACE = macro.detector(
   cells.dense(OPS, nodes=2),
   (6, 8),
   stem_channels=4,
-  fusion=detection.fusion_cell(("skip_connect", "nor_conv_1x1", "channel_attention")),
+  fusion=("skip_connect", "nor_conv_1x1", "channel_attention"),
 )
 OPTIONS = {"classes": 2, "strides": (4, 8), "neck_channels": 6, "reg_max": 4}
 

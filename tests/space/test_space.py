@@ -234,7 +234,7 @@ def test_words():
 
 def test_standard_library_only():
   """Spaces load where JAX, Flax and NumPy are not (a script that only writes genotypes)."""
-  code = "import dnas.space.cells, dnas.space.genotypes, dnas.space.detection, sys; print([m for m"
+  code = "import dnas.space.cells, dnas.space.genotypes, dnas.space.macro, sys; print([m for m"
   code += " in ('jax', 'flax', 'numpy', 'ml_collections', 'rich') if m in sys.modules])"
   result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
   assert result.stdout.strip() == "[]"

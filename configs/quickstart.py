@@ -1,0 +1,67 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Searches a detector backbone's cell on real digits in real photographs, on the detection loss.
+
+bash scripts/quickstart.sh          or      python scripts/run.py --config configs/quickstart.py
+"""
+
+from ml_collections import ConfigDict
+
+AUGMENT = (
+  dict(name="scale_translate", scale=(0.7, 1.3), aspect=1.18, translate=0.1),
+  dict(name="colour"),
+)
+
+
+def get_config() -> ConfigDict:
+  return ConfigDict(
+    dict(
+      seed=0,
+      data=dict(
+        spec="digit_scenes",
+        size=(96, 96),
+        train_split="train",
+        # Names of functions in dnas/data/augment.py; digits must not be flipped.
+        augment=AUGMENT,
+        threads=2,
+      ),
+      task=dict(
+        name="detection",
+        strides=(4, 8, 16),
+        neck_channels=32,
+        path="fpn",
+        reg_max=8,
+        assigner=dict(name="dnas.detection.assign.task_aligned", alpha=1.0, beta=4.0, top_k=9),
+        iou_weight=2.0,
+        dfl_weight=0.5,
+      ),
+      space=dict(name="nasbench201"),
+      search=dict(
+        network=dict(name="detector", channels=(32, 64, 96), stem_channels=16),
+        steps=300,
+        warmup_steps=60,
+        batch_size=16,
+        # The share of the training split that the weights are trained on; alpha gets the rest.
+        weight_share=0.5,
+        relaxation=dict(name="softmax"),
+        hypergradient=dict(name="first_order"),
+        weight_optimizer=dict(name="adamw", lr=4e-3, b2=0.99, weight_decay=0.02, clip=10.0),
+        alpha_optimizer=dict(name="adam", lr=3e-3),
+        discretize=dict(name="argmax"),
+      ),
+      train=dict(
+        # None keeps the network of the search.
+        network=None,
+        steps=1500,
+        batch_size=16,
+        optimizer=dict(
+          name="adamw", lr=4e-3, warmup_steps=100, b2=0.99, weight_decay=0.02, clip=10.0
+        ),
+        ema=0.995,
+        drop_path=0.0,
+      ),
+      evaluate=dict(split="test", batch_size=50),
+      checkpoint=dict(every_steps=250, every_minutes=None, keep=2),
+      log=dict(every_steps=1, words_every_steps=10),
+    )
+  )

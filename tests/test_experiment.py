@@ -1,0 +1,166 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""A whole experiment, small: what it leaves behind, that it is repeatable, that it resumes."""
+
+import json
+import pathlib
+
+import pytest
+
+from dnas import config as configs
+from dnas import evaluate, experiment, log, report, runs, search, train
+from dnas.errors import ConfigError, DnasError
+from dnas.lock import LockError, run_lock
+from dnas.space import genotypes
+from dnas.space.space import SearchSpace
+
+SMALL = {
+  "space": dict(name="dense", ops=("skip_connect", "nor_conv_1x1"), nodes=2),
+  "search.network": dict(name="detector", channels=(4,), stem_channels=4),
+  "search.steps": 6,
+  "search.warmup_steps": 2,
+  "search.batch_size": 8,
+  "train.network": None,
+  "train.steps": 4,
+  "train.batch_size": 8,
+  "checkpoint.every_steps": 3,
+  "log.words_every_steps": 2,
+}
+
+
+def small(root: pathlib.Path, **overrides):
+  fields = {**SMALL, **{name.replace("__", "."): value for name, value in overrides.items()}}
+  return configs.load(root / "configs" / "digits.py", {k: str(v) for k, v in fields.items()})
+
+
+@pytest.fixture(scope="module")
+def done(root, tmp_path_factory):
+  """A finished run's folder and its result."""
+  workdir = tmp_path_factory.mktemp("run")
+  return workdir, experiment.run(small(root), workdir)
+
+
+def lines(path: pathlib.Path) -> list[dict]:
+  return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_what_a_run_leaves_behind(done):
+  workdir, result = done
+  genotype = SearchSpace.from_json((workdir / "genotype.json").read_text())
+  assert genotype.is_genotype
+  searched, trained = lines(workdir / "metrics.jsonl"), lines(workdir / "train" / "metrics.jsonl")
+  assert [record["step"] for record in searched] == [1, 2, 3, 4, 5, 6]
+  assert all(record["weight_loss"] > 0 for record in searched)
+  assert ["alpha_loss" in record for record in searched] == [False] * 2 + [True] * 4
+  assert [record["step"] for record in trained] == [1, 2, 3, 4]
+  assert 0 <= result["accuracy"] <= 1
+  assert result["images"] == 300
+  assert json.loads((workdir / "result.json").read_text()) == result
+  predictions = json.loads((workdir / "train" / "predictions.json").read_text())
+  assert len(predictions) == len({row["id"] for row in predictions}) == 300
+  assert "<svg" in (workdir / "cell_cell.svg").read_text()
+
+
+def test_same_seed_same_bits_and_a_resumed_run_too(done, root, tmp_path, monkeypatch):
+  """An undisturbed run, and one that was stopped after step 3, equal the first one bit for bit."""
+  workdir, result = done
+  again = tmp_path / "again"
+  stop_after = runs.Checkpointer.save
+
+  class Stop(Exception):
+    pass
+
+  def save(self, step, *arguments):
+    stop_after(self, step, *arguments)
+    self.wait()
+    if step == 3 and self.directory.parent == again:
+      raise Stop
+
+  monkeypatch.setattr(runs.Checkpointer, "save", save)
+  with pytest.raises(Stop):
+    experiment.run(small(root), again)
+  monkeypatch.undo()
+  assert not (again / "genotype.json").exists()
+  assert experiment.run(small(root), again) == result
+  for name in ("genotype.json", "metrics.jsonl", "train/metrics.jsonl", "train/weights.npz"):
+    assert (again / name).read_bytes() == (workdir / name).read_bytes(), name
+
+
+def test_run_again_computes_nothing(done, root, monkeypatch):
+  workdir, result = done
+
+  def refuse(*arguments):
+    raise AssertionError("a finished run must not step again")
+
+  monkeypatch.setattr(log.Log, "write", refuse)
+  assert experiment.run(small(root), workdir) == result
+
+
+def test_a_changed_config_is_refused_with_its_fields(done, root):
+  workdir, _ = done
+  changed = small(root, search__steps=7, train__steps=9)
+  with pytest.raises(ConfigError, match=r"search.steps: 6 -> 7"):
+    search.search(changed, workdir)
+  with pytest.raises(ConfigError, match=r"train.steps: 4 -> 9"):
+    train.train(
+      changed, SearchSpace.from_json((workdir / "genotype.json").read_text()), workdir / "train"
+    )
+  with pytest.raises(ConfigError, match="already holds a run"):
+    search.search(small(root), workdir, resume="never")
+  with pytest.raises(ConfigError, match="'perhaps' is none of auto, force, never"):
+    search.search(small(root), workdir, resume="perhaps")
+
+
+def test_force_goes_on_with_the_new_config(done, root):
+  workdir, _ = done
+  changed = small(root, data__threads=1)
+  with pytest.raises(ConfigError, match="data.threads: 2 -> 1"):
+    search.search(changed, workdir)
+  genotype = search.search(changed, workdir, resume="force")
+  assert genotype == genotypes.load(workdir / "genotype.json")
+  search.search(small(root), workdir, resume="force")
+
+
+def test_a_folder_in_use_is_refused(root, tmp_path):
+  with run_lock(tmp_path), pytest.raises(LockError, match="in use"):
+    search.search(small(root), tmp_path)
+
+
+@pytest.mark.parametrize(
+  ("field", "value", "message"),
+  [
+    ("search__relaxation", dict(name="softmaxx"), "unknown name in dnas.strategy.relaxation"),
+    ("search__hypergradient", dict(name="first_order", lr=1.0), "unknown argument"),
+    ("search__warmup_steps", 6, "warmup_steps must be in"),
+    ("search__batch_size", 0, "batch_size = 0"),
+    ("space", dict(name="dense", ops=("skip_connectt",), nodes=1), "skip_connectt"),
+    ("search__network", dict(name="imagenet"), "needs a cell 'normal'"),
+    ("task", dict(name="detection"), "is a data set for classification"),
+    ("task", dict(name="classification", label_smoothing=1.0), "label_smoothing"),
+    ("data__spec", "digit", "unknown"),
+    ("search__discretize", dict(name="best"), "unknown name in dnas.strategy.discretize"),
+  ],
+)
+def test_bad_configs_are_refused_before_anything_is_computed(root, tmp_path, field, value, message):
+  with pytest.raises(DnasError, match=message):
+    search.search(small(root, **{field: value}), tmp_path / "run")
+  assert not (tmp_path / "run").exists()
+
+
+def test_evaluation_without_weights(root, tmp_path):
+  with pytest.raises(DnasError, match=r"genotype.json is missing: train first"):
+    evaluate.evaluate(small(root), tmp_path)
+
+
+def test_a_space_cannot_be_trained(root, tmp_path):
+  config = small(root)
+  with pytest.raises(ConfigError, match="still holds choices"):
+    train.train(config, search.space_of(config), tmp_path / "run")
+
+
+def test_drawn_cells_show_every_operation(tmp_path):
+  (tmp_path / "genotype.json").write_text(genotypes.published("NASNet").to_json())
+  paths = report.draw(tmp_path)
+  assert {path.name for path in paths} == {
+    f"cell_{name}.{suffix}" for name in ("normal", "reduce") for suffix in ("svg", "png")
+  }
