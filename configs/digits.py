@@ -38,6 +38,8 @@ def get_config() -> ConfigDict:
       train=dict(
         # None keeps the network of the search.
         network=dict(name="nasbench201", channels=16, cells=1),
+        # Widens or narrows the stages to so many MACs; None leaves them.
+        macs=None,
         steps=400,
         batch_size=64,
         optimizer=dict(name="sgd", lr=0.1, lr_end=0.0, weight_decay=5e-4),

@@ -52,6 +52,8 @@ def get_config() -> ConfigDict:
       train=dict(
         # None keeps the network of the search.
         network=None,
+        # Widens or narrows the stages to so many MACs; None leaves them.
+        macs=None,
         steps=1500,
         batch_size=16,
         optimizer=dict(

@@ -30,7 +30,7 @@ def evaluate(config: Config, workdir: pathlib.Path) -> dict[str, Any]:
     workdir: the folder of a training, with `genotype.json` and `weights.npz`.
 
   Returns:
-    The task's numbers by name.
+    The task's numbers by name, and the network's `params` and `macs`.
 
   Raises:
     DnasError: there are no weights, or they do not fit the genotype.
@@ -52,6 +52,8 @@ def evaluate(config: Config, workdir: pathlib.Path) -> dict[str, Any]:
     threads=config.data.threads,
   )
   measured = task.measure(source, predictions(task, network, {}, pipeline), workdir)
+  cost = tasks.cost(task, genotype)
+  measured |= {"params": cost.params, "macs": cost.macs}
   log.atomic_write(workdir / "evaluation.json", json.dumps(measured, indent=2) + "\n")
   return measured
 

@@ -52,7 +52,8 @@ def search(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Searc
   """Searches, writes `genotype.json` and returns the genotype.
 
   The weights are trained on one part of the training split and alpha on the rest
-  (`config.search.weight_share`). Killed and started again, the search goes on where it was.
+  (`config.search.weight_share`). Killed and started again, the search goes on where it was. A
+  space without choices (`cells.genotype`, `cells.sampled`) is its own result.
 
   Args:
     config: fields as in `configs/digits.py`.
@@ -64,6 +65,10 @@ def search(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Searc
   """
   settings = config.search
   space = space_of(config)
+  if space.is_genotype:
+    with runs.folder(workdir, config, PARTS, resume):
+      log.atomic_write(workdir / "genotype.json", space.to_json())
+    return space
   source = data.load(config.data.spec, config.data.train_split)
   task = task_of(config, source)
   machine = bilevel.bilevel(

@@ -19,6 +19,7 @@ import optax
 from flax import nnx
 
 from dnas import log
+from dnas.cost import count
 from dnas.data.source import ClassificationSource, DetectionSource, Source
 from dnas.detection import assign, coco, draw, nms
 from dnas.detection import loss as detection_loss
@@ -40,6 +41,7 @@ class Task:
 
   Attributes:
     build: (space, rngs, search=None) -> network; see `nn.network.Backbone` for `search`.
+    forward: (network, weights, images, mode) -> what the network itself puts out, for counting.
     loss: (network, weights, batch, mode) -> (scalar, metrics); `weights` are the mixing weights of
       the searched cells, `{}` for a genotype.
     predict: (network, weights, batch) -> arrays `[B, ...]`, jitted by the caller.
@@ -50,11 +52,18 @@ class Task:
   """
 
   build: Callable[..., nnx.Module]
+  forward: Callable[[Any, network.Weights, jax.Array, Mode], Any]
   loss: Callable[[Any, network.Weights, Batch, Mode], tuple[jax.Array, Metrics]]
   predict: Callable[[Any, network.Weights, Batch], Mapping[str, jax.Array]]
   measure: Callable[[Source, Iterable[Result], pathlib.Path], dict[str, Any]]
   headline: str
   image: tuple[int, int]
+
+
+def cost(task: Task, genotype: SearchSpace) -> count.Cost:
+  """Exact parameters and MACs of a genotype's network on one image, without running it."""
+  call = lambda model, images: task.forward(model, {}, images, Mode())
+  return count.count(task.build(genotype, Rngs(None)), call, (*task.image, 3))
 
 
 def classification(
@@ -87,12 +96,15 @@ def classification(
     with_head = auxiliary > 0 and space.is_genotype and not search
     return network.Network(space, classes, search=search, auxiliary=with_head, rngs=rngs)
 
+  def forward(model: network.Network, weights: network.Weights, images: jax.Array, mode: Mode):
+    return model(network.image_to_float(images), weights, mode)
+
   def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
     targets = optax.smooth_labels(jax.nn.one_hot(labels, classes), label_smoothing)
     return optax.softmax_cross_entropy(logits, targets).mean()
 
   def loss(model: network.Network, weights: network.Weights, batch: Batch, mode: Mode):
-    logits, extra = model(network.image_to_float(batch["image"]), weights, mode)
+    logits, extra = forward(model, weights, batch["image"], mode)
     value = cross_entropy(logits, batch["label"])
     accuracy = (logits.argmax(-1) == batch["label"]).astype(jnp.float32).mean()
     if extra is not None:
@@ -100,7 +112,7 @@ def classification(
     return value, {"accuracy": accuracy}
 
   def predict(model: network.Network, weights: network.Weights, batch: Batch):
-    logits, _ = model(network.image_to_float(batch["image"]), weights, Mode())
+    logits, _ = forward(model, weights, batch["image"], Mode())
     return {"logits": logits}
 
   def measure(source: Source, results: Iterable[Result], folder: pathlib.Path) -> dict[str, Any]:
@@ -119,7 +131,7 @@ def classification(
     log.atomic_write(folder / "predictions.json", json.dumps(rows) + "\n")
     return {"accuracy": right / total, "cross_entropy": nats / total, "images": total}
 
-  return Task(build, loss, predict, measure, "accuracy", image)
+  return Task(build, forward, loss, predict, measure, "accuracy", image)
 
 
 def detection(
@@ -145,7 +157,7 @@ def detection(
 
   Args:
     source: gives the classes.
-    image: height and width of the network's input, multiples of the largest stride.
+    image: height and width of the network's input.
     strides: feature maps that the neck takes, each twice the one before.
     neck_channels: width of neck and head.
     path: "fpn" or "pan", see `nn.neck.Neck`.
@@ -157,15 +169,10 @@ def detection(
     score_threshold, iou_threshold, max_detections: of the suppression when measuring.
 
   Raises:
-    DnasError: the source is none for detection, or the image does not fit the strides.
+    DnasError: the source is none for detection.
   """
   if not isinstance(source, DetectionSource):
     raise DnasError(f"task detection: {source.name} is a data set for {source.task}")
-  if not strides or any(side % max(strides) for side in image):
-    raise DnasError(
-      f"data.size = {image}: height and width must be multiples of the largest stride of "
-      f"{tuple(strides)}"
-    )
 
   def build(space: SearchSpace, rngs: Rngs, search: bool | None = None) -> Detector:
     return Detector(
@@ -180,8 +187,11 @@ def detection(
       rngs=rngs,
     )
 
+  def forward(model: Detector, weights: network.Weights, images: jax.Array, mode: Mode):
+    return model(network.image_to_float(images), weights, mode)
+
   def loss(model: Detector, weights: network.Weights, batch: Batch, mode: Mode):
-    predictions = model(network.image_to_float(batch["image"]), weights, mode)
+    predictions = forward(model, weights, batch["image"], mode)
     targets = assign.Targets(batch["boxes"], batch["labels"], batch["mask"])
     return detection_loss.detection_loss(
       predictions,
@@ -195,7 +205,7 @@ def detection(
     )
 
   def predict(model: Detector, weights: network.Weights, batch: Batch):
-    predictions = model(network.image_to_float(batch["image"]), weights, Mode())
+    predictions = forward(model, weights, batch["image"], Mode())
     boxes, scores = detection_loss.decode(predictions)
     found = nms.nms(
       boxes,
@@ -229,7 +239,7 @@ def detection(
     draw.sheet(images, true, predicted, source.classes, folder / "predictions.png", min_score=0.3)
     return coco.evaluate(truth, rows)
 
-  return Task(build, loss, predict, measure, "AP", image)
+  return Task(build, forward, loss, predict, measure, "AP", image)
 
 
 _SHEET = 16  # pictures on the sheet of predictions

@@ -15,6 +15,7 @@ from dnas import config as configs
 from dnas import data, log, runs
 from dnas import task as tasks
 from dnas.config import Config
+from dnas.cost import budget
 from dnas.data.pipeline import Pipeline
 from dnas.nn import functional
 from dnas.nn.init import Rngs
@@ -49,11 +50,18 @@ class TrainState:
   key: jax.Array
 
 
-def derived(config: Config, genotype: SearchSpace) -> SearchSpace:
-  """The genotype in the network it is trained in; its own where the config names none."""
-  if config.train.network is None:
-    return genotype
-  return configs.bind(config.train.network, macro, genotype)
+def derived(config: Config, task: tasks.Task, genotype: SearchSpace) -> SearchSpace:
+  """The genotype in the network that it is trained in.
+
+  That is `config.train.network`, or the genotype's own network where it is None; with
+  `config.train.macs` its stages are widened or narrowed until it costs that many MACs.
+  """
+  if config.train.network is not None:
+    genotype = configs.bind(config.train.network, macro, genotype)
+  if config.train.macs is not None:
+    macs = lambda network: tasks.cost(task, network).macs
+    genotype = budget.match(genotype, config.train.macs, macs)
+  return genotype
 
 
 def make(
@@ -132,11 +140,11 @@ def train(
     DnasError: the config, the genotype, the data or the folder are wrong.
   """
   settings = config.train
-  genotype = derived(config, genotype)
   if not genotype.is_genotype:
     raise configs.ConfigError(f"genotype: still holds choices in the cells {genotype.searched}")
   source = data.load(config.data.spec, config.data.train_split)
   task = task_of(config, source)
+  genotype = derived(config, task, genotype)
   opt = configs.bind(settings.optimizer, optimizer, steps=settings.steps)
   init, step = make(
     task, genotype, opt, steps=settings.steps, ema=settings.ema, drop_path=settings.drop_path

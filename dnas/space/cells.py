@@ -12,9 +12,10 @@ network.
 8
 """
 
+import random
 from collections.abc import Sequence
 
-from dnas.space import macro
+from dnas.space import genotypes, macro
 from dnas.space.cell import dense_cell
 from dnas.space.space import SearchSpace, SpaceError
 
@@ -126,6 +127,25 @@ def robust_s4(channels: int = 16, layers: int = 8) -> SearchSpace:
   """S4 of Zela et al. (1909.09656): `noise` (N(0, 1) values) or separable convolution."""
   ops = ("noise", "sep_conv_3x3")
   return _two_cells(ops, ops, channels, layers)
+
+
+def genotype(source: str) -> SearchSpace:
+  """A fixed architecture as a space without choices: a reference to compare a search with.
+
+  Args:
+    source: a published name, a file, or a NAS-Bench-201 string (`dnas.space.genotypes.load`).
+  """
+  return genotypes.load(source)
+
+
+def sampled(space: SearchSpace, seed: int = 0) -> SearchSpace:
+  """One genotype drawn uniformly from a space: what a search has to be better than.
+
+  Args:
+    space: in a config `dict(name="nasbench201")`.
+    seed: of the draw.
+  """
+  return space.sample(random.Random(seed))
 
 
 def _two_cells(normal, reduce, channels: int, layers: int) -> SearchSpace:
