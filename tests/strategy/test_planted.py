@@ -1,0 +1,107 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+
+import json
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dnas.errors import DnasError
+from dnas.strategy import hypergradient, planted, relaxation
+from dnas.strategy.optimizer import Optimizer
+
+
+def test_the_operations_are_orthonormal_whatever_their_weights():
+  # Identifiable: no operation explains a part of another, also across edges.
+  x = jax.random.uniform(
+    jax.random.key(0), (40000, planted.EDGES, planted.WIDTH), minval=-1, maxval=1
+  )
+  features = np.asarray(planted._features(x)).reshape(len(x), -1)
+  gram = features.T @ features / len(x)
+  np.testing.assert_allclose(gram, np.eye(len(gram)), atol=0.03)
+  np.testing.assert_allclose(features.mean(0), 0, atol=0.03)
+
+
+def test_a_wrong_operation_cannot_do_better_than_nothing():
+  ops, teacher = planted._plant(jax.random.key(3))
+  batch = jax.vmap(planted._batch, in_axes=(0, None))(
+    jax.random.split(jax.random.key(4), 200), teacher
+  )
+  features, target = (jnp.concatenate(part) for part in batch)
+  explained = []
+  for o in range(len(planted.OPS)):  # the best weights of operation o on edge 0, by least squares
+    design = np.asarray(features[:, 0, o])
+    fit = design @ np.linalg.lstsq(design, np.asarray(target))[0]
+    explained.append(1 - np.var(target - fit) / np.var(target))
+  wrong = [e for o, e in enumerate(explained) if o != int(ops[0])]
+  assert max(wrong) < 0.01
+  assert explained[int(ops[0])] > 0.3  # one of three edges
+
+
+def test_success_is_counted_against_chance():
+  # A search that never moves alpha guesses, from the initial noise.
+  still = Optimizer(
+    lambda a: (), lambda g, s, a: (jax.tree.map(jnp.zeros_like, g), s), lambda s: ""
+  )
+  rules = relaxation.softmax(), hypergradient.first_order()
+  result = planted.run(*rules, range(400), steps=2, warmup_steps=0, alpha_optimizer=still)
+  assert 0.18 < result.edge_successes / 400 < 0.32
+  assert result.genotype_successes < 20
+
+
+@pytest.mark.parametrize(
+  "method",
+  [("softmax", "unrolled"), ("straight_through", "first_order"), ("sparsemax", "first_order")],
+)
+def test_finds_what_was_planted(method):
+  row = planted.row(*method, seeds=range(100, 130))
+  assert row.rate >= 0.9
+  assert row.interval[0] > 0.7 > planted.CHANCE == row.chance
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", planted.pairs(), ids="-".join)
+def test_every_method_finds_what_was_planted(method):
+  row = planted.row(*method, seeds=range(100))
+  assert row.rate >= 0.95
+  assert row.genotype_rate >= 0.9
+
+
+def test_same_seeds_same_result():
+  rules = relaxation.gumbel_softmax(), None  # one level
+  results = [planted.run(*rules, range(10), steps=60, warmup_steps=10) for _ in range(2)]
+  assert results[0] == results[1]
+  assert results[0].edge_successes >= 8
+
+
+@pytest.mark.parametrize(
+  ("successes", "trials", "expected"),
+  [(100, 100, (0.9630, 1.0)), (0, 10, (0.0, 0.2775)), (95, 100, (0.8882, 0.9785))],
+)
+def test_wilson_interval(successes, trials, expected):
+  # Published values of the score interval, to four digits.
+  np.testing.assert_allclose(planted.wilson_interval(successes, trials), expected, atol=2e-4)
+
+
+def test_no_seeds_is_an_error():
+  with pytest.raises(DnasError, match="seeds must hold at least one"):
+    planted.run(relaxation.softmax(), None, [])
+
+
+def test_script(root):
+  command = [sys.executable, root / "scripts/planted.py", "--seeds", "8", "--json"]
+  command += ["--relaxation", "softmax", "--hypergradient", "first_order"]
+  out = subprocess.run(command, check=True, capture_output=True, text=True, cwd=root).stdout
+  (row,) = json.loads(out)
+  assert row["chance"] == 0.25
+  assert row["rate"] >= 0.75
+  assert row["seeds"] == 8
+  low, high = row["interval"]
+  assert 0 < low < row["rate"] <= high <= 1
+  wrong = subprocess.run([*command[:2], "--seeds", "0"], capture_output=True, text=True, cwd=root)
+  assert wrong.returncode == 2
+  assert "seeds must hold at least one" in wrong.stderr
