@@ -40,7 +40,7 @@ class Cost:
 
 
 def count_params(module: nnx.Module) -> int:
-  """Number of weights of a module, abstract or not."""
+  """Number of weights of a module (batch statistics left out)."""
   return sum(int(leaf.size) for leaf in jax.tree.leaves(nnx.state(module, nnx.Param)))
 
 
@@ -52,7 +52,7 @@ def count(
   The call is only traced, on shapes: a network of any size is counted in about a second.
 
   Args:
-    module: a network, abstract (`dnas.nn.network.abstract`) or not.
+    module: a network; built with `Rngs(None)`, which draws no weights, where it is only counted.
     call: how it is run, `lambda network, images: network(images, {}, Mode())`.
     image: height, width and channels.
   """

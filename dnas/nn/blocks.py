@@ -10,6 +10,7 @@ from dnas.nn.init import Rngs
 from dnas.nn.layers import Conv, Linear, Sequence
 from dnas.nn.mode import Mode
 from dnas.nn.norm import BatchNorm
+from dnas.space.space import SpaceError
 
 
 class Zero(nnx.Module):
@@ -50,7 +51,7 @@ class FactorizedReduce(nnx.Module):
 
   def __init__(self, c_in: int, c_out: int, *, affine: bool, rngs: Rngs):
     if c_out % 2:
-      raise ValueError(f"a skip connection of stride 2 needs an even width, got {c_out}")
+      raise SpaceError(f"channels: a skip connection of stride 2 needs an even width, got {c_out}")
     self.even = Conv(c_in, c_out // 2, 1, 2, rngs=rngs)
     self.odd = Conv(c_in, c_out // 2, 1, 2, rngs=rngs)
     self.norm = BatchNorm(c_out, affine=affine)
@@ -156,10 +157,10 @@ def bring_to(c_in: int, c_out: int, reduction: int, *, affine: bool, rngs: Rngs)
   """What a cell of several inputs puts before them: to `c_out` channels, 1 or 2 times smaller.
 
   Raises:
-    ValueError: `reduction` is neither 1 nor 2.
+    SpaceError: `reduction` is neither 1 nor 2.
   """
   if reduction == 1:
     return relu_conv_bn(c_in, c_out, 1, affine=affine, rngs=rngs)
   if reduction == 2:
     return FactorizedReduce(c_in, c_out, affine=affine, rngs=rngs)
-  raise ValueError(f"the inputs of a cell must differ by a stride of 1 or 2, got {reduction}")
+  raise SpaceError(f"stages: the inputs of a cell must differ by a stride of 1 or 2: {reduction}")

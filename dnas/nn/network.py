@@ -47,8 +47,13 @@ class Backbone(nnx.Module):
     self.stem = config.resolve(space.stem, stems)(c_in, space.stem_channels, rngs=rngs)
     channels, strides = list(self.stem.channels), list(self.stem.strides)
     cells = []
-    for stage in space.stages:
+    for n, stage in enumerate(space.stages):
       cell = space.cells[stage.cell]
+      if cell.inputs > len(channels):
+        raise SpaceError(
+          f"stages[{n}].cell: {stage.cell!r} has {cell.inputs} inputs, but only {len(channels)} "
+          "feature maps come before it (two from the stem)"
+        )
       for i in range(stage.repeats):
         stride = stage.stride if i == 0 else 1
         built = mixed.Cell(
@@ -110,7 +115,7 @@ class AuxiliaryHead(nnx.Module):
     self.linear = Linear(768, classes, rngs=rngs)
 
   def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
-    """`[B, H, W, c_in] -> [B, classes]`; H and W must be 7 (ImageNet: 6) or more."""
+    """`[B, H, W, c_in] -> [B, classes]`; H and W must be 8 (ImageNet: 7) or more."""
     smallest = 5 + self.pool_stride
     if min(x.shape[1:3]) < smallest:
       raise ValueError(
@@ -172,6 +177,46 @@ class Network(nnx.Module):
     if self.auxiliary is None or not mode.train:
       return logits, None
     return logits, self.auxiliary(outputs[self.auxiliary_at], mode)
+
+
+def inherit(supernet: nnx.Module, network: nnx.Module) -> None:
+  """Gives a genotype's network the weights and batch statistics that it has inside a supernet.
+
+  The operation on edge k of a decided cell takes those of the same operation on the edge that k
+  decides; everything else those at the same place. The arrays are shared, not copied.
+
+  Args:
+    supernet: a `Backbone`, `Network` or detector of a search space.
+    network: the same for a genotype of that space, built with `search=True`; changed in place.
+
+  Raises:
+    SpaceError: the genotype is not in the supernet's space.
+    ValueError: something in `network` has no counterpart of its shape.
+  """
+  cells = {path: node for path, node in nnx.iter_graph(supernet) if isinstance(node, mixed.Cell)}
+  places: dict[tuple, tuple] = {}  # operation of `network` -> operation of `supernet`
+  for path, node in nnx.iter_graph(network):
+    if isinstance(node, mixed.Cell) and path in cells:
+      several = cells[path]
+      for k, i in enumerate(several.cell.match(node.cell, _text(path))):
+        chosen = several.edges[i].names.index(node.edges[k].names[0])
+        places[*path, "edges", k, "ops", 0] = (*path, "edges", i, "ops", chosen)
+  source = dict(nnx.to_flat_state(nnx.state(supernet)))
+  inherited = []
+  for path, variable in nnx.to_flat_state(nnx.state(network)):
+    at = next((path[:n] for n in range(len(path)) if path[:n] in places), ())
+    origin = source.get((*places.get(at, ()), *path[len(at) :]))
+    if origin is None or origin.shape != variable.shape:
+      raise ValueError(
+        f"{_text(path)}: the supernet has {'nothing' if origin is None else origin.shape} for this "
+        f"{variable.shape}; build the genotype's network like the supernet and with search=True"
+      )
+    inherited.append((path, variable.replace(origin[...])))
+  nnx.update(network, nnx.from_flat_state(inherited))
+
+
+def _text(path: Sequence) -> str:
+  return "/".join(map(str, path))
 
 
 def image_to_float(image: jax.Array, dtype: Any = jnp.float32) -> jax.Array:

@@ -16,6 +16,7 @@ from dnas.nn.init import Rngs
 from dnas.nn.layers import Conv
 from dnas.nn.mode import Mode
 from dnas.nn.norm import BatchNorm
+from dnas.space.space import SpaceError
 
 
 class Stem(nnx.Module):
@@ -53,7 +54,13 @@ def conv3x3_stride2(c_in: int, channels: int, *, rngs: Rngs) -> Stem:
 
 
 def imagenet(c_in: int, channels: int, *, rngs: Rngs) -> Stem:
-  """DARTS' ImageNet stem: three 3x3 convolutions of stride 2; outputs at strides 4 and 8."""
+  """DARTS' ImageNet stem: three 3x3 convolutions of stride 2; outputs at strides 4 and 8.
+
+  Raises:
+    SpaceError: there is less than one channel for the first convolution, which has half of them.
+  """
+  if channels < 2:
+    raise SpaceError(f"stem_channels: the ImageNet stem needs 2 or more, got {channels}")
   first = layers.Sequence(
     Conv(c_in, channels // 2, 3, 2, rngs=rngs),
     BatchNorm(channels // 2),
