@@ -39,6 +39,7 @@ __all__ = [
   "Config",
   "ConfigError",
   "bind",
+  "changed",
   "command_line",
   "diff",
   "from_json",
@@ -195,7 +196,7 @@ def _partial(
 # Files and overrides
 
 
-def load(path: str | pathlib.Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> ConfigDict:
+def load(path: str | pathlib.Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Config:
   """The locked config of a file, with overrides.
 
   Args:
@@ -219,6 +220,14 @@ def load(path: str | pathlib.Path, overrides: Sequence[str] | Mapping[str, Any] 
   for field, value in overrides.items():
     override(config, field, value)
   return config.lock()
+
+
+def changed(config: Config, overrides: Mapping[str, Any]) -> Config:
+  """A locked copy of a config with other values, `{"search.steps": 100}`; see `load`."""
+  copy = ConfigDict(config)
+  for field, value in overrides.items():
+    override(copy, field, value)
+  return copy.lock()
 
 
 def _read(path: str | pathlib.Path) -> tuple[ConfigDict, str]:

@@ -28,7 +28,7 @@ fi
 
 echo "setup: Python $version, extras [$extras], pins of $constraints (about a minute the first time)"
 "$python" -m venv --clear .venv
-.venv/bin/python -m pip install --quiet --disable-pip-version-check \
+.venv/bin/python -m pip install -qq --disable-pip-version-check \
   --constraint "$constraints" --editable ".[$extras]"
 echo "$stamp" > .venv/dnas-setup
 echo "setup: done; 'source .venv/bin/activate' or call .venv/bin/python"

@@ -1,0 +1,97 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""A result table as files: `table.csv`, Markdown that follows from it, and where it comes from."""
+
+import csv
+import importlib.metadata
+import io
+import json
+import math
+import os
+import pathlib
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from dnas import log
+
+Row = Mapping[str, Any]
+
+
+def interval(values: Sequence[float]) -> tuple[float, float, float]:
+  """Mean, sample standard deviation, half width of the 95 % t-interval; NaN where one value is."""
+  x = np.asarray(values, np.float64)
+  if len(x) < 2:
+    return float(x.mean()), math.nan, math.nan
+  deviation = float(x.std(ddof=1))
+  half = float(stats.t.ppf(0.975, len(x) - 1)) * deviation / math.sqrt(len(x))
+  return float(x.mean()), deviation, half
+
+
+def write(folder: pathlib.Path, title: str, rows: Sequence[Row], provenance: Row) -> None:
+  """Writes `table.csv`, `README.md` (the table in Markdown) and `provenance.json`.
+
+  Args:
+    folder: of the table, made if need be.
+    title: stands above the table; more than one line is text below it.
+    rows: equal keys each; floats are kept to 6 digits in the CSV and shown with 4.
+    provenance: command, seeds and whatever else a reader needs to get the table again; versions,
+      commit and hardware are added.
+  """
+  buffer = io.StringIO()
+  writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
+  writer.writeheader()
+  writer.writerows(
+    {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in r.items()} for r in rows
+  )
+  log.atomic_write(folder / "table.csv", buffer.getvalue())
+  record = {**provenance, **origin()}
+  log.atomic_write(folder / "provenance.json", json.dumps(record, indent=2) + "\n")
+  heading, _, text = title.partition("\n")
+  how = f"Made by `{provenance['command']}` at commit {record['commit']}: `provenance.json`."
+  body = [f"# {heading}", text.strip(), markdown(buffer.getvalue()), how]
+  log.atomic_write(folder / "README.md", "\n\n".join(part for part in body if part) + "\n")
+
+
+def markdown(text: str) -> str:
+  """The Markdown of a CSV; a test holds every table in the repository against it."""
+  header, *rows = csv.reader(io.StringIO(text))
+  show = lambda cell: f"{float(cell):.4g}" if _is_fraction(cell) else cell
+  lines = [header, ["---"] * len(header), *[[show(cell) for cell in row] for row in rows]]
+  return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def origin() -> dict[str, Any]:
+  """Commit, versions and hardware of this process."""
+  names = ("jax", "jaxlib", "flax", "optax", "numpy")
+  return {
+    "commit": _git("rev-parse", "--short=12", "HEAD") + ("+" if _git("status", "--short") else ""),
+    "python": platform.python_version(),
+    "versions": {name: importlib.metadata.version(name) for name in names},
+    "hardware": f"{os.cpu_count()} CPU cores, {_processor()}",
+  }
+
+
+def _is_fraction(cell: str) -> bool:
+  try:
+    return not float(cell).is_integer() or "." in cell
+  except ValueError:
+    return False
+
+
+def _git(*arguments: str) -> str:
+  root = pathlib.Path(__file__).resolve().parents[2]
+  run = subprocess.run(["git", "-C", root, *arguments], capture_output=True, text=True, check=False)
+  return run.stdout.strip() or "unknown" * (arguments[0] == "rev-parse")
+
+
+def _processor() -> str:
+  try:
+    lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+  except OSError:
+    return platform.processor()
+  return next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), "unknown")
