@@ -38,6 +38,7 @@ Config: TypeAlias = Any
 __all__ = [
   "Config",
   "ConfigError",
+  "Parser",
   "bind",
   "changed",
   "command_line",
@@ -264,10 +265,11 @@ def _read(path: str | pathlib.Path) -> tuple[ConfigDict, str]:
 # Command lines
 
 
-class _Parser(argparse.ArgumentParser):
-  """Errors are one line; the usage is what `--help` is for."""
+class Parser(argparse.ArgumentParser):
+  """An ArgumentParser whose errors are one line; the usage is what `--help` is for."""
 
   def error(self, message: str) -> NoReturn:
+    """Ends the process with code 2 and one line on stderr."""
     self.exit(2, f"error: {message} (see --help)\n")
 
 
@@ -293,7 +295,7 @@ def command_line(
     SystemExit: code 2 after one line on stderr for anything wrong, code 0 after `--help`.
   """
   argv = list(sys.argv[1:] if argv is None else argv)
-  parser = _Parser(description=description, add_help=False, allow_abbrev=False)
+  parser = Parser(description=description, add_help=False, allow_abbrev=False)
   parser.formatter_class = argparse.RawDescriptionHelpFormatter
   parser.add_argument("--config", metavar="FILE", default=default, help=default or "required")
   parser.add_argument("--workdir", metavar="DIR", type=pathlib.Path, help="default: runs/CONFIG")

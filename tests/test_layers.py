@@ -13,7 +13,7 @@ import pytest
 FLOORS = (
   ("nas",),
   ("experiment",),
-  ("search", "train", "evaluate", "tune", "report", "export"),
+  ("search", "train", "evaluate", "tune", "report", "export", "info"),
   ("runs", "task"),
   ("estimate",),
   ("strategy",),

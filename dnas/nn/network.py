@@ -116,15 +116,19 @@ class AuxiliaryHead(nnx.Module):
 
   def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
     """`[B, H, W, c_in] -> [B, classes]`; H and W must be 8 (ImageNet: 7) or more."""
-    smallest = 5 + self.pool_stride
-    if min(x.shape[1:3]) < smallest:
-      raise ValueError(
-        f"the auxiliary head needs features of {smallest} x {smallest} or more, got "
-        f"{x.shape[1]} x {x.shape[2]}: use larger images or no auxiliary head"
-      )
+    self.check_size(*x.shape[1:3])
     x = nnx.avg_pool(jax.nn.relu(x), (5, 5), (self.pool_stride, self.pool_stride))
     x = self.second(self.first(x, mode), mode)
     return self.linear(x.mean((1, 2)))
+
+  def check_size(self, height: int, width: int) -> None:
+    """Raises SpaceError unless features of this size are large enough."""
+    smallest = 5 + self.pool_stride
+    if min(height, width) < smallest:
+      raise SpaceError(
+        f"the auxiliary head needs features of {smallest} x {smallest} or more, got "
+        f"{height} x {width}: use larger images or no auxiliary head"
+      )
 
 
 class Network(nnx.Module):
