@@ -11,6 +11,7 @@ import dataclasses
 import json
 import sys
 
+from rich import box
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -36,7 +37,8 @@ def main() -> None:
   if flags.json:
     print(json.dumps([dataclasses.asdict(row) for row in rows], indent=2))
     return
-  table = Table(title=f"Planted problem, {flags.seeds} seeds; 95 % Wilson intervals")
+  title = f"Planted problem, {flags.seeds} seeds; 95 % Wilson intervals"
+  table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False)  # in 80 columns
   for column in ("relaxation", "hypergradient", "success", "interval", "chance", "genotype"):
     table.add_column(column, justify="left" if column in planted.METHODS else "right")
   for row in rows:

@@ -12,7 +12,7 @@ Source: DARTS (Liu et al. 2019, arXiv:1806.09055), eq. 3 and 4, algorithm 1.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -24,6 +24,7 @@ from dnas.space.space import SearchSpace
 from dnas.strategy.alpha import Alpha, entropy, init_alpha, relax
 from dnas.strategy.hypergradient import Hypergradient
 from dnas.strategy.optimizer import Optimizer
+from dnas.strategy.regularization import Penalty, Perturbation
 from dnas.strategy.relaxation import Relaxation
 
 PyTree = Any
@@ -99,6 +100,8 @@ def bilevel(
   steps: int,
   warmup_steps: int = 0,
   alpha_scale: float = 1e-3,
+  penalties: Sequence[Penalty] = (),
+  perturbation: Perturbation | None = None,
 ) -> Bilevel:
   """The search loop's two functions.
 
@@ -121,6 +124,10 @@ def bilevel(
       compiles convolutions inside control flow badly on CPUs: the alpha step took 16 times as
       long for the whole search. A second program costs one more compilation of the weight step.)
     alpha_scale: standard deviation of the initial logits.
+    penalties: functions of alpha that are added to the loss that alpha lowers; `alpha_loss` holds
+      them.
+    perturbation: moves the mixing weights in the weight step (and in the inner loss that the
+      hypergradient sees), so that weights are trained around the architecture.
 
   Raises:
     DnasError: `steps` or `warmup_steps` out of range, or the space is a genotype already.
@@ -141,6 +148,8 @@ def bilevel(
     steps,
     warmup_steps,
     alpha_scale,
+    tuple(penalties),
+    perturbation,
   )
   step = search.one_level_step if hypergradient is None else search.two_level_step
   return Bilevel(search.init, jax.jit(step, donate_argnums=0))
@@ -158,6 +167,8 @@ class _Search:
   steps: int
   warmup_steps: int
   alpha_scale: float
+  penalties: tuple[Penalty, ...]
+  perturbation: Perturbation | None
 
   def init(self, key: jax.Array) -> SearchState:
     param_key, alpha_key, run_key = jax.random.split(key, 3)
@@ -177,13 +188,13 @@ class _Search:
 
   def two_level_step(self, state: SearchState, weight_batch: PyTree, alpha_batch: PyTree | None):
     weight_key, alpha_key = _keys(state)
-    inner = self._loss(state, weight_batch, weight_key)
+    inner = self._loss(state, weight_batch, weight_key, self.perturbation)
     report = {}
     if alpha_batch is not None:
       assert self.hypergradient is not None
       outer = self._loss(state, alpha_batch, alpha_key)
       value, gradient = self.hypergradient(
-        lambda params, alpha: outer(params, alpha)[0],
+        lambda params, alpha: outer(params, alpha)[0] + self._penalty(state, alpha),
         lambda params, alpha: inner(params, alpha)[0],
         state.params,
         state.alpha,
@@ -197,21 +208,42 @@ class _Search:
   def one_level_step(self, state: SearchState, weight_batch: PyTree, alpha_batch: None):
     if alpha_batch is not None:
       raise DnasError("bilevel: a one-level search (hypergradient None) takes alpha_batch None")
-    inner = self._loss(state, weight_batch, _keys(state)[0])
-    value_and_gradients = jax.value_and_grad(inner, argnums=(0, 1), has_aux=True)
-    (loss, aux), (gradient, alpha_gradient) = value_and_gradients(state.params, state.alpha)
-    state, report = self._move_alpha(state, alpha_gradient, loss)
+    inner = self._loss(state, weight_batch, _keys(state)[0], self.perturbation)
+
+    def penalised(params, alpha):
+      loss, aux = inner(params, alpha)
+      return loss + self._penalty(state, alpha), (loss, aux)
+
+    value_and_gradients = jax.value_and_grad(penalised, argnums=(0, 1), has_aux=True)
+    (total, (loss, aux)), (gradient, alpha_gradient) = value_and_gradients(
+      state.params, state.alpha
+    )
+    state, report = self._move_alpha(state, alpha_gradient, total)
     return self._move_weights(state, gradient, loss, aux, report)
 
-  def _loss(self, state: SearchState, batch: PyTree, key: jax.Array):
+  def _progress(self, state: SearchState) -> jax.Array:
+    searched = (state.step - self.warmup_steps).astype(jnp.float32)
+    return jnp.clip(searched / (self.steps - self.warmup_steps), 0, 1)
+
+  def _penalty(self, state: SearchState, alpha: Alpha) -> jax.Array:
+    terms = [penalty(alpha, self._progress(state)) for penalty in self.penalties]
+    return sum(terms, start=jnp.zeros((), jnp.float32))
+
+  def _loss(self, state, batch, key, perturbation: Perturbation | None = None):
     """(params, alpha) -> (scalar, (stats, metrics)), with all else bound."""
     relax_key, loss_key = jax.random.split(key)
-    searched = (state.step - self.warmup_steps).astype(jnp.float32)
-    progress = jnp.clip(searched / (self.steps - self.warmup_steps), 0, 1)
+    progress = self._progress(state)
 
     def loss(params, alpha):
+      apply = lambda p, w: self.problem.loss(p, state.stats, w, batch, loss_key, True)
       weights = relax(self.relaxation, relax_key, alpha, progress)
-      return self.problem.loss(params, state.stats, weights, batch, loss_key, True)
+      if perturbation is not None:
+        # The move is a constant: found at weights and params through which no gradient flows.
+        still, params_still = jax.lax.stop_gradient((weights, params))
+        probe = lambda w: apply(params_still, w)[0]
+        moved = perturbation(jax.random.fold_in(relax_key, 1), probe, still, progress)
+        weights = jax.tree.map(lambda w, m, s: w + (m - s), weights, moved, still)
+      return apply(params, weights)
 
     return loss
 

@@ -103,3 +103,87 @@ def sparsemax() -> Relaxation:
     return support * (logits - t)
 
   return relax
+
+
+def sigmoid() -> Relaxation:
+  """w_o = 1 / (1 + exp(-logits_o)), each operation on its own: they do not compete.
+
+  Not on the simplex: any number of operations may be on, or none.
+
+  Source: FairDARTS (Chu et al. 2020, arXiv:1911.12126), section 3.2.
+  """
+
+  def relax(key: jax.Array, logits: jax.Array, progress: jax.Array) -> jax.Array:
+    del key, progress
+    return jax.nn.sigmoid(logits)
+
+  return relax
+
+
+def dirichlet() -> Relaxation:
+  """w ~ Dirichlet(beta), beta = elu(logits) + 1, with pathwise gradients.
+
+  dw/dbeta differentiates the sample at fixed noise (implicitly, through the gamma distribution's
+  cumulative function), so the gradient is an unbiased estimate of d E[loss(w)] / d logits. It has
+  no second derivative in the logits.
+
+  Source: DrNAS (Chen et al. 2021, arXiv:2006.10355), eq. 3 to 5.
+  """
+
+  def relax(key: jax.Array, logits: jax.Array, progress: jax.Array) -> jax.Array:
+    del progress
+    # A concentration below the smallest normal number has no gamma samples.
+    beta = jnp.maximum(jax.nn.elu(logits) + 1, 1e-6)
+    # Normalised as logarithms: at small beta every gamma sample itself may underflow to 0.
+    return jax.nn.softmax(jax.random.loggamma(key, beta))
+
+  return relax
+
+
+def score_function() -> Relaxation:
+  """w = onehot(o), o ~ p = softmax(logits), with dloss/dlogits = <dloss/dw, w> dlog p_o/dlogits.
+
+  Only one operation has a weight, and the gradient needs that operation's cost alone,
+  <dloss/dw, w>: the loss to first order. For a loss linear in w it is the score-function
+  (REINFORCE) estimate of d E[loss] / d logits, unbiased.
+
+  Source: DSNAS (Hu et al. 2020, arXiv:2002.09128), eq. 7 to 9; concrete distributions at zero
+  temperature: SNAS (arXiv:1812.09926).
+  """
+
+  def relax(key: jax.Array, logits: jax.Array, progress: jax.Array) -> jax.Array:
+    del progress
+    onehot = jax.nn.one_hot(jax.random.categorical(key, logits), logits.size, dtype=logits.dtype)
+    log_p = jnp.sum(onehot * jax.nn.log_softmax(logits))
+    # The factor is 1; its derivative is that of log p_o.
+    return onehot * (1 + log_p - jax.lax.stop_gradient(log_p))
+
+  return relax
+
+
+def two_paths() -> Relaxation:
+  """w = onehot(o): of two operations a, b drawn from p = softmax(logits), o = a with p_a/(p_a +
+  p_b).
+
+  The binary gate g is differentiated as if it were the pair's probabilities q = softmax(logits_a,
+  logits_b): dloss/dlogits_i = sum over j in {a, b} of dloss/dw_j q_j (delta_ij - q_i), and 0 for
+  all other operations. So a step computes two of O operations, and only shifts probability between
+  them.
+
+  Source: ProxylessNAS (Cai et al. 2019, arXiv:1812.00332), eq. 4 and section 3.2.1.
+  """
+
+  def relax(key: jax.Array, logits: jax.Array, progress: jax.Array) -> jax.Array:
+    del progress
+    if logits.size == 1:
+      return jnp.ones_like(logits)
+    pair_key, gate_key = jax.random.split(key)
+    # The two largest of logits + Gumbel noise are a draw without replacement.
+    noise = jax.random.gumbel(pair_key, logits.shape, logits.dtype)
+    _, pair = jax.lax.top_k(jax.lax.stop_gradient(logits) + noise, 2)
+    chosen = jax.random.categorical(gate_key, jax.lax.stop_gradient(logits[pair]))
+    hard = jax.nn.one_hot(pair[chosen], logits.size, dtype=logits.dtype)
+    soft = jnp.zeros_like(logits).at[pair].set(jax.nn.softmax(logits[pair]))
+    return hard + (soft - jax.lax.stop_gradient(soft))
+
+  return relax

@@ -13,7 +13,7 @@ from dnas.errors import DnasError
 from dnas.space.space import Cell, Edge, SearchSpace
 from dnas.strategy import hypergradient as hg
 from dnas.strategy import optimizer as opt
-from dnas.strategy import relaxation
+from dnas.strategy import regularization, relaxation
 from dnas.strategy.bilevel import Problem, bilevel
 from dnas.strategy.optimizer import Optimizer
 
@@ -282,3 +282,55 @@ def test_adamw_cannot_be_unrolled():
 def test_bad_settings_are_named(settings, message):
   with pytest.raises(DnasError, match=message):
     bilevel(PROBLEM, relaxation.softmax(), None, opt.sgd(5), opt.adam(), **settings)
+
+
+def test_penalties_pull_alpha_alone():
+  pull = lambda alpha, progress: 100 * sum(jnp.sum(edge) for edge in alpha["c"])
+  for hypergradient, second in ((hg.first_order(), batches(0)[1]), (None, None)):
+    moved = []
+    for penalties in ((), (pull,)):
+      functions = bilevel(
+        PROBLEM,
+        relaxation.softmax(),
+        hypergradient,
+        opt.sgd(9),
+        opt.adam(lr=0.01),
+        steps=9,
+        penalties=penalties,
+      )
+      state, metrics = functions.step(functions.init(jax.random.key(0)), batches(0)[0], second)
+      moved.append((jax.device_get(state.alpha["c"]), float(metrics["weight_loss"])))
+    # Adam's first step has the length of its learning rate, and now a known sign.
+    start = (
+      bilevel(PROBLEM, relaxation.softmax(), None, opt.sgd(9), opt.adam(), steps=9)
+      .init(jax.random.key(0))
+      .alpha["c"]
+    )
+    np.testing.assert_allclose(
+      np.concatenate(moved[1][0]) - np.concatenate(start), -0.01, rtol=1e-3
+    )
+    assert not np.allclose(np.concatenate(moved[0][0]) - np.concatenate(start), -0.01, rtol=1e-3)
+    assert moved[0][1] == pytest.approx(moved[1][1], rel=0.1)
+
+
+@pytest.mark.parametrize("name", ["random_perturbation", "adversarial_perturbation"])
+def test_perturbed_weights_are_trained_around_the_architecture(name):
+  # The report's weight loss is the loss at the perturbed mixing weights.
+  make = getattr(regularization, name)
+  losses = []
+  for radius in (0.0, 0.4):
+    functions = search(
+      steps=4,
+      relax=relaxation.softmax(),
+      hypergradient=hg.unrolled(),
+      perturbation=make(radius),
+      alpha=frozen(),
+      weights=opt.sgd(4, lr=1e-6),
+    )
+    _, history = run(functions, steps=4)
+    losses.append(np.array([m["weight_loss"] for m in history]))
+    assert all(np.isfinite(m["alpha_grad_norm"]) for m in history)
+  assert losses[0][0] == pytest.approx(losses[1][0], rel=1e-6)  # progress 0: radius 0
+  assert np.all(np.abs(losses[1] - losses[0])[1:] > 1e-3)
+  if name.startswith("adversarial"):
+    assert np.all((losses[1] - losses[0])[1:] > 0)

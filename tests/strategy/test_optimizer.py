@@ -18,13 +18,13 @@ START = np.array([1.0, -2.0, 0.5], np.float32)
 
 def run(optimizer):
   update = jax.jit(optimizer.update)
-  params = {"w": jnp.asarray(START)}
+  params = {"w": jnp.asarray(START[None])}  # a kernel: adamw does not decay vectors
   state, path, said = optimizer.init(params), [], []
   for gradient in GRADIENTS:
     said.append(optimizer.describe(state))
-    updates, state = update({"w": jnp.asarray(gradient)}, state, params)
+    updates, state = update({"w": jnp.asarray(gradient[None])}, state, params)
     params = {"w": params["w"] + updates["w"]}
-    path.append(np.asarray(params["w"]))
+    path.append(np.asarray(params["w"][0]))
   return np.array(path), said
 
 
@@ -33,7 +33,7 @@ def cosine(t, steps, lr, lr_end):
 
 
 def test_every_optimiser_is_tested_here():
-  assert set(config.functions(opt)) == {"sgd", "adamw", "adam"}
+  assert set(config.functions(opt)) == {"sgd", "adamw", "adam", "exponentiated_gradient"}
 
 
 @pytest.mark.parametrize("clip", [None, 3.0])
@@ -46,7 +46,7 @@ def test_sgd(clip):
     assert isinstance(said[t], Sgd)
     assert (said[t].momentum, said[t].weight_decay) == (0.8, 0.3)
     np.testing.assert_allclose(said[t].lr, lr, rtol=1e-5)
-    np.testing.assert_allclose(said[t].trace["w"], m, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(said[t].trace["w"][0], m, rtol=1e-4, atol=1e-6)
     g = g if clip is None else g * min(1, clip / np.linalg.norm(g))
     m = 0.8 * m + g + 0.3 * w
     w = w - lr * m
@@ -71,6 +71,16 @@ def test_adam():
   np.testing.assert_allclose(path, adam_steps(lambda t: 0.1, 0.3, False, 0.5, 0.99), rtol=1e-4)
 
 
+def test_adamw_does_not_decay_vectors():
+  optimizer = opt.adamw(5, weight_decay=0.3)
+  params = {"kernel": jnp.ones((2, 2)), "scale": jnp.ones(2)}
+  updates, _ = optimizer.update(
+    jax.tree.map(jnp.zeros_like, params), optimizer.init(params), params
+  )
+  assert np.all(np.asarray(updates["kernel"]) < 0)
+  np.testing.assert_array_equal(updates["scale"], np.zeros(2))
+
+
 def test_adamw():
   path, said = run(opt.adamw(5, lr=0.1, lr_end=0.01, warmup_steps=2, weight_decay=0.3, clip=None))
   assert set(said) == {"adamw"}
@@ -93,3 +103,30 @@ def test_adamw():
 def test_bad_settings_are_named(make, message):
   with pytest.raises(DnasError, match=message):
     make()
+
+
+def test_exponentiated_gradient_is_mirror_descent_on_the_simplex():
+  # theta <- theta exp(-lr g) / sum, on losses of theta, in NumPy; the optimiser sees logits only.
+  optimizer = opt.exponentiated_gradient(lr=0.5)
+  target = np.array([0.7, 0.1, 0.2])
+  loss = lambda a: jnp.sum((jax.nn.softmax(a) - target) ** 2 * jnp.array([1.0, 5.0, 2.0]))
+  alpha = jnp.array([0.1, 0.5, -1.0])
+  theta = np.exp(np.asarray(alpha, np.float64))
+  theta /= theta.sum()
+  state = optimizer.init(alpha)
+  step = jax.jit(lambda a, s: optimizer.update(jax.grad(loss)(a), s, a))
+  for _ in range(30):
+    updates, state = step(alpha, state)
+    alpha = alpha + updates
+    theta = theta * np.exp(-0.5 * 2 * (theta - target) * np.array([1, 5, 2]))
+    theta /= theta.sum()
+    np.testing.assert_allclose(jax.nn.softmax(alpha), theta, rtol=1e-4)
+  assert optimizer.describe(state) == "exponentiated_gradient"
+
+
+def test_exponentiated_gradient_of_a_vanished_operation():
+  optimizer = opt.exponentiated_gradient()
+  alpha = {"c": (jnp.array([0.0, -200.0, -jnp.inf]),)}
+  gradient = jax.grad(lambda a: jax.nn.softmax(a["c"][0]) @ jnp.array([1.0, -1.0, 2.0]))(alpha)
+  updates, _ = optimizer.update(gradient, (), alpha)
+  assert np.all(np.isfinite(updates["c"][0]))

@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The contract suite of the relaxations: every public function of the module has to join it."""
 
+import functools
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,19 +21,36 @@ MEMBERS = {
   "straight_through": relaxation.straight_through(),
   "straight_through_softmax": relaxation.straight_through(relaxation.softmax()),
   "sparsemax": relaxation.sparsemax(),
+  "sigmoid": relaxation.sigmoid(),
+  "dirichlet": relaxation.dirichlet(),
+  "score_function": relaxation.score_function(),
+  "two_paths": relaxation.two_paths(),
 }
 # Their noise belongs to a position: permuting the logits permutes the distribution, not a sample.
-SAMPLED = {"gumbel_softmax", "straight_through"}
-# At these the samples are compared with the probabilities of the exact relaxation, softmax.
+SAMPLED = {"gumbel_softmax", "straight_through", "dirichlet", "score_function", "two_paths"}
 SAMPLES = 4000
 LOGITS = jnp.array([0.3, -0.4, 0.1, 0.7, -0.2])
 
 each = pytest.mark.parametrize("name", MEMBERS)
 
 
+COST = jnp.array([1.0, -2.0, 0.5, 0.2, 3.0])
+
+
+@functools.cache
+def sampler(name):
+  return jax.jit(jax.vmap(MEMBERS[name], in_axes=(0, None, None)))
+
+
+@functools.cache
+def cost_and_slope(name):
+  """keys [N], logits, progress -> <COST, w> [N] and its gradients [N, O]."""
+  cost = lambda logits, key, progress: MEMBERS[name](key, logits, progress) @ COST
+  return jax.jit(jax.vmap(jax.value_and_grad(cost), in_axes=(None, 0, None)))
+
+
 def sample(name, logits, progress=0.5, seed=0, count=SAMPLES):
-  keys = jax.random.split(jax.random.key(seed), count)
-  return jax.vmap(MEMBERS[name], in_axes=(0, None, None))(keys, logits, progress)
+  return np.asarray(sampler(name)(jax.random.split(jax.random.key(seed), count), logits, progress))
 
 
 def test_every_relaxation_has_joined():
@@ -38,37 +58,37 @@ def test_every_relaxation_has_joined():
 
 
 @each
-@pytest.mark.parametrize("progress", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("scale", [0.0, 1.0, 1e4])
-def test_on_the_simplex(name, progress, scale):
-  weights = sample(name, scale * LOGITS, progress, count=50)
-  assert weights.shape == (50, 5)
-  assert weights.dtype == jnp.float32
-  assert np.all(weights >= 0)
-  np.testing.assert_allclose(weights.sum(1), 1, atol=1e-5)
+def test_on_the_simplex(name):
+  for scale, progress in itertools.product((0.0, 1.0, 1e4), (0.0, 0.5, 1.0)):
+    weights = sample(name, scale * LOGITS, progress, count=50)
+    assert weights.shape == (50, 5)
+    assert weights.dtype == jnp.float32
+    assert np.all(weights >= 0)
+    if name == "sigmoid":  # by definition: its operations do not share a budget of 1
+      assert np.all(weights <= 1)
+    else:
+      np.testing.assert_allclose(weights.sum(1), 1, atol=1e-5)
 
 
 @each
 def test_gradient_is_finite_and_not_zero(name):
-  slope = jnp.array([1.0, -2.0, 0.5, 0.0, 3.0])
-
-  def expected(logits, key):
-    return MEMBERS[name](key, logits, 0.5) @ slope
-
-  keys = jax.random.split(jax.random.key(1), 20)
+  keys = jax.random.split(jax.random.key(1), 50)
   for logits in (LOGITS, 0 * LOGITS, 100 * LOGITS):
-    gradients = jax.vmap(jax.grad(expected), in_axes=(None, 0))(logits, keys)
+    _, gradients = cost_and_slope(name)(logits, keys, 0.5)
     assert np.all(np.isfinite(gradients))
-    # Weights sum to 1 whatever the logits: they answer to differences only.
-    np.testing.assert_allclose(gradients.sum(1), 0, atol=1e-5)
+    if name not in ("sigmoid", "dirichlet"):
+      # The others answer to differences of logits only.
+      np.testing.assert_allclose(gradients.sum(1), 0, atol=1e-5)
     if np.abs(logits).max() < 10:
-      assert np.all(np.abs(gradients).max(1) > 1e-3)
+      assert np.mean(np.abs(gradients).max(1) > 1e-3) > 0.9
 
 
 @each
 def test_hard_limit(name):
-  # With one logit far above the others the weights are one-hot there, whatever the noise.
-  weights = sample(name, 200 * jax.nn.one_hot(2, 5), 1.0, count=50)
+  # With one logit far above the others the weights are one-hot there, whatever the noise. (A
+  # Dirichlet with concentrations near 0 but for one; a sigmoid needs the others far below 0.)
+  logits = 200 * (2 * jax.nn.one_hot(2, 5) - 1)
+  weights = sample(name, logits, 1.0, count=50)
   np.testing.assert_allclose(weights, np.tile(np.eye(5)[2], (50, 1)), atol=1e-6)
 
 
@@ -84,7 +104,8 @@ def test_permutation_equivariant(name):
     np.testing.assert_allclose(permuted, weights[order], atol=1e-7)
 
 
-@each
+# Gamma samples have no second derivative; a hypergradient takes none in the logits.
+@pytest.mark.parametrize("name", sorted(set(MEMBERS) - {"dirichlet"}))
 def test_traces_forward_over_reverse(name):
   # What a hypergradient does to it: the jvp of a gradient.
   def loss(logits):
@@ -92,6 +113,70 @@ def test_traces_forward_over_reverse(name):
 
   _, tangent = jax.jvp(jax.grad(loss), (LOGITS,), (jnp.ones(5).at[0].set(2.0),))
   assert np.all(np.isfinite(tangent))
+
+
+# The mean of <COST, w> as a function of the logits, in closed form.
+EXPECTED = {
+  "score_function": lambda a: jax.nn.softmax(a) @ COST,
+  "dirichlet": lambda a: (jax.nn.elu(a) + 1) / jnp.sum(jax.nn.elu(a) + 1) @ COST,
+}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_gradient_is_an_unbiased_estimate(name):
+  keys = jax.random.split(jax.random.key(2), 40_000)
+  values, gradients = cost_and_slope(name)(LOGITS, keys, 0.5)
+  error = np.std(gradients, axis=0) / np.sqrt(len(keys))
+  assert np.all(error < 0.02)
+  exact_value, exact = jax.value_and_grad(EXPECTED[name])(LOGITS)
+  np.testing.assert_allclose(values.mean(), exact_value, atol=0.03)
+  assert np.all(np.abs(gradients.mean(0) - exact) < 4.5 * error)
+
+
+def test_dirichlet_of_a_quadratic_loss():
+  # Unbiased not only for linear losses: E[w_0^2] = b_0 (b_0 + 1) / (b (b + 1)), b = sum of b_o.
+  def exact(a):
+    beta = jax.nn.elu(a) + 1
+    return beta[0] * (beta[0] + 1) / (beta.sum() * (beta.sum() + 1))
+
+  keys = jax.random.split(jax.random.key(3), 40_000)
+  gradient = jax.grad(lambda a, k: MEMBERS["dirichlet"](k, a, 0.5)[0] ** 2)
+  gradients = jax.jit(jax.vmap(gradient, in_axes=(None, 0)))(LOGITS, keys)
+  error = np.std(gradients, axis=0) / np.sqrt(len(keys))
+  assert np.all(np.abs(gradients.mean(0) - jax.grad(exact)(LOGITS)) < 4.5 * error)
+
+
+def test_score_function_is_the_estimator():
+  key = jax.random.key(11)
+  weights = MEMBERS["score_function"](key, LOGITS, 0.5)
+  picked = int(jnp.argmax(weights))
+  np.testing.assert_array_equal(weights, np.eye(5)[picked])
+  gradient = jax.grad(lambda a: MEMBERS["score_function"](key, a, 0.5) @ COST)(LOGITS)
+  expected = COST[picked] * (np.eye(5)[picked] - jax.nn.softmax(LOGITS))
+  np.testing.assert_allclose(gradient, expected, rtol=1e-5)
+
+
+def test_two_paths_moves_only_the_two():
+  keys = jax.random.split(jax.random.key(0), 50)
+  _, gradients = cost_and_slope("two_paths")(LOGITS, keys, 0.5)
+  p = np.exp(LOGITS)
+  for weight, gradient in zip(sample("two_paths", LOGITS, count=50), gradients, strict=True):
+    a, b = np.flatnonzero(gradient)
+    assert np.argmax(weight) in (a, b)
+    q = p[a] / (p[a] + p[b])
+    np.testing.assert_allclose(gradient[a], q * (1 - q) * (COST[a] - COST[b]), rtol=1e-4)
+
+
+def test_two_paths_samples_pairs_without_replacement_then_one():
+  picked = np.argmax(sample("two_paths", 2 * LOGITS), axis=1)
+  p = np.asarray(jax.nn.softmax(2 * LOGITS), np.float64)
+  expected = np.zeros(5)
+  for a in range(5):
+    for b in range(5):
+      if a != b:
+        expected[a] += p[a] * p[b] * (1 / (1 - p[a]) + 1 / (1 - p[b])) * p[a] / (p[a] + p[b])
+  np.testing.assert_allclose(expected.sum(), 1, rtol=1e-6)
+  np.testing.assert_allclose(np.bincount(picked, minlength=5) / SAMPLES, expected, atol=0.03)
 
 
 def test_softmax_is_the_formula():
