@@ -1,0 +1,87 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Every config loads, names what exists, and runs two steps at small size."""
+
+import math
+import pathlib
+import random
+
+import pytest
+
+from dnas import config as configs
+from dnas import search, train
+from dnas import task as tasks
+from dnas.data import load
+from dnas.strategy import discretize, hypergradient, optimizer, relaxation
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+NAMES = sorted(path.stem for path in (ROOT / "configs").glob("*.py") if path.stem != "__init__")
+FULL_SCALE = ("coco_nasbench201", "coco_darts", "voc_darts")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_in_a_config_exists(name):
+  config = configs.load(ROOT / "configs" / f"{name}.py")
+  settings = config.search
+  configs.bind(settings.relaxation, relaxation)
+  configs.bind(settings.hypergradient, hypergradient)
+  configs.bind(settings.weight_optimizer, optimizer, steps=settings.steps)
+  configs.bind(settings.alpha_optimizer, optimizer, steps=settings.steps)
+  configs.bind(settings.discretize, discretize)
+  configs.bind(config.train.optimizer, optimizer, steps=config.train.steps)
+  space = search.space_of(config)
+  classification = config.task.name == "classification"
+  source = load("digits" if classification else "digit_scenes")
+  task = search.task_of(config, source)
+  genotype = space if space.is_genotype else space.sample(random.Random(0))
+  cost = tasks.cost(task, train.derived(config, task, genotype))
+  assert cost.params > 1000
+  assert cost.macs > 1000
+  assert settings.warmup_steps < settings.steps
+
+
+def test_the_reference_costs_what_the_search_found(tmp_path):
+  """`train.macs` brings the residual cell within 5 % of any cell of the space."""
+  config = configs.load(ROOT / "configs" / "quickstart.py")
+  reference = configs.load(ROOT / "configs" / "quickstart_reference.py")
+  task = search.task_of(config, load("digit_scenes"))
+  space = search.space_of(config)
+  found = space.sample(random.Random(3))
+  macs = tasks.cost(task, found).macs
+  reference = configs.changed(reference, {"train.macs": macs})
+  made = train.derived(reference, task, search.space_of(reference))
+  assert abs(tasks.cost(task, made).macs / macs - 1) < 0.05
+  with pytest.raises(ValueError, match="no width of these cells costs 1,000"):
+    train.derived(configs.changed(reference, {"train.macs": 1000}), task, made)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FULL_SCALE)
+def test_two_steps_of_the_full_scale_configs(name, tmp_path):
+  config = configs.load(ROOT / "configs" / f"{name}.py")
+  # Only the last stage has a cell besides the down-sampling one: DARTS cells take long to compile.
+  tiny = {"channels": (2, 2, 2), "stem_channels": 4, "repeats": (0, 0, 1)}
+  small = {
+    "data.spec": "digit_scenes",
+    "data.size": (64, 64),
+    "data.threads": 1,
+    "task.strides": (8, 16),
+    "task.neck_channels": 8,
+    "search.network": {**config.search.network, **tiny},
+    "train.network": {**config.train.network, **tiny},
+    "search.steps": 2,
+    "search.warmup_steps": 0,
+    "search.batch_size": 4,
+    "train.steps": 2,
+    "train.batch_size": 4,
+    "train.optimizer": {**config.train.optimizer, "warmup_steps": 1},
+    "log.every_steps": 1,
+  }
+  config = configs.changed(config, small)
+  genotype = search.search(config, tmp_path)
+  train.train(config, genotype, tmp_path / "train")
+  for folder in (tmp_path, tmp_path / "train"):
+    records = (folder / "metrics.jsonl").read_text().splitlines()
+    assert len(records) == 2
+    assert "NaN" not in "".join(records)
+  assert math.isfinite(tasks.cost(search.task_of(config, load("digit_scenes")), genotype).macs)
