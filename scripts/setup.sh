@@ -21,13 +21,16 @@ if [[ ! -f "$constraints" ]]; then
   exit 2
 fi
 
-stamp="$(cat setup.cfg pyproject.toml "$constraints" scripts/setup.sh | cksum) $version $extras $PWD"
+stamp="$(cat setup.cfg pyproject.toml "$constraints" scripts/setup.sh | cksum) $version $extras"
+stamp="$stamp $PWD"
 if [[ -f .venv/dnas-setup && "$(< .venv/dnas-setup)" == "$stamp" ]]; then
   exit 0
 fi
 
 echo "setup: Python $version, extras [$extras], pins of $constraints (about a minute the first time)"
-"$python" -m venv --clear .venv
+# Packages stay where the interpreter does; pip brings them to the pins.
+have="$(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2> /dev/null || true)"
+if [[ "$have" != "$version" ]]; then "$python" -m venv --clear .venv; fi
 .venv/bin/python -m pip install -qq --disable-pip-version-check \
   --constraint "$constraints" --editable ".[$extras]"
 echo "$stamp" > .venv/dnas-setup

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the README shows works: its Python runs, its commands name scripts and configs that exist."""
+"""What the README shows works: its Python runs, its commands name files that exist."""
 
 import re
 import shlex
