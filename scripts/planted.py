@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How often does each method find what was planted? A table of success rates against chance.
 
-python scripts/planted.py                                      about 3 minutes on 2 cores
+python scripts/planted.py                                      under 2 minutes on 2 cores
 python scripts/planted.py --seeds 20 --relaxation softmax --json
 """
 
@@ -47,7 +47,7 @@ def main() -> None:
       row.relaxation,
       row.hypergradient,
       f"{row.rate:.2f}",
-      f"{low:.2f} to {high:.2f}",
+      f"{low:.2f}-{high:.2f}",
       f"{row.chance:.2f}",
       f"{row.genotype_rate:.2f}",
     )

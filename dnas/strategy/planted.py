@@ -16,6 +16,7 @@ operations apart: it is a bilevel problem, if a small one.
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 
@@ -48,6 +49,7 @@ METHODS = {
 }
 OPS = ("harmonic_1", "harmonic_2", "harmonic_3", "harmonic_4")
 EDGES, WIDTH, BATCH = 3, 4, 64
+LEVELS = ("weights", "alpha")
 CHANCE = 1 / len(OPS)
 SPACE = SearchSpace(
   {"cell": Cell(EDGES, tuple(Edge(e, EDGES, OPS) for e in range(EDGES)), (EDGES,))}
@@ -156,19 +158,18 @@ def run(
     warmup_steps=warmup_steps,
   )
 
-  def one(seed: jax.Array):
-    plant_key, search_key, data_key = jax.random.split(jax.random.key(seed), 3)
-    ops, teacher = _plant(plant_key)
+  planted, batches = _data(np.asarray(seeds, np.uint32), steps)
 
-    def step(state, key):
-      first, second = jax.random.split(key)
-      other = None if hypergradient is None else _batch(second, teacher)
-      return search.step(state, _batch(first, teacher), other)[0], None
+  def one(state, batches):
+    def step(state, pair):
+      return search.step(state, *pair)[0], None
 
-    state, _ = jax.lax.scan(step, search.init(search_key), jax.random.split(data_key, steps))
-    return state.alpha, ops
+    return jax.lax.scan(step, state, batches)[0].alpha
 
-  alphas, planted = jax.device_get(jax.jit(jax.vmap(one))(np.asarray(seeds, np.uint32)))
+  # Not compiled as a whole: its pieces are the same for every method.
+  states = jax.vmap(lambda seed: search.init(jax.random.key(seed)))(np.asarray(seeds, np.uint32))
+  pair = (batches["weights"], None if hypergradient is None else batches["alpha"])
+  alphas, planted = jax.device_get((jax.jit(jax.vmap(one))(states, pair), planted))
   edge_successes = genotype_successes = 0
   for i, seed in enumerate(seeds):
     genotype = argmax()(SPACE, jax.tree.map(lambda a, i=i: a[i], alphas))
@@ -193,9 +194,9 @@ def wilson_interval(successes: int, trials: int, z: float = 1.96) -> tuple[float
 
 
 def _features(x: jax.Array) -> jax.Array:
-  """[B, E, D] -> [B, E, O, D], orthonormal and of mean 0 over the inputs' distribution."""
+  """[..., E, D] -> [..., E, O, D], orthonormal and of mean 0 over the inputs' distribution."""
   harmonics = jnp.arange(1, len(OPS) + 1)[:, None]
-  return math.sqrt(2) * jnp.cos(math.pi * harmonics * x[:, :, None])
+  return math.sqrt(2) * jnp.cos(math.pi * harmonics * x[..., None, :])
 
 
 def _plant(key: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -206,13 +207,24 @@ def _plant(key: jax.Array) -> tuple[jax.Array, jax.Array]:
   return ops, jax.nn.one_hot(ops, len(OPS))[:, :, None] * signs
 
 
-def _batch(key: jax.Array, teacher: jax.Array) -> tuple[jax.Array, jax.Array]:
-  """(features [B, E, O, D], targets [B]): new inputs each time, noise of standard deviation 0.1."""
+@functools.partial(jax.jit, static_argnums=1)
+def _data(seeds: jax.Array, steps: int) -> tuple[jax.Array, dict[str, tuple]]:
+  """Planted operations [S, E]; for each level inputs [S, T, B, E, D] and targets [S, T, B]."""
+
+  def one(seed: jax.Array):
+    plant_key, *keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), 1), 3)
+    ops, teacher = _plant(plant_key)
+    return ops, {level: _batches(k, teacher, steps) for level, k in zip(LEVELS, keys, strict=True)}
+
+  return jax.vmap(one)(seeds)
+
+
+def _batches(key: jax.Array, teacher: jax.Array, steps: int) -> tuple[jax.Array, jax.Array]:
+  """Inputs [T, B, E, D] and targets [T, B], with noise of standard deviation 0.1."""
   input_key, noise_key = jax.random.split(key)
-  x = jax.random.uniform(input_key, (BATCH, EDGES, WIDTH), minval=-1, maxval=1)
-  features = _features(x)
-  noise = 0.1 * jax.random.normal(noise_key, (BATCH,))
-  return features, jnp.einsum("beod,eod->b", features, teacher) + noise
+  x = jax.random.uniform(input_key, (steps, BATCH, EDGES, WIDTH), minval=-1, maxval=1)
+  noise = 0.1 * jax.random.normal(noise_key, (steps, BATCH))
+  return x, jnp.einsum("tbeod,eod->tb", _features(x), teacher) + noise
 
 
 def _init(key: jax.Array):
@@ -221,8 +233,8 @@ def _init(key: jax.Array):
 
 def _loss(params, stats, weights, batch, key, train):
   del key, train
-  features, target = batch
+  x, target = batch
   mixing = jnp.stack(weights["cell"])
   unit = params / jnp.linalg.norm(params, axis=-1, keepdims=True)
-  output = jnp.einsum("beod,eod,eo->b", features, unit, mixing)
+  output = jnp.einsum("beod,eod,eo->b", _features(x), unit, mixing)
   return jnp.mean((output - target) ** 2), (stats, {})

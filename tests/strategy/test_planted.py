@@ -28,10 +28,10 @@ def test_the_operations_are_orthonormal_whatever_their_weights():
 
 def test_a_wrong_operation_cannot_do_better_than_nothing():
   ops, teacher = planted._plant(jax.random.key(3))
-  batch = jax.vmap(planted._batch, in_axes=(0, None))(
-    jax.random.split(jax.random.key(4), 200), teacher
+  x, target = (
+    part.reshape(-1, *part.shape[2:]) for part in planted._batches(jax.random.key(4), teacher, 200)
   )
-  features, target = (jnp.concatenate(part) for part in batch)
+  features = planted._features(x)
   explained = []
   for o in range(len(planted.OPS)):  # the best weights of operation o on edge 0, by least squares
     design = np.asarray(features[:, 0, o])
