@@ -48,7 +48,7 @@ def test_shapes_and_dtypes(name):
   for stride in (1, 2):
     for c_in, c_out in ((4, 4), (4, 6), (6, 4)):
       op = build(name, c_in, c_out, stride, affine=c_in == c_out)
-      for height, width in ((8, 6), (7, 5), (1, 2)):
+      for height, width in ((7, 6), (1, 2)):
         x = jax.ShapeDtypeStruct((2, height, width, c_in), "float32")
         y = jax.eval_shape(lambda x, op=op: op(x, mode_of(name)), x)
         expected = (2, -(-height // stride), -(-width // stride), c_out)
