@@ -4,16 +4,17 @@
 
 python scripts/benchmark.py data
 python scripts/benchmark.py data --size 160 160 --data 'coco:instances.json@images'
+python scripts/benchmark.py step --space darts --channels 8 --cells 5 --batch 32
 """
 
 import argparse
 
-from benchmarks import data
+from benchmarks import data, step
 
 from dnas.errors import one_line_errors
 
 # Each has add_arguments(parser) and run(args), and a docstring that says what it measures.
-BENCHMARKS = {"data": data}
+BENCHMARKS = {"data": data, "step": step}
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -65,15 +65,34 @@ class FactorizedReduce(nnx.Module):
     return self.norm(y, mode)
 
 
-def relu_conv_bn(c_in, c_out, kernel, stride=1, *, affine, rngs) -> Sequence:
+# The types below are what `dnas.nn.fused` recognises.
+
+
+class ReluConvNorm(Sequence):
+  """ReLU, convolution, batch norm."""
+
+
+class ReluDepthwiseNorm(Sequence):
+  """ReLU, depthwise convolution, pointwise convolution, batch norm."""
+
+
+class Separable(Sequence):
+  """Two `ReluDepthwiseNorm`."""
+
+
+class PoolNorm(Sequence):
+  """A `Pool`, batch norm."""
+
+
+def relu_conv_bn(c_in, c_out, kernel, stride=1, *, affine, rngs) -> ReluConvNorm:
   """ReLU, convolution, batch norm."""
   conv = Conv(c_in, c_out, kernel, stride, rngs=rngs)
-  return Sequence(jax.nn.relu, conv, BatchNorm(c_out, affine=affine))
+  return ReluConvNorm(jax.nn.relu, conv, BatchNorm(c_out, affine=affine))
 
 
-def relu_depthwise_bn(c_in, c_out, kernel, stride, dilation, *, affine, rngs) -> Sequence:
+def relu_depthwise_bn(c_in, c_out, kernel, stride, dilation, *, affine, rngs) -> ReluDepthwiseNorm:
   """ReLU, depthwise convolution, pointwise convolution, batch norm."""
-  return Sequence(
+  return ReluDepthwiseNorm(
     jax.nn.relu,
     Conv(c_in, c_in, kernel, stride, dilation=dilation, groups=c_in, rngs=rngs),
     Conv(c_in, c_out, 1, rngs=rngs),
@@ -81,9 +100,9 @@ def relu_depthwise_bn(c_in, c_out, kernel, stride, dilation, *, affine, rngs) ->
   )
 
 
-def separable(c_in, c_out, kernel, stride, *, affine, rngs) -> Sequence:
+def separable(c_in, c_out, kernel, stride, *, affine, rngs) -> Separable:
   """Depthwise-separable convolution twice, as DARTS and NASNet have it."""
-  return Sequence(
+  return Separable(
     relu_depthwise_bn(c_in, c_in, kernel, stride, 1, affine=affine, rngs=rngs),
     relu_depthwise_bn(c_in, c_out, kernel, 1, 1, affine=affine, rngs=rngs),
   )

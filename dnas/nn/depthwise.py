@@ -119,14 +119,20 @@ def max_pool_3x3(x: jax.Array, stride: int) -> jax.Array:
   return _max_forward(x, stride)[0]
 
 
+_TIE = 1e-6  # of a value's size: what rounding may make of equal numbers
+
+
 def _max_forward(x, stride):
   height, width = (_output_size(n, 3, stride, 1, 1) for n in x.shape[1:3])
-  padded = _pad(x, 1, -jnp.inf)
+  padded = _pad(x, 1, float(jnp.finfo(x.dtype).min))
   best = _tap(padded, 0, 0, height, width, stride)
   index = jnp.zeros(best.shape, jnp.int8)
   for n in range(1, 9):
     tap = _tap(padded, n // 3, n % 3, height, width, stride)
-    index = jnp.where(tap > best, jnp.int8(n), index)
+    # XLA may compute x anew, and rounded otherwise, for each tap and each consumer of the index. Of
+    # two equal maxima it would take one here and the other there, and gradient would be lost or
+    # doubled (5 % of it, behind a batch norm of plateaus). So later maxima must be clearly larger.
+    index = jnp.where(tap - best > _TIE * (jnp.abs(best) + 0.1), jnp.int8(n), index)
     best = jnp.maximum(best, tap)
   return best, (index, x.shape)
 

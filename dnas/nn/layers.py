@@ -13,7 +13,7 @@ from flax import nnx
 from jax import lax
 
 from dnas.cost import tally
-from dnas.nn import depthwise
+from dnas.nn import dense, depthwise
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
 
@@ -44,10 +44,13 @@ def conv2d(
   # Where only shapes matter, one convolution is quicker to trace than k * k slices.
   if depthwise_ and isinstance(stride, int) and not tally.active():
     return depthwise.convolve(x, kernel[:, :, 0], stride, dilation, padding[0])
+  strides = (stride, stride) if isinstance(stride, int) else stride
+  if groups == 1 and not tally.active():
+    return dense.convolve(x, kernel, strides, dilation, padding)
   return lax.conv_general_dilated(
     x,
     kernel,
-    (stride, stride) if isinstance(stride, int) else stride,
+    strides,
     [(p, p) for p in padding],
     rhs_dilation=(dilation, dilation),
     dimension_numbers=("NHWC", "HWIO", "NHWC"),

@@ -10,12 +10,13 @@ import jax.numpy as jnp
 from flax import nnx
 
 from dnas import config
-from dnas.nn import blocks, ops
-from dnas.nn import layers as layers_lib
+from dnas.nn import blocks, fused, ops
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
 from dnas.nn.norm import BatchNorm
 from dnas.space import space as spaces
+
+FUSE = True  # Whether cells evaluate their edges together where they can (see `dnas.nn.fused`).
 
 
 class MixedOp(nnx.Module):
@@ -45,7 +46,7 @@ class MixedOp(nnx.Module):
     for name in names:
       op = config.resolve(name, ops)(c_in, c_out, stride, affine=affine, rngs=rngs)
       if pool_norm and isinstance(op, blocks.Pool):
-        op = layers_lib.Sequence(op, BatchNorm(c_out, affine=affine))
+        op = blocks.PoolNorm(op, BatchNorm(c_out, affine=affine))
       built.append(op)
     self.ops = nnx.List(built)
 
@@ -100,6 +101,8 @@ class Cell(nnx.Module):
     channels: width of each node.
     stride: 1 or 2, on the edges that leave the inputs.
     affine, pool_norm, rngs: as in `MixedOp`.
+    fuse: whether edges are evaluated together where they can (see `fused`); both forms are equal.
+      None: FUSE.
   """
 
   def __init__(
@@ -113,9 +116,11 @@ class Cell(nnx.Module):
     affine: bool,
     pool_norm: bool,
     rngs: Rngs,
+    fuse: bool | None = None,
   ):
     self.cell = cell
     self.channels = channels
+    self.fused = FUSE if fuse is None else fuse
     if cell.inputs == 1:
       self.prepare = None
       widths = [c_in[0]]
@@ -160,6 +165,15 @@ class Cell(nnx.Module):
     if self.prepare is not None:
       inputs = [prepare(x, mode) for prepare, x in zip(self.prepare, inputs, strict=True)]
     nodes = dict(enumerate(inputs))
+    if self.fused and fused.applies(weights, mode):
+      nodes = self._nodes_by_source(nodes, weights, mode)
+    else:
+      nodes = self._nodes_by_edge(nodes, weights, mode)
+    outputs = [nodes[node] for node in self.cell.output]
+    return outputs[0] if len(outputs) == 1 else jnp.concatenate(outputs, axis=-1)
+
+  def _nodes_by_edge(self, nodes, weights, mode: Mode) -> dict[int, jax.Array]:
+    """All nodes, edge by edge and operation by operation."""
     for node in self.cell.nodes:
       terms = [
         self.edges[i](
@@ -168,5 +182,21 @@ class Cell(nnx.Module):
         for i in self.cell.incoming(node)
       ]
       nodes[node] = functools.reduce(jnp.add, terms)
-    outputs = [nodes[node] for node in self.cell.output]
-    return outputs[0] if len(outputs) == 1 else jnp.concatenate(outputs, axis=-1)
+    return nodes
+
+  def _nodes_by_source(self, nodes, weights, mode: Mode) -> dict[int, jax.Array]:
+    """All nodes, the edges that leave one of them together."""
+    for source in range(self.cell.inputs + len(self.cell.nodes)):
+      chosen = [i for i, edge in enumerate(self.cell.edges) if edge.src == source]
+      if not chosen:
+        continue
+      terms = fused.leaving(
+        [self.edges[i] for i in chosen],
+        nodes[source],
+        [weights[i] for i in chosen],
+        [mode.at(i) for i in chosen],
+      )
+      for i, term in zip(chosen, terms, strict=True):
+        node = self.cell.edges[i].dst
+        nodes[node] = nodes[node] + term if node in nodes else term
+    return nodes

@@ -86,7 +86,7 @@ class BatchNorm(nnx.Module):
     """Normalises `x` `[..., C]`."""
     if mode.train:
       y, mean, var = standardize(x, self.epsilon)  # pyright: ignore[reportGeneralTypeIssues]
-      self._track(mean, var, x.size // x.shape[-1])
+      self.track(mean, var, x.size // x.shape[-1])
     else:
       inverse = lax.rsqrt(self.var[...] + self.epsilon)
       y = ((x - self.mean[...]) * inverse).astype(x.dtype)
@@ -94,8 +94,11 @@ class BatchNorm(nnx.Module):
       return y
     return y * self.scale[...].astype(y.dtype) + self.bias[...].astype(y.dtype)
 
-  def _track(self, mean: jax.Array, var: jax.Array, count: int) -> None:
-    """Moves the running statistics; `set_value` keeps tracing linear in the number of layers."""
+  def track(self, mean: jax.Array, var: jax.Array, count: int) -> None:
+    """Moves the running statistics by those of a batch: mean and biased variance of `count` values.
+
+    `set_value` keeps tracing linear in the number of layers.
+    """
     unbiased = var * (count / max(count - 1, 1))
     for variable, value in ((self.mean, mean), (self.var, unbiased)):
       value = lax.stop_gradient(value)

@@ -1,0 +1,159 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""The edges of a searched cell evaluated together: the one place that decides how.
+
+All edges that leave one node share its ReLU and its pools; equal convolutions become one with E
+times the channels; and `mixing.mix` normalises, weighs and adds in one pass. The weights stay where
+they are, in the modules of `mixed.Cell`, whose one-by-one form is the reference that this equals.
+
+Only what is recognised here by its type is fused (`_KINDS`); any other operation, a user's own, is
+called as it is, beside the fused ones.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from dnas.cost import tally
+from dnas.nn import blocks, layers, mixing
+from dnas.nn.mode import Mode
+from dnas.nn.norm import BatchNorm
+
+
+class Term(NamedTuple):
+  """What one kind of operation gives for the edges of one source.
+
+  Attributes:
+    value: `[B, H, W, n * C]`, one part per edge; or `[B, H, W, C]`, the same for all of them.
+    edges: indices of its n edges.
+    indices: the operation's index in each of these edges.
+    norms: the batch norm of each edge that follows, or () for none.
+    shared: whether `value` is the same for all its edges.
+  """
+
+  value: jax.Array
+  edges: tuple[int, ...]
+  indices: tuple[int, ...]
+  norms: tuple[BatchNorm, ...]
+  shared: bool
+
+
+def applies(weights: Sequence[jax.Array] | None, mode: Mode) -> bool:
+  """Whether a call may be fused: training with mixing weights, without drop-path, not counted."""
+  return weights is not None and mode.train and mode.drop_path is None and not tally.active()
+
+
+def leaving(
+  edges: Sequence[Any], x: jax.Array, weights: Sequence[jax.Array], modes: Sequence[Mode]
+) -> list[jax.Array]:
+  """What each of the edges that leave one node gives: [sum over o of w_eo * op_eo(x) for e].
+
+  Args:
+    edges: `MixedOp` modules of one stride and width.
+    x: the node, `[B, H, W, C]`.
+    weights: mixing weights `[O_e]` per edge.
+    modes: how the pass of each edge is meant.
+
+  Returns:
+    For each edge `[B, H', W', C']`.
+  """
+  found: dict[tuple, list[tuple[int, int, Any]]] = {}
+  rest: list[list[jax.Array]] = [[] for _ in edges]
+  for e, edge in enumerate(edges):
+    for i, op in enumerate(edge.ops):
+      if isinstance(op, blocks.Zero):
+        continue
+      key = key_of(op)
+      if key is None:
+        rest[e].append(weights[e][i].astype(x.dtype) * op(x, modes[e].at(i)))
+      else:
+        found.setdefault(key, []).append((e, i, op))
+  relu = jax.nn.relu(x)
+  terms = []
+  for (kind, *_), members in found.items():
+    where, indices, ops = (tuple(part) for part in zip(*members, strict=True))
+    value, norms, shared = kind(x, relu, ops)
+    terms.append(Term(value, where, indices, norms, shared))
+  if terms:
+    sums = _mix(terms, weights, len(edges))
+    rest = [[*([] if s is None else [s]), *others] for s, others in zip(sums, rest, strict=True)]
+  zero = lambda edge: edge.ops[0](x, modes[0])
+  return [sum(parts[1:], parts[0]) if parts else zero(e) for e, parts in zip(edges, rest)]
+
+
+def _mix(
+  terms: Sequence[Term], weights: Sequence[jax.Array], count: int
+) -> Sequence[jax.Array | None]:
+  """The weighted sum of the terms for each edge, with the running statistics moved."""
+  epsilon = lambda term: term.norms[0].epsilon if term.norms else None
+  layout = tuple((term.edges, epsilon(term), term.shared) for term in terms)
+  factors = [weights[e][i] for term in terms for e, i in zip(term.edges, term.indices, strict=True)]
+  values = tuple(term.value for term in terms)
+  sums, means, variances = mixing.mix(values, jnp.stack(factors), layout, count)
+  for term, mean, var in zip(terms, means, variances, strict=True):
+    _track(term.value, term.norms, term.shared, mean, var)
+  return sums
+
+
+def _track(value, norms: Sequence[BatchNorm], shared: bool, mean, var) -> None:
+  """Moves the running statistics of each edge's batch norm by its part of mean and variance."""
+  count = value.size // value.shape[-1]
+  width = value.shape[-1] // (1 if shared else max(len(norms), 1))
+  for n, norm in enumerate(norms):
+    part = (0, width) if shared else (n * width, (n + 1) * width)
+    norm.track(lax.slice(mean, part[:1], part[1:]), lax.slice(var, part[:1], part[1:]), count)
+
+
+# ---------------------------------------------------------------------------------------------
+# Kinds of operations: (x, relu(x), operations) -> (value, norms, shared)
+
+
+def _identity(x, relu, ops):
+  return x, (), True
+
+
+def _pool(x, relu, ops):
+  return ops[0].pool(x, ops[0].stride), (), True
+
+
+def _pool_norm(x, relu, ops):
+  pool = ops[0].layers[0]
+  return pool.pool(x, pool.stride), tuple(op.layers[1] for op in ops), True
+
+
+def _conv(x, relu, ops):
+  conv = ops[0].layers[1]
+  kernel = _side_by_side([op.layers[1] for op in ops], x.dtype)
+  value = layers.conv2d(relu, kernel, conv.stride, conv.dilation, conv.padding)
+  return value, tuple(op.layers[2] for op in ops), False
+
+
+def _side_by_side(convs: Sequence[layers.Conv], dtype) -> jax.Array:
+  """The kernels of several convolutions as that of one with all their output channels."""
+  kernels = [conv.kernel[...].astype(dtype) for conv in convs]
+  return kernels[0] if len(kernels) == 1 else jnp.concatenate(kernels, axis=-1)
+
+
+def key_of(op: Any) -> tuple | None:
+  """(kind, what has to be equal to be evaluated together), None for what is not known here."""
+  kind = type(op)  # The very type: a subclass may compute something else.
+  if kind is blocks.Identity:
+    return (_identity,)
+  if kind is blocks.Pool and op.project is None:
+    return _pool, op.pool, op.stride
+  if kind is blocks.PoolNorm and op.layers[0].project is None and _plain(op.layers[1]):
+    return _pool_norm, op.layers[0].pool, op.layers[0].stride, op.layers[1].epsilon
+  if kind is blocks.ReluConvNorm and _plain(op.layers[2]):
+    return _conv, _shape(op.layers[1]), op.layers[2].epsilon
+  return None
+
+
+def _plain(norm: BatchNorm) -> bool:
+  return norm.scale is None and norm.bias is None
+
+
+def _shape(conv: layers.Conv) -> tuple:
+  return conv.kernel.shape, conv.stride, conv.dilation, conv.padding, conv.bias is None
