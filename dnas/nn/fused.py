@@ -92,7 +92,8 @@ def _mix(
   layout = tuple((term.edges, epsilon(term), term.shared) for term in terms)
   factors = [weights[e][i] for term in terms for e, i in zip(term.edges, term.indices, strict=True)]
   values = tuple(term.value for term in terms)
-  sums, means, variances = mixing.mix(values, jnp.stack(factors), layout, count)
+  mixed: Any = mixing.mix(values, jnp.stack(factors), layout, count)
+  sums, means, variances = mixed
   for term, mean, var in zip(terms, means, variances, strict=True):
     _track(term.value, term.norms, term.shared, mean, var)
   return sums
@@ -146,7 +147,7 @@ def key_of(op: Any) -> tuple | None:
     return _pool, op.pool, op.stride
   if kind is blocks.PoolNorm and op.layers[0].project is None and _plain(op.layers[1]):
     return _pool_norm, op.layers[0].pool, op.layers[0].stride, op.layers[1].epsilon
-  if kind is blocks.ReluConvNorm and _plain(op.layers[2]):
+  if kind is blocks.ReluConvNorm and _plain(op.layers[2]) and op.layers[1].bias is None:
     return _conv, _shape(op.layers[1]), op.layers[2].epsilon
   return None
 
@@ -156,4 +157,4 @@ def _plain(norm: BatchNorm) -> bool:
 
 
 def _shape(conv: layers.Conv) -> tuple:
-  return conv.kernel.shape, conv.stride, conv.dilation, conv.padding, conv.bias is None
+  return conv.kernel.shape, conv.stride, conv.dilation, conv.padding
