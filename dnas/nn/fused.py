@@ -18,9 +18,12 @@ import jax.numpy as jnp
 from jax import lax
 
 from dnas.cost import tally
-from dnas.nn import blocks, layers, mixing
+from dnas.nn import blocks, dense, layers, mixing
 from dnas.nn.mode import Mode
-from dnas.nn.norm import BatchNorm
+from dnas.nn.norm import BatchNorm, standardize
+
+# Up to so many channels depthwise and pointwise convolution are merged into a dense one on a CPU.
+MERGE_CHANNELS = 32
 
 
 class Term(NamedTuple):
@@ -132,6 +135,40 @@ def _conv(x, relu, ops):
   return value, tuple(op.layers[2] for op in ops), False
 
 
+def _depthwise(x, relu, ops):
+  return _merged(relu, ops), tuple(op.layers[3] for op in ops), False
+
+
+def _separable(x, relu, ops):
+  first, second = ([op.layers[i] for op in ops] for i in (0, 1))
+  y = _merged(relu, first)
+  norms = tuple(op.layers[3] for op in first)
+  standard: Any = standardize(y, norms[0].epsilon)
+  y, mean, var = standard
+  _track(y, norms, False, mean, var)
+  width = y.shape[-1] // len(ops)
+  cut = lambda n: lax.slice_in_dim(y, n * width, (n + 1) * width, axis=3)
+  parts = [_merged(jax.nn.relu(cut(n)), [op]) for n, op in enumerate(second)]
+  value = parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=-1)
+  return value, tuple(op.layers[3] for op in second), False
+
+
+def _merged(relu, ops: Sequence[Any]) -> jax.Array:
+  """Depthwise and pointwise convolution of several operations as one dense one, kernel dw * pw.
+
+  Exact; more multiplications, but at the rate of matrix products and with a fraction of the
+  programs to compile.
+  """
+  kernels = []
+  for op in ops:
+    depthwise, pointwise = (op.layers[i].kernel[...].astype(relu.dtype) for i in (1, 2))
+    kernels.append(depthwise[:, :, 0, :, None] * pointwise)
+  kernel = kernels[0] if len(kernels) == 1 else jnp.concatenate(kernels, axis=-1)
+  conv = ops[0].layers[1]
+  pad = layers.same_padding(kernel.shape[0], conv.dilation)
+  return dense.stock(relu, kernel, (conv.stride,) * 2, conv.dilation, (pad, pad))
+
+
 def _side_by_side(convs: Sequence[layers.Conv], dtype) -> jax.Array:
   """The kernels of several convolutions as that of one with all their output channels."""
   kernels = [conv.kernel[...].astype(dtype) for conv in convs]
@@ -149,7 +186,23 @@ def key_of(op: Any) -> tuple | None:
     return _pool_norm, op.layers[0].pool, op.layers[0].stride, op.layers[1].epsilon
   if kind is blocks.ReluConvNorm and _plain(op.layers[2]) and op.layers[1].bias is None:
     return _conv, _shape(op.layers[1]), op.layers[2].epsilon
+  if kind is blocks.ReluDepthwiseNorm and _merges(op):
+    return _depthwise, _shape(op.layers[1]), op.layers[3].epsilon
+  if kind is blocks.Separable and all(_merges(part) for part in op.layers):
+    first, second = op.layers
+    shapes = _shape(first.layers[1]), _shape(second.layers[1])
+    return _separable, *shapes, first.layers[3].epsilon, second.layers[3].epsilon
   return None
+
+
+def _merges(op: Any) -> bool:
+  """Whether depthwise and pointwise convolution become a dense one: on a CPU, of few channels."""
+  depthwise, pointwise, batch_norm = op.layers[1:]
+  width = max(pointwise.kernel.shape[2:])
+  biased = depthwise.bias is not None or pointwise.bias is not None
+  padded = depthwise.padding is not None
+  few = jax.default_backend() == "cpu" and width <= MERGE_CHANNELS
+  return few and not biased and not padded and _plain(batch_norm)
 
 
 def _plain(norm: BatchNorm) -> bool:
