@@ -5,7 +5,7 @@
 python scripts/evaluate.py --config configs/digits.py --workdir runs/digits
 """
 
-from dnas import mesh
+from dnas import memory, mesh
 from dnas.config import command_line
 from dnas.errors import one_line_errors
 from dnas.evaluate import evaluate
@@ -16,6 +16,7 @@ def main() -> None:
   config, workdir, _ = command_line(
     "Evaluates the weights of --workdir (or of --workdir/train) on config.evaluate.split."
   )
+  memory.keep()
   mesh.enable_compilation_cache()
   with one_line_errors():
     trained = workdir if (workdir / "weights.npz").exists() else workdir / "train"

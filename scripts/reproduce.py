@@ -12,7 +12,7 @@ import pathlib
 import shlex
 import sys
 
-from dnas import mesh
+from dnas import memory, mesh
 from dnas.errors import one_line_errors
 from dnas.tables import detection
 
@@ -69,6 +69,7 @@ def main() -> None:
     return
   if flags.seeds < 1:
     parser.error(f"--seeds must be 1 or more, got {flags.seeds}")
+  memory.keep()
   mesh.enable_compilation_cache()
   with one_line_errors():
     make = TABLES[flags.table][-1]

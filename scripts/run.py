@@ -5,7 +5,7 @@
 python scripts/run.py --config configs/digits.py --workdir runs/digits
 """
 
-from dnas import experiment, mesh
+from dnas import experiment, memory, mesh
 from dnas.config import command_line
 from dnas.errors import one_line_errors
 
@@ -18,6 +18,7 @@ def main() -> None:
       "--resume", default="auto", help="auto (default), force (with a changed config) or never"
     ),
   )
+  memory.keep()
   mesh.enable_compilation_cache()
   with one_line_errors():
     result = experiment.run(config, workdir, flags.resume)

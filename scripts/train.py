@@ -7,7 +7,7 @@ python scripts/train.py --config configs/digits.py --genotype runs/digits/genoty
 
 import argparse
 
-from dnas import mesh
+from dnas import memory, mesh
 from dnas.config import command_line
 from dnas.errors import one_line_errors
 from dnas.space import genotypes
@@ -31,6 +31,7 @@ def main() -> None:
     "Trains a genotype from scratch and writes weights.npz; started again, it goes on.",
     extra=_flags,
   )
+  memory.keep()
   mesh.enable_compilation_cache()
   with one_line_errors():
     genotype = genotypes.load(flags.genotype or workdir / "genotype.json")

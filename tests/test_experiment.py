@@ -114,7 +114,7 @@ def test_a_changed_config_is_refused_with_its_fields(done, root):
 def test_force_goes_on_with_the_new_config(done, root):
   workdir, _ = done
   changed = small(root, data__threads=1)
-  with pytest.raises(ConfigError, match="data.threads: 2 -> 1"):
+  with pytest.raises(ConfigError, match=r"data.threads: 2 -> 1"):
     search.search(changed, workdir)
   genotype = search.search(changed, workdir, resume="force")
   assert genotype == genotypes.load(workdir / "genotype.json")

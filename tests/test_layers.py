@@ -12,6 +12,7 @@ import pytest
 # import each other.
 FLOORS = (
   ("nas",),
+  ("tables",),
   ("experiment",),
   ("search", "train", "evaluate", "tune", "report", "export", "info"),
   ("runs", "task"),
