@@ -9,10 +9,11 @@ with N the `macs` that the search's run printed.
 
 from ml_collections import ConfigDict
 
-from configs import cbc_detection, quickstart_reference
+from configs import cbc_detection
+from dnas.space import genotypes
 
 
 def get_config() -> ConfigDict:
   config = cbc_detection.get_config()
-  config.space = dict(name="genotype", source=quickstart_reference.RESIDUAL)
+  config.space = dict(name="genotype", source=genotypes.RESIDUAL)
   return config

@@ -11,12 +11,10 @@ seeds, with a random genotype beside it.)
 from ml_collections import ConfigDict
 
 from configs import quickstart
-
-# Two 3x3 convolutions in a row beside an identity: a ResNet's block, written as a cell.
-RESIDUAL = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|skip_connect~2|"
+from dnas.space import genotypes
 
 
 def get_config() -> ConfigDict:
   config = quickstart.get_config()
-  config.space = dict(name="genotype", source=RESIDUAL)
+  config.space = dict(name="genotype", source=genotypes.RESIDUAL)
   return config

@@ -94,6 +94,9 @@ _PUBLISHED = {
 }
 NAMES = tuple(_PUBLISHED)
 
+# Two 3x3 convolutions in a row beside an identity: a ResNet's block, written as a cell.
+RESIDUAL = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|skip_connect~2|"
+
 
 def published(name: str) -> SearchSpace:
   """The genotype of a paper by name, in DARTS' CIFAR network of 36 channels and 20 cells.

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dnas import config as configs
-from dnas import data
+from dnas import data, log
 from dnas import task as tasks
 from dnas.config import Config
 from dnas.evaluate import evaluate
@@ -23,9 +23,6 @@ from dnas.space import genotypes
 from dnas.space.space import SearchSpace
 from dnas.tables import table
 from dnas.train import derived, train
-
-# Two 3x3 convolutions in a row beside an identity: a ResNet's block, written as a cell.
-RESIDUAL = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|skip_connect~2|"
 
 METHODS = ("searched", "random", "hand-made")
 
@@ -76,7 +73,7 @@ def compare(
     "wall_s_of_this_call": round(time.monotonic() - start),
   }
   table.write(out, title, rows, provenance)
-  (out / "runs.json").write_text(json.dumps(runs, indent=1) + "\n", encoding="utf-8")
+  log.atomic_write(out / "runs.json", json.dumps(runs, indent=1) + "\n")
   return rows
 
 
@@ -120,7 +117,9 @@ def _random(config: Config, seed: int) -> SearchSpace:
 
 def _made(config: Config) -> SearchSpace:
   """The residual cell in the stages of the search."""
-  return space_of(configs.changed(config, {"space": dict(name="genotype", source=RESIDUAL)}))
+  return space_of(
+    configs.changed(config, {"space": dict(name="genotype", source=genotypes.RESIDUAL)})
+  )
 
 
 def _train(config: Config, genotype: SearchSpace, folder: pathlib.Path, macs: int | None):

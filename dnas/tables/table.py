@@ -60,7 +60,8 @@ def write(folder: pathlib.Path, title: str, rows: Sequence[Row], provenance: Row
 def markdown(text: str) -> str:
   """The Markdown of a CSV; a test holds every table in the repository against it."""
   header, *rows = csv.reader(io.StringIO(text))
-  show = lambda cell: f"{float(cell):.4g}" if _is_fraction(cell) else cell
+  # NAS-Bench-201's strings are full of bars, which would end a cell of the table.
+  show = lambda cell: f"{float(cell):.4g}" if _is_fraction(cell) else cell.replace("|", "\\|")
   lines = [header, ["---"] * len(header), *[[show(cell) for cell in row] for row in rows]]
   return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
