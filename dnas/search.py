@@ -65,12 +65,13 @@ def search(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Searc
   """
   settings = config.search
   space = space_of(config)
+  source = data.load(config.data.spec, config.data.train_split)
+  task = task_of(config, source)
   if space.is_genotype:
+    task.build(space, Rngs(None))  # An unknown operation is found now, not when it is trained.
     with runs.folder(workdir, config, PARTS, resume):
       log.atomic_write(workdir / "genotype.json", space.to_json())
     return space
-  source = data.load(config.data.spec, config.data.train_split)
-  task = task_of(config, source)
   machine = bilevel.bilevel(
     problem(task, space),
     configs.bind(settings.relaxation, relaxation),
