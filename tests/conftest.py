@@ -4,6 +4,8 @@
 
 import os
 import pathlib
+import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -31,3 +33,17 @@ def shared() -> pathlib.Path:
   if not folder.is_dir():
     pytest.skip(f"{folder} is missing: reference facts and data live beside the project")
   return folder
+
+
+@pytest.fixture
+def user_folder(tmp_path, monkeypatch) -> Iterator[pathlib.Path]:
+  """A folder on the import path, as a user's own; its modules are forgotten before and after."""
+
+  def forget() -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == "my_lab"]:
+      del sys.modules[name]
+
+  monkeypatch.syspath_prepend(tmp_path)
+  forget()
+  yield tmp_path
+  forget()

@@ -147,11 +147,10 @@ def test_nested_entries_are_called_once_nothing_is_open(module):
     lib.resolve(dict(name="implicit", solve=dict(name="neuman")), module)
 
 
-def test_dotted_paths_reach_a_users_own_function(module, tmp_path, monkeypatch):
-  (tmp_path / "my_lab").mkdir()
-  (tmp_path / "my_lab" / "ops.py").write_text("def my_op(x, *, k=1):\n  return x * k\n")
-  (tmp_path / "my_lab" / "broken.py").write_text("import not_there_at_all\n")
-  monkeypatch.syspath_prepend(tmp_path)
+def test_dotted_paths_reach_a_users_own_function(module, user_folder):
+  (user_folder / "my_lab").mkdir()
+  (user_folder / "my_lab" / "ops.py").write_text("def my_op(x, *, k=1):\n  return x * k\n")
+  (user_folder / "my_lab" / "broken.py").write_text("import not_there_at_all\n")
   assert lib.resolve(dict(name="my_lab.ops.my_op", k=3), module, given=1)(2) == 6
   with pytest.raises(lib.ConfigError, match="'my_opp'; did you mean 'my_op'"):
     lib.resolve("my_lab.ops.my_opp", module)

@@ -5,7 +5,6 @@
 import re
 import shlex
 import subprocess
-import sys
 
 import pytest
 
@@ -35,12 +34,11 @@ def test_commands_name_what_exists(readme, root):
         assert (root / word).is_file(), word
 
 
-def test_own_operation_and_relaxation(readme, root, tmp_path, monkeypatch):
+def test_own_operation_and_relaxation(readme, root, user_folder, monkeypatch):
   """The lab's file is saved as the README shows it, and its command line searches with it."""
   source = next(block for block in blocks(readme, "python") if block.startswith("# my_lab.py"))
-  (tmp_path / "my_lab.py").write_text(source)
-  monkeypatch.syspath_prepend(tmp_path)
-  monkeypatch.chdir(tmp_path)
+  (user_folder / "my_lab.py").write_text(source)
+  monkeypatch.chdir(user_folder)
   words = next(words for words in commands(readme) if "my_lab" in str(words))
   small = [
     "--config.search.network={'name': 'detector', 'channels': (4,), 'stem_channels': 4}",
@@ -53,7 +51,6 @@ def test_own_operation_and_relaxation(readme, root, tmp_path, monkeypatch):
   genotype = search.search(config, workdir)
   ops = {edge.ops[0] for edge in genotype.cells["cell"].edges}
   assert ops <= {"skip_connect", "my_lab.gelu_conv_3x3"}
-  sys.modules.pop("my_lab", None)
 
 
 def test_python_blocks_run(readme, capsys):
