@@ -39,7 +39,7 @@ def evaluate(config: Config, workdir: pathlib.Path) -> dict[str, Any]:
     if not (workdir / name).is_file():
       raise DnasError(f"{workdir / name} is missing: train first, or choose another --workdir")
   genotype = SearchSpace.from_json((workdir / "genotype.json").read_text(encoding="utf-8"))
-  source = data.load(config.data.spec, config.evaluate.split)
+  source = data.labelled(config.data.spec, config.evaluate.split)
   task = task_of(config, source)
   static, params, stats = functional.split(task.build(genotype, Rngs(None)))
   saved = load_tree(workdir / "weights.npz", {"params": params, "stats": stats})

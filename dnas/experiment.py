@@ -11,7 +11,7 @@ import json
 import pathlib
 from typing import Any
 
-from dnas import log, report
+from dnas import data, log, report
 from dnas.config import Config
 from dnas.evaluate import evaluate
 from dnas.search import search
@@ -29,7 +29,11 @@ def run(config: Config, workdir: pathlib.Path, resume: str = "auto") -> dict[str
 
   Returns:
     The numbers that the derived network reaches on `config.evaluate.split`.
+
+  Raises:
+    DnasError: the config, a split of the data or the folder are wrong; before anything is computed.
   """
+  data.labelled(config.data.spec, config.evaluate.split)  # Wrong test data are found now.
   genotype = search(config, workdir, resume)
   train(config, genotype, workdir / "train", resume)
   result = evaluate(config, workdir / "train")

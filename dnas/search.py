@@ -65,7 +65,7 @@ def search(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Searc
   """
   settings = config.search
   space = space_of(config)
-  source = data.load(config.data.spec, config.data.train_split)
+  source = data.labelled(config.data.spec, config.data.train_split)
   task = task_of(config, source)
   if space.is_genotype:
     task.build(space, Rngs(None))  # An unknown operation is found now, not when it is trained.
@@ -117,6 +117,7 @@ def search(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Searc
       pipelines,
       config,
       steps=settings.steps,
+      lowers="alpha_loss",
       words=words,
     )
     genotype = decide(space, jax.device_get(state.alpha))

@@ -17,6 +17,7 @@ from dnas import task as tasks
 from dnas.config import Config
 from dnas.cost import budget
 from dnas.data.pipeline import Pipeline
+from dnas.finite import skip_unless_finite
 from dnas.nn import functional
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
@@ -76,7 +77,8 @@ def make(
   """A training as (init, step): key -> state, and (state, batch) -> (state, metrics), jitted.
 
   averaged <- d averaged + (1 - d) (params, stats), d = min(ema, (1 + t) / (10 + t)): early steps
-  count little once better ones follow.
+  count little once better ones follow. A step whose loss or gradient is NaN or infinite moves
+  nothing but the count of steps, and its metric `skipped` is 1 (else 0).
 
   Args:
     task: gives network and loss.
@@ -115,7 +117,8 @@ def make(
       lambda old, new: decay * old + (1 - decay) * new, state.averaged, (params, stats)
     )
     report = {"loss": value, **metrics, "grad_norm": optax.tree.norm(gradient)}
-    return TrainState(params, stats, averaged, opt_state, state.step + 1, state.key), report
+    new = TrainState(params, stats, averaged, opt_state, state.step + 1, state.key)
+    return skip_unless_finite(state, new, report, "loss", "grad_norm")
 
   return init, jax.jit(step, donate_argnums=0)
 
@@ -142,7 +145,7 @@ def train(
   settings = config.train
   if not genotype.is_genotype:
     raise configs.ConfigError(f"genotype: still holds choices in the cells {genotype.searched}")
-  source = data.load(config.data.spec, config.data.train_split)
+  source = data.labelled(config.data.spec, config.data.train_split)
   task = task_of(config, source)
   genotype = derived(config, task, genotype)
   opt = configs.bind(settings.optimizer, optimizer, steps=settings.steps)
@@ -173,6 +176,7 @@ def train(
       {"train": pipeline},
       config,
       steps=settings.steps,
+      lowers="loss",
     )
     params, stats = jax.device_get(state.averaged)
     if jax.process_index() == 0:

@@ -7,7 +7,7 @@
 `letterbox` change one example; `pipeline` makes deterministic, resumable batches of them.
 """
 
-from dnas.data.loading import load
+from dnas.data.loading import labelled, load
 from dnas.data.source import (
   Annotations,
   ClassificationSource,
@@ -24,5 +24,6 @@ __all__ = [
   "DetectionSource",
   "Report",
   "Source",
+  "labelled",
   "load",
 ]

@@ -4,8 +4,9 @@
 
 import os
 import pathlib
+from typing import Any
 
-from dnas.data.source import DataError, Source
+from dnas.data.source import DataError, DetectionSource, Source
 from dnas.errors import choose_from
 
 SPECS = {
@@ -74,3 +75,18 @@ def load(
   if spec.endswith((".yaml", ".yml")):
     raise DataError(f"unknown data set {spec!r}; did you mean 'yolo:{spec}'?")
   raise DataError(choose_from("data set", spec, SPECS))
+
+
+def labelled(spec: str, split: str | None = "train", **arguments: Any) -> Source:
+  """`load`, for a split that something is learnt from or measured on: it must hold a target.
+
+  Raises:
+    DataError: as in `load`; or no image of a detection set has a box (crowd regions are none).
+  """
+  source = load(spec, split, **arguments)
+  if isinstance(source, DetectionSource) and not (~source.annotations.crowd).any():
+    raise DataError(
+      f"{source.name}: none of its {len(source)} images has a box, so there is nothing to learn "
+      "or to measure; at least one must"
+    )
+  return source
