@@ -47,7 +47,15 @@ def get_config() -> ConfigDict:
         drop_path=0.0,
       ),
       evaluate=dict(split="test", batch_size=128),
-      checkpoint=dict(every_steps=100, every_minutes=None, keep=2),
+      checkpoint=dict(
+        every_steps=100,
+        every_minutes=None,
+        keep=2,
+        # Besides, the one with the lowest mean loss since the one before it (of alpha in a search).
+        keep_best=True,
+        # So many steps in a row may be skipped because loss or gradient is NaN or infinite.
+        max_skipped=10,
+      ),
       log=dict(every_steps=1, words_every_steps=10),
     )
   )

@@ -12,12 +12,13 @@ import importlib.metadata
 import os
 import pathlib
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from dnas.errors import DnasError
@@ -125,6 +126,17 @@ def shard_batch(batch: Any, mesh: Mesh) -> Any:
     return jax.make_array_from_process_local_data(sharding, np.asarray(leaf))
 
   return jax.tree_util.tree_map_with_path(put, batch)
+
+
+def all_noticed(step: int, noticed: Callable[[], bool]) -> bool:
+  """Whether to save and end after `step` because of SIGTERM; the same answer in all processes.
+
+  With several processes JAX's own service hears the signal, and has them agree on a step that none
+  has passed yet; `noticed` is for one.
+  """
+  if jax.process_count() == 1:
+    return noticed()
+  return multihost_utils.reached_preemption_sync_point(step)
 
 
 def is_key(leaf: Any) -> bool:

@@ -7,21 +7,29 @@ leaves behind (`genotype.json`, `weights.npz`, `evaluation.json`).
 """
 
 import contextlib
+import dataclasses
+import functools
 import pathlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 
 from dnas import config as configs
-from dnas import log, mesh
+from dnas import log, mesh, preemption
 from dnas.checkpoint import Checkpointer, run_lock
 from dnas.config import Config
 from dnas.data.pipeline import Pipeline
 from dnas.errors import ConfigError, DnasError
+from dnas.finite import Skips, describe, explain, values
 
 RESUME = ("auto", "force", "never")
+
+
+class NotFiniteError(DnasError):
+  """A run's loss or gradient was NaN or infinite too often in a row."""
 
 
 @contextlib.contextmanager
@@ -71,53 +79,51 @@ def loop(
   config: Config,
   *,
   steps: int,
+  lowers: str,
   words: Callable[[Any], str] = lambda state: "",
 ) -> Any:
   """Runs `state, metrics = step(i, state, *batches)`, from the newest checkpoint to the last step.
 
   Every step is logged; checkpoints hold the state and where each data iterator is, so that a run
   killed at any moment goes on bit for bit. At the end a checkpoint of the last step is there: run
-  again, the loop returns at once.
+  again, the loop returns at once. At SIGTERM the step at hand is finished and saved.
 
   Args:
     workdir: where metrics and checkpoints go.
     description: the word before the progress bar.
-    state: the initial state, a tree of arrays.
+    state: the initial state, a tree of arrays; a dataclass with a field `step`.
     step: takes the number of the step, counted from 1; jitted inside, and may donate its state.
+      Among its metrics is `skipped`: see `finite.skip_unless_finite`.
     pipelines: name -> batches, given to `step` in this order.
     config: fields `checkpoint` and `log`.
     steps: how many in all.
+    lowers: the metric that is made small. With `checkpoint.keep_best` the checkpoint stays before
+      which its mean, since the checkpoint before that, was smallest.
     words: what to show behind the bar, from the state.
 
   Returns:
     The last state.
+
+  Raises:
+    NotFiniteError: `checkpoint.max_skipped` steps in a row were skipped.
+    Preempted: SIGTERM came; all is saved.
   """
   devices = mesh.make()
-  keep = config.checkpoint
   with contextlib.ExitStack() as stack:
-    checkpoints = stack.enter_context(
-      Checkpointer(
-        workdir / "checkpoints",
-        every_steps=keep.every_steps,
-        every_minutes=keep.every_minutes,
-        keep=keep.keep,
-      )
-    )
+    noticed = stack.enter_context(preemption.deferred())
+    checkpoints = stack.enter_context(_checkpointer(workdir, config, lowers))
     state = mesh.replicate(state, devices)
-    restored = checkpoints.restore(state)
-    start, data_state = 0, {}
-    if restored is not None:
-      start, state, data_state = restored
+    start, state, places = checkpoints.restore(state) or (0, state, {})
     if start > steps:
       raise DnasError(
         f"{workdir} holds a checkpoint of step {start}, but the run has {steps} steps"
       )
     if start == steps:
       return state
+    skips = Skips(config.checkpoint.max_skipped, **places.get("skipped", {}))
     iterators = {name: iter(pipeline) for name, pipeline in pipelines.items()}
-    for name, iterator in iterators.items():
-      if name in data_state:
-        iterator.set_state(data_state[name])
+    for name in iterators.keys() & places.keys():
+      iterators[name].set_state(places[name])
     records = stack.enter_context(
       log.Log(
         workdir,
@@ -131,14 +137,51 @@ def loop(
     if start:
       records.say(f"{description}: resumed at step {start} of {steps}")
     shown = ""
+    since_saved = []  # Of the metric that the best checkpoint is chosen by.
     for i in range(start + 1, steps + 1):
       batches = [mesh.shard_batch(next(iterator), devices) for iterator in iterators.values()]
       state, metrics = step(i, state, *batches)
       if i % config.log.words_every_steps == 0 or i == steps:
         shown = words(state)
       records.write(i, metrics, text=shown)
-      if checkpoints.should_save(i) or i == steps:
+      since_saved += [metrics[lowers]] if lowers in metrics else []
+      if skips.see(metrics["skipped"]):
+        raise _not_finite(description, i, skips, metrics, step, state, batches, checkpoints)
+      stop = mesh.all_noticed(i, noticed)
+      if checkpoints.should_save(i) or i == steps or stop:
         records.flush()
-        checkpoints.save(i, state, {name: it.get_state() for name, it in iterators.items()})
+        places = {name: iterator.get_state() for name, iterator in iterators.items()}
+        merit = {lowers: float(np.mean(jax.device_get(since_saved)))} if since_saved else {}
+        checkpoints.save(i, state, places | {"skipped": skips.counts()}, merit)
+        since_saved.clear()
+      if stop:
+        checkpoints.wait()
+        raise preemption.Preempted(f"{description}: saved step {i} of {steps} at SIGTERM")
     checkpoints.wait()
+    if skips.total:
+      records.say(f"{description}: {skips.total} of {steps} steps were not finite and skipped")
   return state
+
+
+def _checkpointer(workdir: pathlib.Path, config: Config, lowers: str) -> Checkpointer:
+  keep = config.checkpoint
+  return Checkpointer(
+    workdir / "checkpoints",
+    every_steps=keep.every_steps,
+    every_minutes=keep.every_minutes,
+    keep=keep.keep,
+    best_metric=lowers if keep.keep_best else None,
+    best_mode="min",
+  )
+
+
+def _not_finite(description, i, skips, metrics, step, state, batches, checkpoints):
+  """The error of a run that has diverged, with what it died of."""
+  again = dataclasses.replace(state, step=state.step - 1)  # So that it draws the same noise.
+  why = explain(values(functools.partial(step, i), again, *batches))
+  kept = checkpoints.steps()
+  return NotFiniteError(
+    f"{description}: loss or gradient was NaN or infinite {skips.in_a_row} times in a row "
+    f"(checkpoint.max_skipped), the last time at step {i}: {describe(metrics)}; {why}; "
+    + (f"the checkpoint of step {kept[-1]} is intact" if kept else "there is no checkpoint yet")
+  )

@@ -5,9 +5,8 @@
 python scripts/evaluate.py --config configs/digits.py --workdir runs/digits
 """
 
-from dnas import memory, mesh
+from dnas import process
 from dnas.config import command_line
-from dnas.errors import one_line_errors
 from dnas.evaluate import evaluate
 
 
@@ -16,9 +15,7 @@ def main() -> None:
   config, workdir, _ = command_line(
     "Evaluates the weights of --workdir (or of --workdir/train) on config.evaluate.split."
   )
-  memory.keep()
-  mesh.enable_compilation_cache()
-  with one_line_errors():
+  with process.running():
     trained = workdir if (workdir / "weights.npz").exists() else workdir / "train"
     result = evaluate(config, trained)
   for name, value in result.items():

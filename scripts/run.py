@@ -5,9 +5,8 @@
 python scripts/run.py --config configs/digits.py --workdir runs/digits
 """
 
-from dnas import experiment, memory, mesh
+from dnas import experiment, process
 from dnas.config import command_line
-from dnas.errors import one_line_errors
 
 
 def main() -> None:
@@ -18,9 +17,7 @@ def main() -> None:
       "--resume", default="auto", help="auto (default), force (with a changed config) or never"
     ),
   )
-  memory.keep()
-  mesh.enable_compilation_cache()
-  with one_line_errors():
+  with process.running():
     result = experiment.run(config, workdir, flags.resume)
   for name, value in result.items():
     print(f"{name}: {value:.4f}" if isinstance(value, float) else f"{name}: {value}")

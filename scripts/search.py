@@ -5,9 +5,8 @@
 python scripts/search.py --config configs/digits.py --workdir runs/digits
 """
 
-from dnas import memory, mesh, report
+from dnas import process, report
 from dnas.config import command_line
-from dnas.errors import one_line_errors
 from dnas.search import search
 
 
@@ -19,9 +18,7 @@ def main() -> None:
       "--resume", default="auto", help="auto (default), force (with a changed config) or never"
     ),
   )
-  memory.keep()
-  mesh.enable_compilation_cache()
-  with one_line_errors():
+  with process.running():
     genotype = search(config, workdir, flags.resume)
     report.draw(workdir)
   print(genotype)

@@ -7,9 +7,8 @@ python scripts/train.py --config configs/digits.py --genotype runs/digits/genoty
 
 import argparse
 
-from dnas import memory, mesh
+from dnas import process
 from dnas.config import command_line
-from dnas.errors import one_line_errors
 from dnas.space import genotypes
 from dnas.train import train
 
@@ -31,9 +30,7 @@ def main() -> None:
     "Trains a genotype from scratch and writes weights.npz; started again, it goes on.",
     extra=_flags,
   )
-  memory.keep()
-  mesh.enable_compilation_cache()
-  with one_line_errors():
+  with process.running():
     genotype = genotypes.load(flags.genotype or workdir / "genotype.json")
     path = train(config, genotype, workdir if flags.genotype else workdir / "train", flags.resume)
   print(f"weights are in {path}")

@@ -23,7 +23,20 @@ FLOORS = (
   ("detection",),
   ("data",),
   ("space",),
-  ("checkpoint", "trees", "lock", "memory", "mesh", "log", "config", "fields", "errors"),
+  (
+    "checkpoint",
+    "trees",
+    "lock",
+    "memory",
+    "mesh",
+    "finite",
+    "preemption",
+    "process",
+    "log",
+    "config",
+    "fields",
+    "errors",
+  ),
 )
 HEIGHT = {name: len(FLOORS) - row for row, names in enumerate(FLOORS) for name in names}
 # dnas itself is empty or holds the version; importing it is importing nothing.

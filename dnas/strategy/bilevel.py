@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import optax
 
 from dnas.errors import DnasError
+from dnas.finite import skip_unless_finite
 from dnas.space.space import SearchSpace
 from dnas.strategy.alpha import Alpha, entropy, init_alpha, relax
 from dnas.strategy.hypergradient import Hypergradient
@@ -29,6 +30,8 @@ from dnas.strategy.relaxation import Relaxation
 
 PyTree = Any
 Metrics = dict[str, jax.Array]
+GUARDED = ("weight_loss", "weight_grad_norm", "alpha_loss", "alpha_grad_norm")
+"""Metrics without which there is no step: one of them NaN or infinite, and nothing moves."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +86,8 @@ class Bilevel(NamedTuple):
       With alpha_batch None it moves the weights alone, which is a program of its own.
       `metrics` are scalars on the device: `weight_loss` and the problem's own metrics (weight
       batch, train mode), `weight_grad_norm`, `entropy/CELL` (mean over the edges, in nats) and, if
-      an alpha gradient was computed, `alpha_loss` and `alpha_grad_norm`.
+      an alpha gradient was computed, `alpha_loss` and `alpha_grad_norm`. Where one of `GUARDED`
+      is NaN or infinite, nothing but the step count moves, and `skipped` is 1 (else 0).
   """
 
   init: Callable[[jax.Array], SearchState]
@@ -152,7 +156,11 @@ def bilevel(
     perturbation,
   )
   step = search.one_level_step if hypergradient is None else search.two_level_step
-  return Bilevel(search.init, jax.jit(step, donate_argnums=0))
+
+  def sound_step(state: SearchState, weight_batch: PyTree, alpha_batch: PyTree | None):
+    return skip_unless_finite(state, *step(state, weight_batch, alpha_batch), *GUARDED)
+
+  return Bilevel(search.init, jax.jit(sound_step, donate_argnums=0))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,80 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a process sets up before it computes: one of many or alone, on any machine.
+
+Several processes are one run when each gets, in its environment,
+
+    JAX_COORDINATOR_ADDRESS=HOST:PORT  JAX_NUM_PROCESSES=4  JAX_PROCESS_ID=0
+
+or `DNAS_DISTRIBUTED=auto` where JAX finds these by itself (Cloud TPU pods, Slurm, Open MPI,
+Kubernetes). `scripts/launch/` sets them.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+import jax
+
+from dnas import memory, mesh, preemption
+from dnas.errors import ConfigError, one_line_errors
+
+HEARTBEAT_S = 30
+"""A process that is silent for so long is dead, and ends the others of its run."""
+
+_VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+
+
+@contextlib.contextmanager
+def running(cache: bool = True) -> Iterator[None]:
+  """Around all that a script computes: joins the other processes, and ends in good order.
+
+  Memory is kept between steps, programs are kept on disk, SIGTERM ends the process with
+  `preemption.EXIT_CODE` once all is saved, and errors that a user can mend are one line.
+
+  Args:
+    cache: whether to keep compiled programs.
+
+  Raises:
+    SystemExit: with the code of the error.
+  """
+  with one_line_errors():
+    memory.keep()
+    join()
+    if cache:
+      mesh.enable_compilation_cache()
+    if jax.process_count() > 1:
+      yield  # JAX's own service hears SIGTERM then; see `mesh.all_noticed`.
+      return
+    with preemption.heeded():
+      yield
+
+
+def join() -> None:
+  """Joins the other processes of the run, if the environment says that there are any.
+
+  Raises:
+    ConfigError: only some of the variables are set, or they do not fit together.
+  """
+  given = {name: os.environ[name] for name in _VARIABLES if os.environ.get(name)}
+  auto = os.environ.get("DNAS_DISTRIBUTED", "")
+  if auto not in ("", "auto"):
+    raise ConfigError(f"DNAS_DISTRIBUTED={auto!r}: 'auto' or nothing")
+  if auto:
+    jax.distributed.initialize(heartbeat_timeout_seconds=HEARTBEAT_S)
+  if auto or not given:
+    return
+  if missing := [name for name in _VARIABLES if name not in given]:
+    raise ConfigError(f"{', '.join(given)} set without {', '.join(missing)}: set all or none")
+  address = given["JAX_COORDINATOR_ADDRESS"]
+  try:
+    count, index = (int(given[name]) for name in _VARIABLES[1:])
+  except ValueError as error:
+    raise ConfigError(f"JAX_NUM_PROCESSES and JAX_PROCESS_ID are whole numbers: {error}") from error
+  if not (address.rpartition(":")[2].isdigit() and 0 <= index < count):
+    raise ConfigError(
+      f"JAX_COORDINATOR_ADDRESS={address!r} is HOST:PORT; JAX_PROCESS_ID={index} is one of 0 to "
+      f"JAX_NUM_PROCESSES - 1 = {count - 1}"
+    )
+  if count > 1:
+    jax.distributed.initialize(address, count, index, heartbeat_timeout_seconds=HEARTBEAT_S)
