@@ -1,8 +1,13 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""Architecture logits: one vector per edge of each cell that still holds a choice."""
+"""Architecture logits: one vector per edge of each cell that still holds a choice.
+
+A search with edge weights has logits of the edges as well: `CELL/edges` -> one vector per node,
+over its incoming edges in their order (PC-DARTS' beta).
+"""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,10 +19,29 @@ from dnas.strategy.relaxation import Relaxation
 
 # Cell name -> logits [O] per edge; O is the number of the edge's operations, in their order.
 Alpha = dict[str, tuple[jax.Array, ...]]
+_EDGES = "/edges"
 
 
-def init_alpha(space: SearchSpace, key: jax.Array, scale: float = 1e-3) -> Alpha:
+def edges_key(cell: str) -> str:
+  """Where the logits of a cell's edges stand in an `Alpha`."""
+  return cell + _EDGES
+
+
+def operations(alpha: Mapping[str, Sequence[Any]]) -> dict[str, tuple[Any, ...]]:
+  """The logits of operations alone, those of edges left out."""
+  return {name: tuple(v) for name, v in alpha.items() if not name.endswith(_EDGES)}
+
+
+def init_alpha(
+  space: SearchSpace, key: jax.Array, scale: float = 1e-3, edge_weights: bool = False
+) -> Alpha:
   """alpha ~ scale N(0, 1), float32, for every edge of the cells in `space.searched`.
+
+  Args:
+    space: the search space.
+    key: of the noise.
+    scale: its standard deviation.
+    edge_weights: whether there are logits of the edges too.
 
   Raises:
     DnasError: the space holds no choice.
@@ -27,6 +51,10 @@ def init_alpha(space: SearchSpace, key: jax.Array, scale: float = 1e-3) -> Alpha
   if not space.searched:
     raise DnasError("space: no cell holds a choice (it is a genotype already): nothing to search")
   sizes = {name: [len(e.ops) for e in space.cells[name].edges] for name in space.searched}
+  if edge_weights:  # Behind the others, so that those are what they would be without.
+    for name in space.searched:
+      cell = space.cells[name]
+      sizes[edges_key(name)] = [len(cell.incoming(node)) for node in cell.nodes]
   noise = scale * jax.random.normal(key, (sum(map(sum, sizes.values())),), jnp.float32)
   cuts = np.cumsum([size for each in sizes.values() for size in each])
   edges = iter(jnp.split(noise, cuts[:-1]))
@@ -34,17 +62,45 @@ def init_alpha(space: SearchSpace, key: jax.Array, scale: float = 1e-3) -> Alpha
 
 
 def relax(
-  relaxation: Relaxation, key: jax.Array, alpha: Mapping[str, Sequence[jax.Array]], progress
+  relaxation: Relaxation,
+  key: jax.Array,
+  alpha: Mapping[str, Sequence[jax.Array]],
+  progress,
+  space: SearchSpace | None = None,
 ) -> Alpha:
-  """weights[cell][e] = relaxation(key_e, alpha[cell][e], progress), an independent key per edge.
+  """weights[cell][e] = beta_e relaxation(key_e, alpha[cell][e], progress), with a key of its own.
 
+  beta = softmax over the edges that enter a node of `alpha[CELL/edges]`; 1 where there are none.
   Edges with equally many operations are stacked and relaxed by one `vmap`, so that the traced
   program hardly grows with the number of edges.
 
+  Args:
+    relaxation: logits -> mixing weights.
+    key: of its noise.
+    alpha: the logits.
+    progress: in [0, 1].
+    space: tells which edges enter a node; needed if `alpha` holds logits of edges.
+
   Returns:
-    Mixing weights of the structure and shapes of `alpha`.
+    Mixing weights of the structure and shapes of `operations(alpha)`.
+
+  Source of the edge weights: PC-DARTS (Xu et al. 2020, arXiv:1907.05737), eq. 3.
   """
-  leaves, tree = jax.tree.flatten({name: tuple(edges) for name, edges in alpha.items()})
+  weights = _relax_operations(relaxation, key, operations(alpha), progress)
+  for name, edges in weights.items():
+    if edges_key(name) not in alpha:
+      continue
+    if space is None:
+      raise DnasError(f"alpha.{edges_key(name)}: relax needs the space to know the cell's edges")
+    beta: dict[int, jax.Array] = {}
+    for node, logits in zip(space.cells[name].nodes, alpha[edges_key(name)], strict=True):
+      beta |= dict(zip(space.cells[name].incoming(node), jax.nn.softmax(logits), strict=True))
+    weights[name] = tuple(beta[e] * w for e, w in enumerate(edges))
+  return weights
+
+
+def _relax_operations(relaxation: Relaxation, key, alpha: Alpha, progress) -> Alpha:
+  leaves, tree = jax.tree.flatten(alpha)
   keys = jax.random.split(key, len(leaves))
   weights: list[jax.Array] = [leaves[0]] * len(leaves)
   for size in sorted({leaf.size for leaf in leaves}):

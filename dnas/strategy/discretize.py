@@ -3,16 +3,20 @@
 """Discretisation: from logits to a genotype, `(space, alpha) -> SearchSpace`.
 
 Every public function returns such a function, so that a config can name it. All follow `Cell.keep`:
-where a cell keeps k edges per node, `none` cannot be chosen and the k strongest edges stay.
+where a cell keeps k edges per node, `none` cannot be chosen and the k strongest edges stay
+(`threshold` may keep fewer). With logits of edges (PC-DARTS) an edge's strength is multiplied by
+softmax(beta) over the edges that enter its node.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from dnas.errors import DnasError
-from dnas.space.space import Cell, SearchSpace
+from dnas.space.space import Cell, Edge, SearchSpace
+from dnas.strategy.alpha import edges_key, operations
 
 AlphaLike = Mapping[str, Sequence[Any]]
 Discretize = Callable[[SearchSpace, AlphaLike], SearchSpace]
@@ -64,24 +68,134 @@ def top_k_edges(k: int = 2) -> Discretize:
   return discretize
 
 
+def threshold(value: float = 0.85) -> Discretize:
+  """op(e) = argmax over o != none of sigmoid(alpha[e][o]); e stays if that is `value` or more.
+
+  Of each node's incoming edges the `keep` strongest are looked at (all, where the cell has no
+  `keep`); those below the threshold are left out, so that a node may have fewer edges than `keep`,
+  but never none: the strongest stays. So the genotype may lie outside the space; it can be trained,
+  but weights are not inherited. For the sigmoid relaxation.
+
+  Args:
+    value: in (0, 1).
+
+  Raises:
+    DnasError: `value` out of range; when called: alpha does not fit the space, or holds NaN.
+
+  Source: FairDARTS (Chu et al. 2020, arXiv:1911.12126), section 4.3; value and rule as
+  `threshold_sparse` in the authors' code (xiaomi-automl/FairDARTS, fairdarts/utils.py and
+  train_search.py), where a node may even lose all its edges.
+  """
+  if not 0 < value < 1:
+    raise DnasError(f"threshold: value must be in (0, 1), got {value!r}")
+
+  def discretize(space: SearchSpace, alpha: AlphaLike) -> SearchSpace:
+    cells = dict(space.cells)
+    for name, choices in _weights(space, alpha, _sigmoid).items():
+      cell = space.cells[name]
+      best = [_best(cell, e, choices.operations[e], avoid="none") for e in range(len(cell.edges))]
+      strength = [choices.edges[e] * choices.operations[e][o] for e, o in enumerate(best)]
+      edges = []
+      for node in cell.nodes:
+        ranked = sorted(cell.incoming(node), key=lambda e: -strength[e])[: cell.kept(node)]
+        on = [e for e in ranked if choices.operations[e][best[e]] >= value] or ranked[:1]
+        edges += [(e, cell.edges[e].ops[best[e]]) for e in on]
+      kept = [Edge(cell.edges[e].src, cell.edges[e].dst, (op,)) for e, op in sorted(edges)]
+      cells[name] = dataclasses.replace(cell, edges=tuple(kept))
+    return space.replace(cells=cells)
+
+  return discretize
+
+
+def limit_skips(
+  at_most: int = 2,
+  cells: Sequence[str] = ("normal", "cell"),
+  skip: str = "skip_connect",
+) -> Discretize:
+  """`argmax`, but while a cell has more than M skips the weakest of them may not be chosen.
+
+  Its weight is set to 0, its edge takes the next best operation, and edges are ranked anew.
+
+  Args:
+    at_most: M, 0 or more.
+    cells: the cells that are limited (the paper's: the normal cell); others are decided as they
+      are.
+    skip: the operation that is limited.
+
+  Raises:
+    DnasError: `at_most` negative; when called: as `argmax`, or the cell cannot do with M skips.
+
+  Source: P-DARTS (Chen et al. 2019, arXiv:1904.12760), section 3.3 (M = 2).
+  """
+  if not isinstance(at_most, int) or isinstance(at_most, bool) or at_most < 0:
+    raise DnasError(f"limit_skips: at_most must be a whole number, 0 or more, got {at_most!r}")
+
+  def discretize(space: SearchSpace, alpha: AlphaLike) -> SearchSpace:
+    decided = {}
+    for name, weights in _weights(space, alpha, _softmax).items():
+      cell = space.cells[name]
+      decided[name] = choice = _decide(cell, weights)
+      while name in cells and choice.count(skip) > at_most:
+        on = [
+          e for e, op in enumerate(choice) if op == skip and len(cell.candidates(cell.edges[e])) > 1
+        ]
+        if not on:
+          raise DnasError(f"limit_skips: cells.{name} cannot do with {at_most} {skip}: {choice}")
+        at = lambda e, cell=cell: cell.edges[e].ops.index(skip)
+        weakest = min(on, key=lambda e: weights.edges[e] * weights.operations[e][at(e)])
+        weights.operations[weakest][at(weakest)] = -1.0  # below every weight, so chosen never
+        decided[name] = choice = _decide(cell, weights)
+    return space.decide(decided)
+
+  return discretize
+
+
+@dataclasses.dataclass(frozen=True)
+class _Weights:
+  """A cell's weights: of the operations of each edge, and of the edges themselves."""
+
+  operations: list[np.ndarray]
+  edges: np.ndarray
+
+
 def _discretize(space: SearchSpace, alpha: AlphaLike) -> SearchSpace:
-  logits = _check(space, alpha)
-  return space.decide({name: _decide(space.cells[name], logits[name]) for name in space.searched})
+  weights = _weights(space, alpha, _softmax)
+  return space.decide({name: _decide(space.cells[name], weights[name]) for name in space.searched})
 
 
-def _decide(cell: Cell, logits: Sequence[np.ndarray]) -> list[str | None]:
+def _weights(
+  space: SearchSpace, alpha: AlphaLike, relax: Callable[[np.ndarray], np.ndarray]
+) -> dict[str, _Weights]:
+  """The weights of each searched cell; those of edges are 1 where alpha has no logits of them."""
+  found = {}
+  for name, logits in _check(space, alpha).items():
+    cell = space.cells[name]
+    edges = np.ones(len(cell.edges))
+    for node, beta in zip(cell.nodes, alpha.get(edges_key(name), ())):
+      edges[list(cell.incoming(node))] = _softmax(np.asarray(beta, np.float64))
+    found[name] = _Weights([relax(values) for values in logits], edges)
+  return found
+
+
+def _best(cell: Cell, e: int, weights: np.ndarray, avoid: str | None = None) -> int:
+  """Index of the strongest operation that a genotype may have on edge e; the first of equals."""
+  ops = cell.edges[e].ops
+  names = [op for op in cell.candidates(cell.edges[e]) if op != avoid] or list(ops)
+  return max((ops.index(op) for op in names), key=lambda o: weights[o])
+
+
+def _decide(cell: Cell, weights: _Weights) -> list[str | None]:
   choice: list[str | None] = [None] * len(cell.edges)
   strength = np.zeros(len(cell.edges))
-  for i, (edge, values) in enumerate(zip(cell.edges, logits, strict=True)):
-    candidates = [edge.ops.index(op) for op in cell.candidates(edge)]
-    best = max(candidates, key=lambda o: values[o])
-    choice[i] = edge.ops[best]
-    strength[i] = _softmax(values)[best]
+  for e, edge in enumerate(cell.edges):
+    best = _best(cell, e, weights.operations[e])
+    choice[e] = edge.ops[best]
+    strength[e] = weights.edges[e] * weights.operations[e][best]
   for node in cell.nodes:
     incoming = cell.incoming(node)
-    by_strength = sorted(incoming, key=lambda i: -strength[i])  # stable: the first of equals wins
-    for i in by_strength[cell.kept(node) :]:
-      choice[i] = None
+    by_strength = sorted(incoming, key=lambda e: -strength[e])  # stable: the first of equals wins
+    for e in by_strength[cell.kept(node) :]:
+      choice[e] = None
   return choice
 
 
@@ -90,11 +204,16 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
   return weights / weights.sum()
 
 
+def _sigmoid(logits: np.ndarray) -> np.ndarray:
+  return 0.5 * (1 + np.tanh(0.5 * logits))
+
+
 def _check(space: SearchSpace, alpha: AlphaLike) -> dict[str, list[np.ndarray]]:
   """The logits as float64 arrays, or an error that names the cell and edge."""
-  if set(alpha) != set(space.searched):
+  if set(operations(alpha)) != set(space.searched):
     raise DnasError(
-      f"alpha: has logits for the cells {sorted(alpha)}, must have them for {list(space.searched)}"
+      f"alpha: has logits for the cells {sorted(operations(alpha))}, must have them for "
+      f"{list(space.searched)}"
     )
   checked = {}
   for name in space.searched:

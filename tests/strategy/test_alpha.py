@@ -9,7 +9,7 @@ import pytest
 from dnas.errors import DnasError
 from dnas.space.space import Cell, Edge, SearchSpace
 from dnas.strategy import relaxation
-from dnas.strategy.alpha import entropy, init_alpha, relax
+from dnas.strategy.alpha import edges_key, entropy, init_alpha, operations, relax
 
 OPS = ("none", "a", "b")
 MIXED = Cell(1, (Edge(0, 1, OPS), Edge(0, 2, OPS[:2]), Edge(1, 2, OPS)), (2,))
@@ -67,3 +67,24 @@ def test_entropy():
   uniform, hard = jnp.zeros(4), jnp.array([0.0, -jnp.inf, -jnp.inf])
   np.testing.assert_allclose(entropy([uniform]), np.log(4), rtol=1e-6)
   np.testing.assert_allclose(entropy([uniform, hard, uniform]), np.log(4) * 2 / 3, rtol=1e-6)
+
+
+def test_edge_weights_share_one_node_between_its_edges():
+  alpha = init_alpha(SPACE, jax.random.key(0), scale=1.0, edge_weights=True)
+  assert edges_key("c") == "c/edges"
+  assert jax.tree.map(jnp.shape, alpha["c/edges"]) == ((1,), (2,))
+  plain = init_alpha(SPACE, jax.random.key(0), scale=1.0)
+  assert jax.tree.structure(operations(alpha)) == jax.tree.structure(plain)
+  jax.tree.map(np.testing.assert_array_equal, operations(alpha), plain)
+  rule = relaxation.softmax()
+  weights = relax(rule, jax.random.key(1), alpha, 0.0, SPACE)
+  assert jax.tree.structure(weights) == jax.tree.structure(plain)
+  for name in ("c", "z"):
+    # Over the edges that enter a node the weights of all operations sum to 1.
+    sums = [float(w.sum()) for w in weights[name]]
+    np.testing.assert_allclose([sums[0], sums[1] + sums[2]], 1, rtol=1e-6)
+    np.testing.assert_allclose(sums[1:], jax.nn.softmax(alpha[edges_key(name)][1]), rtol=1e-6)
+    without = relax(rule, jax.random.key(1), plain, 0.0)[name]
+    np.testing.assert_allclose(weights[name][2], sums[2] * without[2], rtol=1e-6)
+  with pytest.raises(DnasError, match=r"alpha\.c/edges: relax needs the space"):
+    relax(rule, jax.random.key(1), alpha, 0.0)

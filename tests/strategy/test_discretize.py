@@ -32,8 +32,21 @@ SPACES = {
     }
   ),
 }
-MEMBERS = {"argmax": discretize.argmax(), "top_k_edges": discretize.top_k_edges(2)}
-VALID = [("argmax", name) for name in SPACES] + [("top_k_edges", "keep 2")]
+MEMBERS = {
+  "argmax": discretize.argmax(),
+  "top_k_edges": discretize.top_k_edges(2),
+  "limit_skips": discretize.limit_skips(9),
+  "threshold": discretize.threshold(1e-9),
+}
+VALID = [
+  ("argmax", "keep 2"),
+  ("argmax", "keep all"),
+  ("argmax", "mixed"),
+  ("top_k_edges", "keep 2"),
+  ("limit_skips", "keep 2"),
+  ("limit_skips", "mixed"),
+  ("threshold", "keep 2"),
+]
 
 
 def logits(space, seed=0, scale=1.0):
@@ -88,8 +101,8 @@ def test_darts_rule_by_hand():
       np.array([2.0, 1.0, 0.0]),  # 0.24 on skip
     )
   }
-  for member in MEMBERS.values():
-    assert str(member(space, alpha).cells["c"]) == "3: conv(1) + skip(2)"
+  for name in ("argmax", "top_k_edges", "limit_skips"):
+    assert str(MEMBERS[name](space, alpha).cells["c"]) == "3: conv(1) + skip(2)"
 
 
 def test_first_of_equals_wins():
@@ -138,3 +151,56 @@ def test_alpha_must_fit_the_space():
   ):
     with pytest.raises(DnasError, match=message):
       discretize.argmax()(space, wrong)
+
+
+def test_edge_weights_multiply_the_strength():
+  space = SearchSpace({"c": Cell(3, tuple(Edge(j, 3, OPS) for j in range(3)), (3,), keep=2)})
+  alpha = {"c": (np.array([0.0, 2.0, 0.0]), np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, 0.5]))}
+  assert str(discretize.argmax()(space, alpha).cells["c"]) == "3: skip(0) + skip(1)"
+  # softmax of the operations: 0.79, 0.58, 0.45; beta = (0.09, 0.24, 0.67).
+  alpha["c/edges"] = (np.array([0.0, 1.0, 2.0]),)
+  assert str(discretize.argmax()(space, alpha).cells["c"]) == "3: skip(1) + conv(2)"
+
+
+def test_threshold_keeps_what_is_on_and_at_least_one():
+  space = SearchSpace(
+    {"c": Cell(2, tuple(Edge(j, i, OPS) for i in (2, 3) for j in range(i)), (3,), keep=2)}
+  )
+  off, on = np.array([9.0, -3.0, -2.0]), np.array([-9.0, -1.0, 3.0])
+  alpha = {"c": (off, off - 1, on, on + 1, off)}  # edges 0-2, 1-2, 0-3, 1-3, 2-3
+  decided = discretize.threshold(0.85)(space, alpha)
+  assert decided.is_genotype
+  # Node 2 has nothing above sigmoid^-1(0.85) = 1.73 and keeps its strongest; node 3 keeps two.
+  assert str(decided.cells["c"]) == "2: conv(0) | 3: conv(0) + conv(1)"
+  # `none` may be high; it is not chosen.
+  assert all("none" not in edge.ops for edge in decided.cells["c"].edges)
+
+
+def test_limit_skips_takes_the_weakest_skips_away():
+  space = SearchSpace({"cell": cell(2), "reduce": cell(2)})
+  likes = lambda strength: np.array([0.0, strength, 0.5])
+  alpha = {name: tuple(likes(2.0 + 0.1 * e) for e in range(9)) for name in space.cells}
+  count = lambda genotype, name: sum(e.ops == ("skip",) for e in genotype.cells[name].edges)
+  free = discretize.argmax()(space, alpha)
+  assert count(free, "cell") == count(free, "reduce") == 6
+  limited = discretize.limit_skips(2, skip="skip")(space, alpha)
+  assert count(limited, "cell") == 2
+  assert limited.cells["reduce"] == free.cells["reduce"]
+  kept = [e for e in limited.cells["cell"].edges if e.ops == ("skip",)]
+  assert kept == [e for e in free.cells["cell"].edges if e.ops == ("skip",)][-2:]
+  assert space.decide(space.choices(limited)) == limited
+  only = SearchSpace({"cell": Cell(1, (Edge(0, 1, ("skip",)), Edge(0, 1, OPS)), (1,))})
+  with pytest.raises(DnasError, match="cannot do with 0 skip"):
+    discretize.limit_skips(0, skip="skip")(only, {"cell": (np.zeros(1), np.zeros(3))})
+
+
+@pytest.mark.parametrize(
+  ("make", "message"),
+  [
+    (lambda: discretize.threshold(1.0), r"value must be in \(0, 1\)"),
+    (lambda: discretize.limit_skips(-1), "at_most must be a whole number"),
+  ],
+)
+def test_arguments_out_of_range(make, message):
+  with pytest.raises(DnasError, match=message):
+    make()
