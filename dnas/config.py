@@ -56,7 +56,14 @@ __all__ = [
 
 
 def functions(module: types.ModuleType) -> dict[str, Callable]:
-  """The public functions defined in `module` itself (imported ones and classes do not count)."""
+  """The functions in the `__all__` of `module`; without one, the public ones defined in it.
+
+  (Imported ones and classes do not count. An `__all__` is how functions of several files get one
+  module that names them.)
+  """
+  if hasattr(module, "__all__"):
+    there = {name: getattr(module, name) for name in module.__all__}
+    return {n: f for n, f in there.items() if callable(f) and not inspect.isclass(f)}
   return {
     name: value
     for name, value in vars(module).items()

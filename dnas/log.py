@@ -109,7 +109,7 @@ class Log:
       return
     self._console = console or rich.console.Console()
     kept = [] if start_step == 0 else [r for r in read(self._path) if r["step"] <= start_step]
-    atomic_write(self._path, "".join(_line(record) for record in kept))
+    atomic_write(self._path, "".join(line(record) for record in kept))
     self._file = open(self._path, "a", encoding="utf-8")  # noqa: SIM115  (closed by close)
     if tensorboard:
       from tensorboardX import SummaryWriter  # Here, because it takes 0.3 s to import.
@@ -162,7 +162,7 @@ class Log:
       ({"step": s, **{k: _number(v) for k, v in values.items()}}, t) for s, values, t in waiting
     ]
     try:
-      self._file.write("".join(_line(record) for record, _ in records))
+      self._file.write("".join(line(record) for record, _ in records))
       self._file.flush()
     except OSError as error:
       raise OSError(error.errno, f"cannot write: {error.strerror}", str(self._path)) from error
@@ -243,7 +243,7 @@ def read(path: str | os.PathLike) -> list[dict[str, Any]]:
   return records
 
 
-def _line(record: Mapping[str, Any]) -> str:
+def line(record: Mapping[str, Any]) -> str:
   """One line of JSON. NaN and infinities, which JSON lacks, become the words that `read` knows."""
   words = {key: _to_word(value) for key, value in record.items()}
   return json.dumps(words, allow_nan=False) + "\n"
@@ -252,6 +252,8 @@ def _line(record: Mapping[str, Any]) -> str:
 def _to_word(value: Any) -> Any:
   if isinstance(value, list):
     return [_to_word(item) for item in value]
+  if isinstance(value, dict):
+    return {key: _to_word(item) for key, item in value.items()}
   if isinstance(value, float) and not math.isfinite(value):
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
   return value
@@ -260,6 +262,8 @@ def _to_word(value: Any) -> Any:
 def _from_word(value: Any) -> Any:
   if isinstance(value, list):
     return [_from_word(item) for item in value]
+  if isinstance(value, dict):
+    return {key: _from_word(item) for key, item in value.items()}
   return _WORDS.get(value, value) if isinstance(value, str) else value
 
 

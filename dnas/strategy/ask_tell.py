@@ -1,0 +1,196 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Black-box search as two pure functions: ask for a candidate, tell how good it is.
+
+    state = strategy.init()
+    proposal, state = strategy.ask(state, rng)               # proposal["choices"] -> a genotype
+    state = strategy.tell(state, proposal, {"score": 0.93})
+
+States and proposals are plain data (dicts, lists, strings, numbers): JSON gives equal ones back. A
+strategy draws from the given `rng` only, and several proposals may be open at a time. `explore` is
+the loop around it; query i draws from a generator of its own, seeded by (seed, i), so that a
+history of results is all that is needed to go on at any query.
+
+>>> import random
+>>> from dnas.space import cells
+>>> from dnas.strategy.random_search import random_search
+>>> strategy = random_search(cells.nasbench201())
+>>> proposal, state = strategy.ask(strategy.init(), random.Random(0))
+>>> len(proposal["choices"]["cell"]), strategy.tell(state, proposal, {"score": 0.5})
+(6, {})
+"""
+
+import collections
+import dataclasses
+import functools
+import math
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from dnas.errors import DnasError
+from dnas.space.space import SearchSpace
+
+# Cell name -> one operation or None per edge; lists, not tuples, since JSON has no others.
+PlainChoices = dict[str, list[str | None]]
+State = dict[str, Any]
+Proposal = dict[str, Any]
+Metrics = Mapping[str, float]
+# (genotype, key of jax.random) -> numbers by name; a higher "score" is better.
+Evaluator = Callable[[SearchSpace, Any], Metrics]
+
+
+class StrategyError(DnasError):
+  """A strategy was given an argument, a result or a history that it cannot work with."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Strategy:
+  """A black-box strategy over one search space.
+
+  Attributes:
+    init: () -> the state before the first query.
+    ask: (state, rng) -> (proposal, state). `proposal["choices"]` is what `SearchSpace.decide`
+      takes; whatever else is in it is for `tell`.
+    tell: (state, proposal, metrics) -> state. Proposals may be told in any order.
+  """
+
+  init: Callable[[], State]
+  ask: Callable[[State, random.Random], tuple[Proposal, State]]
+  tell: Callable[[State, Proposal, Metrics], State]
+
+
+@dataclasses.dataclass(frozen=True)
+class Query:
+  """One evaluated candidate.
+
+  Attributes:
+    number: counted from 1, in the order of asking, which is also that of telling.
+    asked: how many candidates had been asked for when this one was told.
+    choices: the candidate.
+    metrics: what the evaluator said of it.
+  """
+
+  number: int
+  asked: int
+  choices: PlainChoices
+  metrics: dict[str, float]
+
+
+def explore(
+  strategy: Strategy,
+  submit: Callable[[PlainChoices, int], Callable[[], Metrics]],
+  *,
+  budget: int,
+  seed: int,
+  ahead: int = 1,
+  told: Sequence[Query] = (),
+) -> Iterator[Query]:
+  """Asks and tells until `budget` candidates have been evaluated; yields each once it is told.
+
+  Results are told in the order of asking, whenever they arrive: equal seeds give equal histories
+  for any number of processes. The price is that a slow candidate keeps others waiting.
+
+  Args:
+    strategy: what to run.
+    submit: (choices, number) -> a function that waits for the result. It may start the
+      evaluation in another process.
+    budget: number of queries in all.
+    seed: of all that the strategy draws.
+    ahead: how many candidates may be open at a time.
+    told: the queries of an earlier call with this strategy and seed; they are told again without
+      being evaluated, and not yielded.
+
+  Raises:
+    StrategyError: an argument is out of range, `told` is not what this strategy and seed would
+      have asked, or a result has no number `score`.
+  """
+  if budget < len(told) or budget < 1:
+    raise StrategyError(f"budget: {budget} queries, but {len(told)} have been made already")
+  if ahead < 1:
+    raise StrategyError(f"ahead: must be 1 or more, got {ahead}")
+  state, asked = strategy.init(), 0
+  waiting: collections.deque = collections.deque()
+  for number in range(1, budget + 1):
+    known = told[number - 1] if number <= len(told) else None
+    wanted = known.asked if known else max(asked, min(budget, number - 1 + ahead))
+    while asked < max(wanted, number):
+      proposal, state = strategy.ask(state, random.Random(f"{seed} {asked}"))
+      asked += 1
+      is_new = asked > len(told)
+      waiting.append((proposal, submit(proposal["choices"], asked) if is_new else None))
+    proposal, result = waiting.popleft()
+    if known and known.choices != proposal["choices"]:
+      raise StrategyError(
+        f"query {number}: the history has {known.choices}, this strategy and seed ask for "
+        f"{proposal['choices']}; it belongs to another strategy, space, seed or version"
+      )
+    metrics = known.metrics if known else _numbers(result(), number)
+    state = strategy.tell(state, proposal, metrics)
+    if not known:
+      yield Query(number, asked, proposal["choices"], metrics)
+
+
+def at_once(evaluate: Callable[[PlainChoices, int], Metrics]) -> Callable:
+  """An evaluation in this process as a `submit` of `explore`: done when its result is wanted."""
+  return lambda choices, number: functools.partial(evaluate, choices, number)
+
+
+def best(queries: Sequence[Query]) -> Query:
+  """The query of the highest score, the first of equals; NaN counts as lowest."""
+  return max(queries, key=lambda query: score_of(query.metrics))
+
+
+def score_of(metrics: Metrics, name: str = "score") -> float:
+  """`metrics[name]`, -inf for NaN: a candidate whose training diverged is worse than any other.
+
+  Raises:
+    StrategyError: the evaluator gave no such number.
+  """
+  if name not in metrics:
+    raise StrategyError(f"the evaluator gave no {name!r}; it gave: {', '.join(metrics) or '-'}")
+  value = metrics[name]
+  return -math.inf if math.isnan(value) else value
+
+
+def sampler(space: SearchSpace) -> Callable[[random.Random], PlainChoices]:
+  """rng -> choices drawn uniformly from the space (`space.sample`, without building the cells)."""
+  cells = [(name, space.cells[name]) for name in searched(space)]
+  return lambda rng: {name: list(cell.sample(rng)) for name, cell in cells}
+
+
+def neighbourhood(space: SearchSpace) -> Callable[[PlainChoices], list[PlainChoices]]:
+  """choices -> all choices that differ in one decision, as in `space.neighbours`."""
+  cells = [(name, space.cells[name]) for name in searched(space)]
+
+  def neighbours(choices: PlainChoices) -> list[PlainChoices]:
+    return [
+      {**choices, name: list(changed)}
+      for name, cell in cells
+      for changed in cell.neighbours(tuple(choices[name]))
+    ]
+
+  return neighbours
+
+
+def searched(space: SearchSpace) -> tuple[str, ...]:
+  """`space.searched`; StrategyError for a space without choices."""
+  if space.is_genotype:
+    raise StrategyError("the space is a genotype: it leaves nothing to search")
+  return space.searched
+
+
+def require(name: str, value: Any, least: float, most: float = math.inf) -> None:
+  """StrategyError unless `value` is a number in [least, most]."""
+  if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+    valid = f"{least} or more" if most == math.inf else f"in [{least}, {most}]"
+    raise StrategyError(f"{name}: must be {valid}, got {value!r}")
+
+
+def _numbers(metrics: Metrics, number: int) -> dict[str, float]:
+  try:
+    numbers = {name: float(value) for name, value in metrics.items()}
+  except (AttributeError, TypeError, ValueError) as error:
+    raise StrategyError(f"query {number}: the evaluator gave {metrics!r}, no numbers") from error
+  score_of(numbers)
+  return numbers

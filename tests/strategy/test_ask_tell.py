@@ -1,0 +1,103 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""The loop around a strategy: order, budget, histories that do not fit, results that are none."""
+
+import math
+import random
+
+import pytest
+
+from dnas.space import cells
+from dnas.strategy import ask_tell
+from dnas.strategy.ask_tell import Query, StrategyError
+from dnas.strategy.evolution import evolution
+from dnas.strategy.random_search import random_search
+
+SPACE = cells.nasbench201()
+
+
+def score(choices, number):
+  del number
+  return {"score": sum(op == "nor_conv_3x3" for op in choices["cell"])}
+
+
+def explore(strategy=None, evaluate=score, **arguments):
+  submit = ask_tell.at_once(evaluate)
+  given = {"budget": 10, "seed": 0, **arguments}
+  return list(ask_tell.explore(strategy or random_search(SPACE), submit, **given))
+
+
+def test_queries_are_numbered_in_the_order_of_asking():
+  queries = explore()
+  assert [(q.number, q.asked) for q in queries] == [(i, i) for i in range(1, 11)]
+  assert [(q.number, q.asked) for q in explore(ahead=4)] == [
+    (i, min(i + 3, 10)) for i in range(1, 11)
+  ]
+
+
+def test_submits_ahead_and_tells_in_order():
+  """Three candidates are open at any time; the history does not know who finished first."""
+  events = []
+
+  def submit(choices, number):
+    events.append(("ask", number))
+
+    def result():
+      events.append(("tell", number))
+      return score(choices, number)
+
+    return result
+
+  strategy = evolution(SPACE, population=3)
+  queries = list(ask_tell.explore(strategy, submit, budget=6, seed=0, ahead=3))
+  assert events == [
+    *[("ask", 1), ("ask", 2), ("ask", 3), ("tell", 1)],
+    *[("ask", 4), ("tell", 2), ("ask", 5), ("tell", 3), ("ask", 6)],
+    *[("tell", 4), ("tell", 5), ("tell", 6)],
+  ]
+  events.clear()
+  told = queries[:2]
+  again = list(ask_tell.explore(strategy, submit, budget=6, seed=0, ahead=3, told=told))
+  assert again == queries[2:]
+  assert ("ask", 2) not in events  # nothing that is known is evaluated again
+  assert events[0] == ("ask", 3)
+
+
+def test_the_best_is_the_first_of_the_highest():
+  queries = [Query(i, i, {}, {"score": s}) for i, s in enumerate([1.0, math.nan, 3.0, 3.0])]
+  assert ask_tell.best(queries).number == 2
+
+
+def test_samples_and_neighbours_are_those_of_the_space():
+  for space in (SPACE, cells.darts()):
+    choices = ask_tell.sampler(space)(random.Random(5))
+    genotype = space.sample(random.Random(5))
+    assert space.decide(choices) == genotype
+    found = [space.decide(near) for near in ask_tell.neighbourhood(space)(choices)]
+    assert found == [space.decide(near) for near in space.neighbours(genotype)]
+
+
+@pytest.mark.parametrize(
+  ("arguments", "message"),
+  [
+    ({"budget": 0}, "budget: 0 queries"),
+    ({"ahead": 0}, "ahead: must be 1 or more, got 0"),
+    ({"budget": 1, "told": explore(budget=2)}, "budget: 1 queries, but 2 have been made already"),
+    ({"told": explore(seed=1)}, "query 1: the history has .* it belongs to another strategy"),
+    ({"evaluate": lambda choices, number: {"loss": 1}}, "no 'score'; it gave: loss"),
+    ({"evaluate": lambda choices, number: {}}, "no 'score'; it gave: -"),
+    ({"evaluate": lambda choices, number: None}, "query 1: the evaluator gave None, no numbers"),
+    ({"evaluate": lambda choices, number: {"score": "x"}}, "query 1: .*'x'.*, no numbers"),
+  ],
+)
+def test_what_does_not_fit(arguments, message):
+  with pytest.raises(StrategyError, match=message):
+    explore(**arguments)
+
+
+def test_an_evaluator_that_fails_is_not_hidden():
+  def broken(choices, number):
+    raise RuntimeError("out of memory")
+
+  with pytest.raises(RuntimeError, match="out of memory"):
+    explore(evaluate=broken)
