@@ -12,6 +12,7 @@ are in percent.
 
 import csv
 import dataclasses
+import functools
 import gzip
 import json
 import math
@@ -126,12 +127,15 @@ def look_up(
   """
   if isinstance(table, Table):
     table.accuracy(dataset=dataset, split=split, epochs=epochs)
+  return functools.partial(_evaluate, table, {"dataset": dataset, "split": split, "epochs": epochs})
 
-  def evaluate(genotype: SearchSpace, key: Any = None) -> dict[str, float]:
-    del key
-    return {"score": table.query(genotype, dataset=dataset, split=split, epochs=epochs)}
 
-  return evaluate
+def _evaluate(
+  table: Queryable, run: Mapping[str, Any], genotype: SearchSpace, key: Any = None
+) -> dict[str, float]:
+  """Not a closure of `look_up`, because an evaluator may be sent to other processes."""
+  del key
+  return {"score": table.query(genotype, **run)}
 
 
 def nasbench201(path: pathlib.Path | str) -> Table:
