@@ -95,6 +95,7 @@ class Checkpointer:
     self._say, self._best_metric = say, best_metric
     self._sign = 1 if best_mode == "max" else -1
     self._keep, self._merits = keep, {}
+    logging.getLogger("absl").addFilter(_is_news)
     options = ocp.CheckpointManagerOptions(preservation_policy=self, cleanup_tmp_directories=True)
     self._manager = ocp.CheckpointManager(self.directory, options=options)
     if best_metric:
@@ -340,6 +341,11 @@ def _any_process(value: bool) -> bool:
   if jax.process_count() == 1:
     return value
   return bool(np.any(multihost_utils.process_allgather(np.asarray(value))))
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+  """False for the pages that Orbax logs about an error which it raises too."""
+  return record.levelno < logging.ERROR or "orbax" not in record.pathname
 
 
 def _crc32(text: str) -> int:

@@ -93,21 +93,21 @@ def values(function: Callable, *args: Any) -> list[Value]:
   """
   closed = jax.make_jaxpr(function)(*args)
   found: list[Value] = []
-  _run(closed.jaxpr, closed.consts, jax.tree.leaves(args), found)
+  _run(closed.jaxpr, closed.consts, jax.tree.leaves(args), found, False)
   return found
 
 
 def explain(found: list[Value], top: int = 5) -> str:
-  """Where the first infinite value and the first NaN arose, and the largest values before that.
+  """Where the first infinite value and the first NaN arose, and the largest finite values.
 
   (An infinity alone may be meant: a mask before a softmax.)
   """
   infinite = next((value for value in found if math.isinf(value.largest)), None)
-  nan = next((i for i, value in enumerate(found) if math.isnan(value.largest)), len(found))
+  nan = next((value for value in found if math.isnan(value.largest)), None)
   words = [f"first infinity in {infinite.where}"] if infinite else []
-  words += [f"first NaN in {value.where}" for value in found[nan : nan + 1]]
+  words += [f"first NaN in {nan.where}"] if nan else []
   largest: dict[str, float] = {}
-  for value in found[:nan]:
+  for value in found:
     if math.isfinite(value.largest):
       largest[value.where] = max(value.largest, largest.get(value.where, 0.0))
   ranked = sorted(largest.items(), key=lambda item: -item[1])[:top]
@@ -120,8 +120,8 @@ def describe(report: Mapping[str, Any]) -> str:
   return ", ".join(f"{k} {float(v):.4g}" for k, v in sorted(report.items()) if k != "skipped")
 
 
-def _run(jaxpr: Any, consts: Any, args: Any, found: list[Value]) -> list[Any]:
-  """Evaluates a jaxpr; what is not needed any more is let go of."""
+def _run(jaxpr: Any, consts: Any, args: Any, found: list[Value], backward: bool) -> list[Any]:
+  """Evaluates a jaxpr, that of a backward pass or not; what is not needed any more is let go of."""
   held: dict[Any, Any] = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *args]))
   results = {v for v in jaxpr.outvars if not isinstance(v, core.Literal)}
   last = {
@@ -130,10 +130,11 @@ def _run(jaxpr: Any, consts: Any, args: Any, found: list[Value]) -> list[Any]:
   read = lambda v: v.val if isinstance(v, core.Literal) else held[v]
   for i, eqn in enumerate(jaxpr.eqns):
     inputs = [read(v) for v in eqn.invars]
+    here = backward or "transpose" in str(eqn.source_info.name_stack)
     inner = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
     if inner is not None and eqn.primitive.name in _CALLS:
       consts = inner.consts if isinstance(inner, core.ClosedJaxpr) else ()
-      outputs = _run(getattr(inner, "jaxpr", inner), consts, inputs, found)
+      outputs = _run(getattr(inner, "jaxpr", inner), consts, inputs, found, here)
     else:
       bound = eqn.primitive.get_bind_params(eqn.params)
       functions, params = bound if isinstance(bound, tuple) else ((), bound)  # Older jax: a pair.
@@ -142,7 +143,7 @@ def _run(jaxpr: Any, consts: Any, args: Any, found: list[Value]) -> list[Any]:
       outputs = outputs if eqn.primitive.multiple_results else [outputs]
       for x in outputs:
         if jnp.issubdtype(x.dtype, jnp.floating) and x.size:
-          found.append(Value(_where(eqn, x.shape), float(jnp.abs(x).max())))
+          found.append(Value(_where(eqn, x.shape, here), float(jnp.abs(x).max())))
     held.update(zip(eqn.outvars, outputs))
     for v in [*eqn.invars, *eqn.outvars]:
       if not isinstance(v, core.Literal) and last.get(v, i) == i and v not in results:
@@ -150,7 +151,7 @@ def _run(jaxpr: Any, consts: Any, args: Any, found: list[Value]) -> list[Any]:
   return [read(v) for v in jaxpr.outvars]
 
 
-def _where(eqn: Any, shape: tuple[int, ...]) -> str:
+def _where(eqn: Any, shape: tuple[int, ...], backward: bool) -> str:
   """`exp [8, 10] (nn/head.py:12 < nn/network.py:80), backward pass`."""
   package = pathlib.Path(__file__).parent
   libraries = ("site-packages", "dist-packages")
@@ -161,5 +162,5 @@ def _where(eqn: Any, shape: tuple[int, ...]) -> str:
       continue
     inside = path.is_relative_to(package)
     lines.append(f"{path.relative_to(package) if inside else path.name}:{frame.line_num}")
-  backward = ", backward pass" if "transpose" in str(eqn.source_info.name_stack) else ""
-  return f"{eqn.primitive.name} {list(shape)} ({' < '.join(lines[:3]) or '?'}){backward}"
+  words = f"{eqn.primitive.name} {list(shape)} ({' < '.join(lines[:3]) or '?'})"
+  return f"{words}, backward pass" if backward else words

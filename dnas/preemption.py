@@ -17,7 +17,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 
 EXIT_CODE = 75
@@ -49,7 +48,7 @@ def heeded(grace_s: float = GRACE_S) -> Iterator[None]:
   minutes. So a thread hears of it too, and after `grace_s` ends the process as it stands: files
   are written and then renamed, and what the last checkpoint holds is there. Main thread only.
   """
-  _noticed.clear()
+  done = threading.Event()
   reader, writer = os.pipe()
   os.set_blocking(writer, False)
 
@@ -60,8 +59,7 @@ def heeded(grace_s: float = GRACE_S) -> Iterator[None]:
 
   def watch() -> None:
     while data := os.read(reader, 1):
-      if data[0] == signal.SIGTERM:
-        time.sleep(grace_s)
+      if data[0] == signal.SIGTERM and not done.wait(grace_s):
         _say(f"SIGTERM: not done after {grace_s:g} s; ending with the last checkpoint")
         os._exit(EXIT_CODE)
 
@@ -74,9 +72,11 @@ def heeded(grace_s: float = GRACE_S) -> Iterator[None]:
     _say(f"{stop}; start the same command line again to go on")
     raise
   finally:
+    done.set()
+    _noticed.clear()
     signal.set_wakeup_fd(wakeup)
     signal.signal(signal.SIGTERM, handler)
-    os.close(writer)  # Ends the thread, unless it counts down already.
+    os.close(writer)  # Ends the thread.
 
 
 @contextlib.contextmanager
