@@ -40,7 +40,7 @@ def problem(task: tasks.Task, space: SearchSpace) -> bilevel.Problem:
     _, params, stats = functional.split(task.build(space, Rngs(key)))
     return params, stats
 
-  def loss(params, stats, weights, batch, key, train: bool):
+  def loss(params, stats, weights, batch, key, train: bool, progress=0.0):
     network = static.merge(params, stats)
     value, metrics = task.loss(network, weights, batch, Mode(train, key))
     return value, (functional.stats_of(network), metrics)

@@ -11,6 +11,7 @@
 Source: DARTS (Liu et al. 2019, arXiv:1806.09055), eq. 3 and 4, algorithm 1.
 """
 
+import collections
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -22,10 +23,11 @@ import optax
 from dnas.errors import DnasError
 from dnas.finite import skip_unless_finite
 from dnas.space.space import SearchSpace
-from dnas.strategy.alpha import Alpha, entropy, init_alpha, relax
+from dnas.strategy.alpha import Alpha, entropy, init_alpha, operations, relax
+from dnas.strategy.freezing import Freezing
 from dnas.strategy.hypergradient import Hypergradient
 from dnas.strategy.optimizer import Optimizer
-from dnas.strategy.regularization import Penalty, Perturbation
+from dnas.strategy.regularization import Penalty, Perturbation, WeightPenalty
 from dnas.strategy.relaxation import Relaxation
 
 PyTree = Any
@@ -42,9 +44,10 @@ class Problem:
     space: the search space.
     init: key -> (params, stats): weights, and batch statistics (an empty dict where there are
       none).
-    loss: (params, stats, weights, batch, key, train) -> (scalar, (stats, metrics)). `weights` are
-      the mixing weights, of the structure of `Alpha`; `train` is a Python bool; `metrics` is a dict
-      of scalars. It never sees logits, relaxations or which of the two levels it serves.
+    loss: (params, stats, weights, batch, key, train, progress) -> (scalar, (stats, metrics)).
+      `weights` are the mixing weights, of the structure of `Alpha`; `train` is a Python bool;
+      `progress` runs from 0 to 1 over the search, for what changes with it (drop-path); `metrics`
+      is a dict of scalars. It never sees logits, relaxations or which of the two levels it serves.
   """
 
   space: SearchSpace
@@ -66,6 +69,7 @@ class SearchState:
     step: int32, the number of steps done.
     key: the run's key; step t draws from fold_in(key, t), so a resumed run draws what it would
       have.
+    freezing: state of the rule by which operations stop learning; () without one.
   """
 
   params: PyTree
@@ -75,6 +79,7 @@ class SearchState:
   alpha_opt: PyTree
   step: jax.Array
   key: jax.Array
+  freezing: PyTree = ()
 
 
 class Bilevel(NamedTuple):
@@ -104,8 +109,11 @@ def bilevel(
   steps: int,
   warmup_steps: int = 0,
   alpha_scale: float = 1e-3,
+  edge_weights: bool = False,
   penalties: Sequence[Penalty] = (),
   perturbation: Perturbation | None = None,
+  weight_penalty: WeightPenalty | None = None,
+  freezing: Freezing | None = None,
 ) -> Bilevel:
   """The search loop's two functions.
 
@@ -128,13 +136,18 @@ def bilevel(
       compiles convolutions inside control flow badly on CPUs: the alpha step took 16 times as
       long for the whole search. A second program costs one more compilation of the weight step.)
     alpha_scale: standard deviation of the initial logits.
+    edge_weights: whether the edges that enter a node share one weight between them (PC-DARTS).
     penalties: functions of alpha that are added to the loss that alpha lowers; `alpha_loss` holds
       them.
     perturbation: moves the mixing weights in the weight step (and in the inner loss that the
       hypergradient sees), so that weights are trained around the architecture.
+    weight_penalty: adds to the gradient of the weight step, not to the inner loss that a
+      hypergradient sees.
+    freezing: stops single operations; it compares the gradients of both levels.
 
   Raises:
-    DnasError: `steps` or `warmup_steps` out of range, or the space is a genotype already.
+    DnasError: `steps` or `warmup_steps` out of range, the space is a genotype already, or freezing
+      with one level.
   """
   if not steps >= 1:
     raise DnasError(f"bilevel: steps must be 1 or more, got {steps!r}")
@@ -143,6 +156,8 @@ def bilevel(
       f"bilevel: warmup_steps must be in [0, steps = {steps}), got {warmup_steps!r}: alpha would "
       "never be trained"
     )
+  if freezing is not None and hypergradient is None:
+    raise DnasError("bilevel: freezing compares the gradients of two levels, but there is one")
   search = _Search(
     problem,
     relaxation,
@@ -152,8 +167,11 @@ def bilevel(
     steps,
     warmup_steps,
     alpha_scale,
+    edge_weights,
     tuple(penalties),
     perturbation,
+    weight_penalty,
+    freezing,
   )
   step = search.one_level_step if hypergradient is None else search.two_level_step
 
@@ -175,12 +193,15 @@ class _Search:
   steps: int
   warmup_steps: int
   alpha_scale: float
+  edge_weights: bool
   penalties: tuple[Penalty, ...]
   perturbation: Perturbation | None
+  weight_penalty: WeightPenalty | None
+  freezing: Freezing | None
 
   def init(self, key: jax.Array) -> SearchState:
     param_key, alpha_key, run_key = jax.random.split(key, 3)
-    alpha = init_alpha(self.problem.space, alpha_key, self.alpha_scale)
+    alpha = init_alpha(self.problem.space, alpha_key, self.alpha_scale, self.edge_weights)
     # Copies: the state is donated, and what the problem's init returns may be the caller's. With
     # dtypes: a weakly typed leaf would make the step compile twice.
     params, stats = jax.tree.map(_own, tuple(self.problem.init(param_key)))
@@ -192,12 +213,13 @@ class _Search:
       alpha_opt=jax.tree.map(_own, self.alpha_optimizer.init(alpha)),
       step=jnp.zeros((), jnp.int32),
       key=run_key,
+      freezing=self.freezing.init(params) if self.freezing else (),
     )
 
   def two_level_step(self, state: SearchState, weight_batch: PyTree, alpha_batch: PyTree | None):
     weight_key, alpha_key = _keys(state)
     inner = self._loss(state, weight_batch, weight_key, self.perturbation)
-    report = {}
+    report, reference = {}, None
     if alpha_batch is not None:
       assert self.hypergradient is not None
       outer = self._loss(state, alpha_batch, alpha_key)
@@ -208,15 +230,19 @@ class _Search:
         state.alpha,
         self.weight_optimizer.describe(state.weight_opt),
       )
+      if self.freezing is not None:
+        reference = jax.grad(lambda params: outer(params, state.alpha)[0])(state.params)
       state, report = self._move_alpha(state, gradient, value)
     value_and_gradient = jax.value_and_grad(inner, has_aux=True)
     (loss, aux), gradient = value_and_gradient(state.params, state.alpha)
-    return self._move_weights(state, gradient, loss, aux, report)
+    gradient = self._penalised(state, weight_batch, weight_key, gradient)
+    return self._move_weights(state, gradient, loss, aux, report, reference)
 
   def one_level_step(self, state: SearchState, weight_batch: PyTree, alpha_batch: None):
     if alpha_batch is not None:
       raise DnasError("bilevel: a one-level search (hypergradient None) takes alpha_batch None")
-    inner = self._loss(state, weight_batch, _keys(state)[0], self.perturbation)
+    weight_key = _keys(state)[0]
+    inner = self._loss(state, weight_batch, weight_key, self.perturbation)
 
     def penalised(params, alpha):
       loss, aux = inner(params, alpha)
@@ -226,6 +252,7 @@ class _Search:
     (total, (loss, aux)), (gradient, alpha_gradient) = value_and_gradients(
       state.params, state.alpha
     )
+    gradient = self._penalised(state, weight_batch, weight_key, gradient)
     state, report = self._move_alpha(state, alpha_gradient, total)
     return self._move_weights(state, gradient, loss, aux, report)
 
@@ -234,7 +261,8 @@ class _Search:
     return jnp.clip(searched / (self.steps - self.warmup_steps), 0, 1)
 
   def _penalty(self, state: SearchState, alpha: Alpha) -> jax.Array:
-    terms = [penalty(alpha, self._progress(state)) for penalty in self.penalties]
+    logits = operations(alpha)
+    terms = [penalty(logits, self._progress(state)) for penalty in self.penalties]
     return sum(terms, start=jnp.zeros((), jnp.float32))
 
   def _loss(self, state, batch, key, perturbation: Perturbation | None = None):
@@ -243,8 +271,8 @@ class _Search:
     progress = self._progress(state)
 
     def loss(params, alpha):
-      apply = lambda p, w: self.problem.loss(p, state.stats, w, batch, loss_key, True)
-      weights = relax(self.relaxation, relax_key, alpha, progress)
+      apply = lambda p, w: self.problem.loss(p, state.stats, w, batch, loss_key, True, progress)
+      weights = relax(self.relaxation, relax_key, alpha, progress, self.problem.space)
       if perturbation is not None:
         # The move is a constant: found at weights and params through which no gradient flows.
         still, params_still = jax.lax.stop_gradient((weights, params))
@@ -254,6 +282,20 @@ class _Search:
       return apply(params, weights)
 
     return loss
+
+  def _penalised(self, state: SearchState, batch, key, gradient: PyTree) -> PyTree:
+    """The gradient of the weight step with that of the weight penalty added."""
+    if self.weight_penalty is None:
+      return gradient
+    relax_key, loss_key = jax.random.split(key)
+    space, progress = self.problem.space, self._progress(state)
+    layers = collections.Counter[str]()
+    for stage in space.stages:
+      layers[stage.cell] += stage.repeats
+    weights = relax(self.relaxation, relax_key, state.alpha, progress, space)
+    loss = lambda p, w: self.problem.loss(p, state.stats, w, batch, loss_key, True, progress)[0]
+    extra = self.weight_penalty(loss, state.params, weights, layers, progress)
+    return jax.tree.map(jnp.add, gradient, extra)
 
   def _move_alpha(self, state: SearchState, gradient: Alpha, loss: jax.Array):
     """The state with alpha moved, unless it is still frozen; and what to report."""
@@ -266,10 +308,18 @@ class _Search:
     state = dataclasses.replace(state, alpha=moved[0], alpha_opt=moved[1])
     return state, {"alpha_loss": loss, "alpha_grad_norm": optax.tree.norm(gradient)}
 
-  def _move_weights(self, state: SearchState, gradient: PyTree, loss, aux, report: Metrics):
-    """The state after the step, and the whole report."""
+  def _move_weights(
+    self, state: SearchState, gradient: PyTree, loss, aux, report: Metrics, reference: PyTree = None
+  ):
+    """The state after the step, and the whole report; `reference` is the gradient of `outer`."""
     stats, metrics = aux
     updates, opt = self.weight_optimizer.update(gradient, state.weight_opt, state.params)
+    freezing = state.freezing
+    # In the warm-up there is no gradient of the outer loss to judge by, and nothing is frozen yet.
+    if self.freezing is not None and reference is not None:
+      freezing, learns = self.freezing.update(freezing, gradient, reference)
+      updates = jax.tree.map(jnp.multiply, updates, learns)
+      report["frozen"] = freezing["frozen"].mean()
     report = {
       **metrics,
       **report,
@@ -279,7 +329,10 @@ class _Search:
     }
     params = optax.apply_updates(state.params, updates)
     step = state.step + 1
-    return dataclasses.replace(state, params=params, stats=stats, weight_opt=opt, step=step), report
+    state = dataclasses.replace(
+      state, params=params, stats=stats, weight_opt=opt, step=step, freezing=freezing
+    )
+    return state, report
 
 
 def _keys(state: SearchState) -> tuple[jax.Array, jax.Array]:

@@ -231,8 +231,8 @@ def _init(key: jax.Array):
   return jax.random.normal(key, (EDGES, len(OPS), WIDTH)), {}
 
 
-def _loss(params, stats, weights, batch, key, train):
-  del key, train
+def _loss(params, stats, weights, batch, key, train, progress):
+  del key, train, progress
   x, target = batch
   mixing = jnp.stack(weights["cell"])
   unit = params / jnp.linalg.norm(params, axis=-1, keepdims=True)

@@ -1,16 +1,18 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""Regularisation of a search: penalties on alpha, and perturbations under which weights are
-trained.
+"""Regularisation of a search: penalties on alpha and on the weights, and perturbations.
 
 A penalty is a function `(alpha, progress) -> scalar` that is added to the loss of the alpha step. A
 perturbation is a function `(key, loss, weights, progress) -> weights` that moves the mixing weights
 in the weight step, where `loss(weights)` is that step's loss; no gradient flows through the move.
-Every public function returns one or the other, so that a config can name it. `progress` runs from 0
-to 1.
+A weight penalty is a function `(loss, params, weights, layers, progress) -> gradient like params`
+that is added to the gradient of the weight step, where `loss(params, weights)` is its loss, and
+`layers` says at how many places of the network each cell stands. Every public function returns one
+of them, so that a config can name it. `progress` runs from 0 to 1.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +25,9 @@ from dnas.strategy.alpha import Alpha
 AlphaLike = Mapping[str, Sequence[jax.Array]]
 Penalty = Callable[[AlphaLike, jax.Array], jax.Array]
 Perturbation = Callable[[jax.Array, Callable[[Alpha], jax.Array], Alpha, jax.Array], Alpha]
+WeightPenalty = Callable[
+  [Callable[[Any, Alpha], jax.Array], Any, Alpha, Mapping[str, int], jax.Array], Any
+]
 
 
 def beta_decay(scale: float = 50.0) -> Penalty:
@@ -31,7 +36,9 @@ def beta_decay(scale: float = 50.0) -> Penalty:
   Its gradient is softmax(alpha): the larger weights decay faster, which keeps them from running
   away from each other. The weight of the penalty rises linearly from 0.
 
-  Source: beta-DARTS (Ye et al. 2022, arXiv:2203.01665), eq. 11 and section 4.1 (0 to 50).
+  Source: beta-DARTS (Ye et al. 2022, arXiv:2203.01665), eq. 11 and section 4.1. That the ramp ends
+  at 50 and that it is the mean over edges: the authors' code (Sunshine-Ye/Beta-DARTS,
+  optimizers/darts/architect.py: `weights = 0 + 50*epoch/100`).
   """
   _check_scale("beta_decay", scale)
 
@@ -46,7 +53,9 @@ def zero_one(scale: float = 10.0) -> Penalty:
 
   It pushes each operation's sigmoid to 0 or 1, so that little is lost by deciding.
 
-  Source: FairDARTS (Chu et al. 2020, arXiv:1911.12126), eq. 4.
+  Source: FairDARTS (Chu et al. 2020, arXiv:1911.12126), eq. 4. The strength of 10, and that it is a
+  mean: the authors' code (xiaomi-automl/FairDARTS, fairdarts/separate_loss.py and
+  train_search.py: `aux_loss_weight`).
   """
   _check_scale("zero_one", scale)
 
@@ -65,7 +74,10 @@ def dirichlet_anchor(scale: float = 1e-3) -> Penalty:
   where s = sum_o beta_o. The anchor is the uniform distribution over the simplex: beta can neither
   grow without bound (no exploration left) nor vanish (samples at the corners, wild gradients).
 
-  Source: DrNAS (Chen et al. 2021, arXiv:2006.10355), eq. 2 with the anchor 1.
+  Source: DrNAS (Chen et al. 2021, arXiv:2006.10355), eq. 2 with the anchor 1. The authors' code
+  (xiangning-chen/DrNAS, 201-space/train_search_progressive.py) has the scale 1e-3 for its default,
+  which is weight decay on alpha instead, and calls for another with this divergence: the value here
+  is not theirs.
   """
   _check_scale("dirichlet_anchor", scale)
 
@@ -83,54 +95,132 @@ def dirichlet_anchor(scale: float = 1e-3) -> Penalty:
   return penalty
 
 
-def random_perturbation(radius: float = 0.3) -> Perturbation:
-  """w <- w + u, u ~ U[-r, r] for each operation, with r = radius * progress.
+def random_perturbation(radius: float = 0.3, radius_start: float = 0.03) -> Perturbation:
+  """w <- P(w + u), u ~ U[-r, r] for each operation, r = radius_start + progress (radius - ...).
 
-  The weights minimise the mean loss around the architecture, which flattens it there.
+  P clips at 0 and scales each edge back to the sum of weights that it had: onto the simplex, where
+  it was there. The weights minimise the mean loss around the architecture, which flattens it there.
 
   Args:
-    radius: largest change of a mixing weight at the end of the search.
+    radius: r at the end of the search.
+    radius_start: r at its beginning.
 
-  Source: SDARTS-RS (Chen and Hsieh 2020, arXiv:2002.05283), eq. 5.
+  Raises:
+    DnasError: a radius is negative.
+
+  Source: SDARTS-RS (Chen and Hsieh 2020, arXiv:2002.05283), eq. 5. Both radii: the authors' code
+  (xiangning-chen/SmoothDARTS, nasbench201/train_search.py: `epsilon_alpha`).
   """
   _check_scale("random_perturbation", radius)
+  _check_scale("random_perturbation", radius_start)
 
   def perturb(key, loss, weights, progress):
     del loss
-    return jax.tree.map(jnp.add, weights, _uniform(key, weights, radius * progress))
+    r = radius_start + progress * (radius - radius_start)
+    return jax.tree.map(_moved, weights, _uniform(key, weights, r))
 
   return perturb
 
 
-def adversarial_perturbation(radius: float = 0.3, steps: int = 7) -> Perturbation:
-  """w <- w + d, d ~ argmax over |d_o| <= r of loss(w + d), with r = radius * progress.
+def adversarial_perturbation(
+  radius: float = 0.3, steps: int = 7, radius_start: float = 0.03
+) -> Perturbation:
+  """w <- P(w + d), d ~ argmax over |d_o| <= r of loss(P(w + d)); r and P as `random_perturbation`.
 
   Approximated by projected gradient ascent from a uniform start: d <- clip(d + (2 r / steps)
-  sign(dloss/dw), -r, r). Each of its steps costs one gradient.
+  sign(dloss/dw), -r, r). Each of its steps costs one gradient. Where the loss has not grown, w
+  stays as it is.
 
   Args:
-    radius: largest change of a mixing weight at the end of the search.
+    radius: r at the end of the search.
     steps: 1 or more.
+    radius_start: r at its beginning.
 
   Raises:
-    DnasError: `radius` negative or `steps` below 1.
+    DnasError: a radius is negative or `steps` below 1.
 
   Source: SDARTS-ADV (Chen and Hsieh 2020, arXiv:2002.05283), eq. 6; Madry et al. 2018 (1706.06083).
+  7 steps of 2 r / steps: `Linf_PGD_alpha` of the authors' later code (ruocwang/darts-pt,
+  attacker/perturb.py), which attacks with running batch statistics, where here the batch's count.
   """
   _check_scale("adversarial_perturbation", radius)
+  _check_scale("adversarial_perturbation", radius_start)
   if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
     raise DnasError(f"adversarial_perturbation: steps must be 1 or more, got {steps!r}")
 
   def perturb(key, loss, weights, progress):
-    r = radius * progress
-    moved = _uniform(key, weights, r)
+    r = radius_start + progress * (radius - radius_start)
+    move = _uniform(key, weights, r)
     for _ in range(steps):  # written out: see hypergradient._repeat
-      slope = jax.grad(loss)(jax.tree.map(jnp.add, weights, moved))
+      slope = jax.grad(loss)(jax.tree.map(_moved, weights, move))
       climb = lambda d, g: jnp.clip(d + 2 * r / steps * jnp.sign(g), -r, r)
-      moved = jax.tree.map(climb, moved, slope)
-    return jax.tree.map(jnp.add, weights, moved)
+      move = jax.tree.map(climb, move, slope)
+    moved = jax.tree.map(_moved, weights, move)
+    worse = loss(moved) > loss(weights)
+    return jax.tree.map(lambda new, old: jnp.where(worse, new, old), moved, weights)
 
   return perturb
+
+
+def layer_alignment(scale: float = 0.125) -> WeightPenalty:
+  """- scale * progress * dLambda/dparams, where Lambda is how far the layers agree about alpha.
+
+  Lambda = mean over cells and over pairs of places l < m of cos(g_l, g_m), where g_l = dloss/dw_l
+  is the gradient of the mixing weights of the cell at its l-th place alone. DARTS' shared alpha
+  follows their sum, in which the layers near the output outweigh the others.
+
+  With u = dLambda/dg, held fixed, dLambda/dparams = d/dparams <u, g(params)>: one jvp of the
+  gradient, exact (the authors' code takes a difference quotient). Cells that stand at one place
+  only do not count.
+
+  Args:
+    scale: lambda, which the penalty reaches linearly.
+
+  Raises:
+    DnasError: `scale` negative; when called: no cell stands at two places.
+
+  Source: Lambda-DARTS (Movahedi et al. 2023, arXiv:2210.07998), section 4; scale and ramp: the
+  authors' code (dr-faustus/Lambda-DARTS, sota/cnn/train_search.py), which aligns normal cells only.
+  """
+  _check_scale("layer_alignment", scale)
+
+  def penalty(loss, params, weights, layers, progress):
+    several = [name for name in weights if layers.get(name, 0) > 1]
+    if not several:
+      raise DnasError(
+        f"layer_alignment: needs a cell that stands at two or more places, got {dict(layers)}"
+      )
+    spread = lambda name: lambda w: jnp.broadcast_to(w, (layers[name], *w.shape))
+    layered = {name: tuple(map(spread(name), weights[name])) for name in several}
+    at = lambda some: {**weights, **some}
+    gradient = jax.grad(lambda some: loss(params, at(some)))(layered)
+    direction = jax.grad(_agreement)(gradient)
+    slope = lambda some: jax.grad(lambda p: loss(p, at(some)))(params)
+    _, rise = jax.jvp(slope, (layered,), (direction,))
+    return jax.tree.map(lambda x: -scale * progress * x, rise)
+
+  return penalty
+
+
+def _agreement(gradients: Mapping[str, Sequence[jax.Array]]) -> jax.Array:
+  """The mean over cells, and over pairs of layers, of the cosine of their gradients."""
+  cosines = []
+  for edges in gradients.values():
+    rows = jnp.concatenate(list(edges), axis=-1)  # [layers, all weights of the cell]
+    # Not 0/0 where nothing flows through a layer.
+    unit = rows * jax.lax.rsqrt(jnp.sum(rows**2, -1, keepdims=True) + 1e-24)
+    # |sum of units|^2 = sum of |unit|^2 + twice the sum over pairs.
+    pairs = len(rows) * (len(rows) - 1)
+    cosines.append((jnp.sum(jnp.sum(unit, 0) ** 2) - jnp.sum(unit**2)) / pairs)
+  return jnp.mean(jnp.stack(cosines))
+
+
+def _moved(weights: jax.Array, move: jax.Array) -> jax.Array:
+  """weights + move, clipped at 0 and scaled to the sum of `weights`."""
+  moved = jnp.maximum(weights + move, 0)
+  total = jnp.sum(moved)
+  scaled = moved * (jnp.sum(weights) / jnp.where(total > 0, total, 1))
+  return jnp.where(total > 0, scaled, weights)
 
 
 def _edge_mean(function: Callable[[jax.Array], jax.Array], alpha: AlphaLike) -> jax.Array:

@@ -18,6 +18,7 @@ PENALTIES = {
   "zero_one": regularization.zero_one(),
   "dirichlet_anchor": regularization.dirichlet_anchor(),
 }
+WEIGHT_PENALTIES = {"layer_alignment"}
 PERTURBATIONS = {
   "random_perturbation": regularization.random_perturbation(),
   "adversarial_perturbation": regularization.adversarial_perturbation(),
@@ -31,7 +32,11 @@ LEAVES = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(ALPHA)]
 
 
 def test_every_regulariser_has_joined():
-  assert set(config.functions(regularization)) == set(PENALTIES) | set(PERTURBATIONS)
+  assert set(config.functions(regularization)) == {
+    *PENALTIES,
+    *PERTURBATIONS,
+    *WEIGHT_PENALTIES,
+  }
 
 
 @pytest.mark.parametrize("name", PENALTIES)
@@ -47,7 +52,7 @@ def test_a_penalty_is_a_finite_scalar_with_a_gradient(name):
   np.testing.assert_allclose(PENALTIES[name](swapped, 0.5), value, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", [*PENALTIES, *PERTURBATIONS])
+@pytest.mark.parametrize("name", [*PENALTIES, *PERTURBATIONS, *WEIGHT_PENALTIES])
 def test_negative_strength_is_an_error(name):
   with pytest.raises(DnasError, match=f"{name}: the strength must be 0 or more"):
     getattr(regularization, name)(-1.0)
@@ -96,36 +101,118 @@ def linear(weights):
   return sum(jnp.vdot(w, c) for w, c in zip(*map(jax.tree.leaves, (weights, COST)), strict=True))
 
 
-def moves(name, progress, count=200):
-  one = functools.partial(PERTURBATIONS[name], loss=linear, weights=WEIGHTS, progress=progress)
+def moves(name, progress, weights=WEIGHTS, count=200, **settings):
   keys = jax.random.split(jax.random.key(0), count)
-  moved = jax.jit(jax.vmap(one))(keys)
-  delta = jax.tree.map(lambda m, w: m - w, moved, WEIGHTS)
-  return np.concatenate(jax.tree.leaves(delta), axis=1)
+  moved = mover(name, **settings)(keys, weights, progress)
+  return [np.asarray(leaf) for leaf in jax.tree.leaves(moved)]
+
+
+@functools.cache
+def mover(name, **settings):
+  rule = getattr(regularization, name)(**settings)
+  one = lambda key, weights, progress: rule(key, linear, weights, progress)
+  return jax.jit(jax.vmap(one, in_axes=(0, None, None)))
 
 
 @pytest.mark.parametrize("name", PERTURBATIONS)
-def test_a_perturbation_stays_in_its_ball_and_grows(name):
-  assert np.all(moves(name, 0.0) == 0)
-  for progress in (0.5, 1.0):
-    delta = moves(name, progress)
-    assert delta.shape == (200, 16)
-    assert np.all(np.abs(delta) <= 0.3 * progress + 1e-6)
-    assert np.abs(delta).max() > 0.25 * progress
+def test_a_perturbation_stays_on_the_simplex_and_grows(name):
+  still = moves(name, 0.0, radius_start=0.0)
+  for moved, weights in zip(still, jax.tree.leaves(WEIGHTS), strict=True):
+    np.testing.assert_allclose(moved, np.tile(weights, (200, 1)), atol=1e-6)
+  largest = []
+  for progress in (0.0, 0.5, 1.0):
+    moved = moves(name, progress)
+    for new in moved:
+      assert np.all(new >= 0)
+      np.testing.assert_allclose(new.sum(1), 1, rtol=1e-5)
+    delta = np.concatenate(moved, 1) - np.concatenate(jax.tree.leaves(WEIGHTS))
+    largest.append(np.abs(delta).max())
+  assert 0.01 < largest[0] < 0.06  # the radius is 0.03 at first; scaling back adds to it
+  assert largest[0] < largest[1] < largest[2]
 
 
-def test_random_perturbation_is_uniform_and_unbiased():
-  delta = moves("random_perturbation", 1.0, 4000)
-  np.testing.assert_allclose(delta.mean(0), 0, atol=0.015)
-  np.testing.assert_allclose(delta.std(0), 0.3 / np.sqrt(3), rtol=0.05)
-  np.testing.assert_allclose(np.corrcoef(delta.T), np.eye(16), atol=0.08)
+def test_the_sum_of_an_edge_with_an_edge_weight_stays():
+  halved = jax.tree.map(lambda w: w / 2, WEIGHTS)
+  for new in moves("random_perturbation", 1.0, halved):
+    np.testing.assert_allclose(new.sum(1), 0.5, rtol=1e-5)
 
 
-def test_adversarial_perturbation_of_a_linear_loss_is_the_corner():
-  # The maximum of <c, w + d> over the box is at d = r sign(c), reached in 2 r of total movement.
-  delta = moves("adversarial_perturbation", 1.0)
-  sign = np.sign(np.concatenate(jax.tree.leaves(COST)))
-  np.testing.assert_allclose(delta, 0.3 * np.tile(sign, (200, 1)), atol=1e-5)
+def test_random_perturbation_is_uniform_before_it_is_scaled_back():
+  # In the middle of the simplex nothing is clipped: the ratios are those of w + u.
+  weights = {"a": (jnp.full(2, 0.5),)}
+  (moved,) = moves("random_perturbation", 1.0, weights, 20_000)
+  u = np.random.default_rng(0).uniform(-0.3, 0.3, (200_000, 2)) + 0.5
+  expected = np.quantile(u[:, 0] / u.sum(1), np.linspace(0.05, 0.95, 7))
+  np.testing.assert_allclose(
+    np.quantile(moved[:, 0], np.linspace(0.05, 0.95, 7)), expected, atol=0.006
+  )
+
+
+def test_adversarial_perturbation_raises_the_loss_most():
+  total = lambda moved: sum(
+    m @ np.asarray(c) for m, c in zip(moved, jax.tree.leaves(COST), strict=True)
+  )
+  random, attack = (
+    total(moves("random_perturbation", 1.0)),
+    total(moves("adversarial_perturbation", 1.0)),
+  )
+  assert np.all(attack > float(linear(WEIGHTS)))
+  assert np.all(attack.min() > random)
+  # The same corner from every start.
+  assert attack.std() < 0.02
+
+
+def test_an_attack_that_does_not_raise_the_loss_is_taken_back():
+  peak = lambda weights: (
+    -sum(
+      jnp.sum((w - v) ** 2) for w, v in zip(*map(jax.tree.leaves, (weights, WEIGHTS)), strict=True)
+    )
+  )
+  attack = PERTURBATIONS["adversarial_perturbation"]
+  moved = jax.jit(lambda weights: attack(jax.random.key(0), peak, weights, 1.0))(WEIGHTS)
+  jax.tree.map(np.testing.assert_array_equal, moved, WEIGHTS)
+
+
+LAYERS = {"a": 3, "b": 2, "c": 1}
+
+
+def layered_loss(params, weights):
+  """A chain of cells a, a, a, b, b, c; a place has mixing weights of its own or the shared ones."""
+  x = params["x"]
+  for name, count in LAYERS.items():
+    for layer in range(count):
+      own = [w[layer] if w.ndim == 2 else w for w in weights[name]]
+      x = jnp.tanh(params[name][layer] * x + sum(jnp.vdot(w, jnp.sin(x[: w.size])) for w in own))
+  return jnp.sum(x**2)
+
+
+def test_layer_alignment_is_the_gradient_of_the_mean_cosine():
+  draw = lambda *shape: jnp.asarray(RNG.normal(size=shape), jnp.float32)
+  params = {"x": draw(4), "a": draw(3), "b": draw(2), "c": draw(1)}
+  weights = {**WEIGHTS, "c": (jnp.array([0.5, 0.5]),)}
+
+  def agreement(params):
+    spread = {
+      n: tuple(jnp.stack([w] * LAYERS[n]) for w in weights[n]) if n != "c" else weights[n]
+      for n in weights
+    }
+    gradient = jax.grad(layered_loss, argnums=1)(params, spread)
+    means = []
+    for name in ("a", "b"):
+      rows = [jnp.concatenate([g[i] for g in gradient[name]]) for i in range(LAYERS[name])]
+      cosine = lambda a, b: a @ b / jnp.sqrt((a @ a) * (b @ b))
+      pairs = [cosine(p, q) for i, p in enumerate(rows) for q in rows[:i]]
+      means.append(sum(pairs) / len(pairs))
+    return sum(means) / 2
+
+  expected = jax.jit(jax.grad(agreement))(params)
+  penalty = regularization.layer_alignment(0.5)
+  got = jax.jit(lambda p, w, t: penalty(layered_loss, p, w, LAYERS, t))(params, weights, 0.25)
+  for name in params:
+    np.testing.assert_allclose(got[name], -0.5 * 0.25 * expected[name], rtol=2e-4, atol=1e-6)
+  assert max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(got)) > 1e-4
+  with pytest.raises(DnasError, match="needs a cell that stands at two or more places"):
+    regularization.layer_alignment()(layered_loss, params, weights, {"a": 1}, 1.0)
 
 
 def test_adversarial_steps_must_be_a_count():
