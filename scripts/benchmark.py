@@ -11,6 +11,7 @@ import argparse
 
 from benchmarks import data, step
 
+from dnas.config import Parser
 from dnas.errors import one_line_errors
 
 # Each has add_arguments(parser) and run(args), and a docstring that says what it measures.
@@ -19,9 +20,7 @@ BENCHMARKS = {"data": data, "step": step}
 
 def main(arguments: list[str] | None = None) -> None:
   """Runs one benchmark."""
-  parser = argparse.ArgumentParser(
-    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-  )
+  parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
   commands = parser.add_subparsers(required=True, metavar="|".join(BENCHMARKS), dest="benchmark")
   for name, module in BENCHMARKS.items():
     text = (module.__doc__ or "").strip()

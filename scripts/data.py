@@ -15,6 +15,7 @@ import sys
 
 import numpy as np
 
+from dnas.config import Parser
 from dnas.data import DataError, DetectionSource, Source, load
 from dnas.data.loading import SPECS
 from dnas.data.summary import default_size, summary
@@ -25,7 +26,7 @@ from dnas.errors import one_line_errors
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
   """The command line."""
   specs = "\n".join(f"  {spec:28} {what}" for spec, what in SPECS.items())
-  parser = argparse.ArgumentParser(
+  parser = Parser(
     description=__doc__,
     epilog=f"SPEC is one of\n{specs}",
     formatter_class=argparse.RawDescriptionHelpFormatter,

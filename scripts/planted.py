@@ -6,7 +6,6 @@ python scripts/planted.py                                      under 2 minutes o
 python scripts/planted.py --seeds 20 --relaxation softmax --json
 """
 
-import argparse
 import dataclasses
 import json
 import sys
@@ -17,13 +16,14 @@ from rich.progress import track
 from rich.table import Table
 
 from dnas import mesh
+from dnas.config import Parser
 from dnas.errors import one_line_errors
 from dnas.strategy import planted
 
 
 def main() -> None:
   """Reads the flags, runs the searches and prints the table."""
-  parser = argparse.ArgumentParser(description="Success rates on the planted search problem.")
+  parser = Parser(description="Success rates on the planted search problem.")
   parser.add_argument("--seeds", type=int, default=100, help="searches per method (default 100)")
   for kind, members in planted.METHODS.items():
     parser.add_argument(f"--{kind}", choices=sorted(members), help="only this one")

@@ -13,6 +13,7 @@ import shlex
 import sys
 
 from dnas import memory, mesh
+from dnas.config import Parser
 from dnas.errors import one_line_errors
 from dnas.tables import detection
 
@@ -45,7 +46,7 @@ TABLES = {
 
 def main() -> None:
   """Reads the command line and makes one table."""
-  parser = argparse.ArgumentParser(
+  parser = Parser(
     description="Makes the tables of paper_results/; what is there already is not computed again."
   )
   parser.add_argument("table", nargs="?", choices=sorted(TABLES), help="see --list")

@@ -13,6 +13,7 @@ import os
 import pathlib
 import re
 import shutil
+import sys
 import tempfile
 from typing import Any, cast
 
@@ -218,6 +219,7 @@ def prepare(make_builder: Any, folder: pathlib.Path) -> tfds.core.DatasetBuilder
   builder = make_builder(folder)
   final = pathlib.Path(builder.data_dir)
   if not (final / "dataset_info.json").is_file():
+    print(f"preparing {builder.name} in {final}: once, some seconds", file=sys.stderr, flush=True)
     folder.mkdir(parents=True, exist_ok=True)
     work = pathlib.Path(tempfile.mkdtemp(prefix=".preparing-", dir=folder))
     try:
