@@ -28,6 +28,7 @@ from dnas.nn import network
 from dnas.nn.detector import Detector
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
+from dnas.nn.supernet import PLAIN, Supernet
 from dnas.space.space import SearchSpace
 
 Batch = Mapping[str, jax.Array]
@@ -40,7 +41,7 @@ class Task:
   """A task as functions.
 
   Attributes:
-    build: (space, rngs, search=None) -> network; see `nn.network.Backbone` for `search`.
+    build: (space, rngs, search=None, supernet=PLAIN) -> network; see `nn.network.Backbone`.
     forward: (network, weights, images, mode) -> what the network itself puts out, for counting.
     loss: (network, weights, batch, mode) -> (scalar, metrics); `weights` are the mixing weights of
       the searched cells, `{}` for a genotype.
@@ -92,9 +93,11 @@ def classification(
     raise DnasError(f"task classification: auxiliary must be 0 or more, got {auxiliary}")
   classes = len(source.classes)
 
-  def build(space: SearchSpace, rngs: Rngs, search: bool | None = None) -> network.Network:
+  def build(space, rngs, search: bool | None = None, supernet: Supernet = PLAIN):
     with_head = auxiliary > 0 and space.is_genotype and not search
-    return network.Network(space, classes, search=search, auxiliary=with_head, rngs=rngs)
+    return network.Network(
+      space, classes, search=search, auxiliary=with_head, supernet=supernet, rngs=rngs
+    )
 
   def forward(model: network.Network, weights: network.Weights, images: jax.Array, mode: Mode):
     return model(network.image_to_float(images), weights, mode)
@@ -174,7 +177,7 @@ def detection(
   if not isinstance(source, DetectionSource):
     raise DnasError(f"task detection: {source.name} is a data set for {source.task}")
 
-  def build(space: SearchSpace, rngs: Rngs, search: bool | None = None) -> Detector:
+  def build(space, rngs, search: bool | None = None, supernet: Supernet = PLAIN) -> Detector:
     return Detector(
       space,
       len(source.classes),
@@ -184,6 +187,7 @@ def detection(
       head_convs=head_convs,
       reg_max=reg_max,
       search=search,
+      supernet=supernet,
       rngs=rngs,
     )
 

@@ -13,6 +13,7 @@ from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
 from dnas.nn.neck import SUM, Neck
 from dnas.nn.network import Backbone, Weights
+from dnas.nn.supernet import PLAIN, Supernet
 from dnas.space.space import SearchSpace
 
 
@@ -30,6 +31,7 @@ class Detector(nnx.Module):
     head_channels, head_convs, reg_max: see `Head`.
     search: as in `Backbone`; holds for the neck too.
     c_in: channels of the image.
+    supernet: as in `Backbone`, for the neck's fusion cell too.
     rngs: initialises the weights.
 
   Raises:
@@ -49,10 +51,11 @@ class Detector(nnx.Module):
     reg_max: int = 16,
     search: bool | None = None,
     c_in: int = 3,
+    supernet: Supernet = PLAIN,
     rngs: Rngs,
   ):
     search = not space.is_genotype if search is None else search
-    self.backbone = Backbone(space, search=search, c_in=c_in, rngs=rngs)
+    self.backbone = Backbone(space, search=search, c_in=c_in, supernet=supernet, rngs=rngs)
     levels = self.backbone.levels()
     missing = [stride for stride in strides if stride not in levels]
     if missing or not strides:
@@ -68,6 +71,7 @@ class Detector(nnx.Module):
       path=path,
       affine=not search,
       pool_norm=search and space.pool_norm,
+      supernet=supernet,
       rngs=rngs,
     )
     self.head = Head(

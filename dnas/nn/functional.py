@@ -7,6 +7,7 @@ batch statistics are plain nested dicts of arrays, which cost nothing to pass.
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -49,6 +50,33 @@ def split(module: nnx.Module) -> tuple[Static, PyTree, PyTree]:
     raise TypeError(f"arrays must be nnx.Param or nnx.BatchStat, but these are not: {others}")
   static = Static(graphdef, jax.tree.structure(params), jax.tree.structure(stats))
   return static, nnx.to_pure_dict(params), nnx.to_pure_dict(stats)
+
+
+def put_stats(module: nnx.Module, stats: PyTree) -> None:
+  """Sets the batch statistics of a module to what `stats_of` gave for it or for a copy."""
+  state = nnx.state(module, nnx.BatchStat)
+  nnx.replace_by_pure_dict(state, stats)
+  nnx.update(module, state)
+
+
+def rematerialised(module: nnx.Module, call: Callable[..., Any], *operands: Any) -> Any:
+  """call(module, *operands), whose intermediate values the backward pass computes anew.
+
+  It holds the operands and the result in memory instead, and computes the forward pass twice. The
+  module's batch statistics move as they would.
+
+  Source: Chen et al. 2016 (arXiv:1604.06174).
+  """
+  static, params, stats = split(module)
+
+  @jax.checkpoint
+  def run(params, stats, *operands):
+    copy = static.merge(params, stats)
+    return call(copy, *operands), stats_of(copy)
+
+  result, stats = run(params, stats, *operands)
+  put_stats(module, stats)
+  return result
 
 
 def stats_of(module: nnx.Module) -> PyTree:

@@ -45,8 +45,9 @@ class Term(NamedTuple):
 
 
 def applies(weights: Sequence[jax.Array] | None, mode: Mode) -> bool:
-  """Whether a call may be fused: training with mixing weights, without drop-path, not counted."""
-  return weights is not None and mode.train and mode.drop_path is None and not tally.active()
+  """Whether a call may be fused: training with mixing weights, nothing dropped, not counted."""
+  drops = mode.drop_path is not None or mode.skip_dropout is not None
+  return weights is not None and mode.train and not drops and not tally.active()
 
 
 def leaving(

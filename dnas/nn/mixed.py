@@ -14,6 +14,8 @@ from dnas.nn import blocks, fused, ops
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
 from dnas.nn.norm import BatchNorm
+from dnas.nn.supernet import PLAIN, Supernet, bypass, only_largest, sampled
+from dnas.nn.supernet import width as seen
 from dnas.space import space as spaces
 
 FUSE = True  # Whether cells evaluate their edges together where they can (see `dnas.nn.fused`).
@@ -27,6 +29,7 @@ class MixedOp(nnx.Module):
     c_in, c_out, stride: what each of them maps.
     affine: whether batch norms have scale and bias.
     pool_norm: whether batch norm follows pooling.
+    supernet: what there is besides the weighted sum.
     rngs: initialises the weights.
   """
 
@@ -39,16 +42,28 @@ class MixedOp(nnx.Module):
     *,
     affine: bool,
     pool_norm: bool,
+    supernet: Supernet = PLAIN,
     rngs: Rngs,
   ):
     self.names = tuple(names)
+    self.stride = stride
+    self.partial = supernet.partial
+    # On a CPU all operations are computed: see `Supernet`.
+    self.switch = supernet.single_path and jax.default_backend() != "cpu"
+    self.mask = supernet.single_path and not self.switch
+    c_seen, c_made = seen(c_in, c_out, self.partial), c_out // self.partial
     built = []
     for name in names:
-      op = config.resolve(name, ops)(c_in, c_out, stride, affine=affine, rngs=rngs)
+      op = config.resolve(name, ops)(c_seen, c_made, stride, affine=affine, rngs=rngs)
       if pool_norm and isinstance(op, blocks.Pool):
-        op = blocks.PoolNorm(op, BatchNorm(c_out, affine=affine))
+        op = blocks.PoolNorm(op, BatchNorm(c_made, affine=affine))
       built.append(op)
     self.ops = nnx.List(built)
+    self.auxiliary = (
+      ops.skip_connect(c_in, c_out, stride, affine=affine, rngs=rngs)
+      if supernet.auxiliary_skip
+      else None
+    )
 
   def __call__(self, x: jax.Array, weights: jax.Array | None, mode: Mode) -> jax.Array:
     """Applies the operations.
@@ -64,23 +79,53 @@ class MixedOp(nnx.Module):
     if weights is None:
       if len(self.ops) != 1:
         raise ValueError(f"{len(self.ops)} operations {self.names} need mixing weights")
-      return _drop_path(self.ops[0], x, mode)
+      return drop(self.ops[0], x, mode)
     if weights.shape != (len(self.ops),):
       raise ValueError(
         f"weights of shape {weights.shape} for {len(self.ops)} operations {self.names}"
       )
-    # The zero operation adds nothing; its weight only takes from the others.
-    terms = [
-      weights[i].astype(x.dtype) * _drop_path(op, x, mode.at(i))
-      for i, op in enumerate(self.ops)
-      if not isinstance(op, blocks.Zero)
-    ]
-    return functools.reduce(jnp.add, terms) if terms else self.ops[0](x, mode)
+    part, weights = self.part(x), self.masked(weights)
+    if self.switch:
+      y = sampled(self.ops, part, weights, mode, drop)
+    else:
+      # The zero operation adds nothing; its weight only takes from the others.
+      terms = [
+        weights[i].astype(x.dtype) * drop(op, part, mode.at(i))
+        for i, op in enumerate(self.ops)
+        if not isinstance(op, blocks.Zero)
+      ]
+      y = functools.reduce(jnp.add, terms) if terms else self.ops[0](part, mode)
+    return self.whole(y, x, weights, mode)
+
+  def part(self, x: jax.Array) -> jax.Array:
+    """The channels that the operations see: `[B, H, W, C / K]`."""
+    return x if self.partial == 1 else x[..., : x.shape[-1] // self.partial]
+
+  def masked(self, weights: jax.Array) -> jax.Array:
+    """The mixing weights as they count."""
+    return only_largest(weights) if self.mask else weights
+
+  def whole(self, y: jax.Array, x: jax.Array, weights: jax.Array, mode: Mode) -> jax.Array:
+    """The edge's output, from the weighted sum `y` and the input `x`."""
+    if self.partial > 1:
+      y = bypass(y, x, jnp.sum(weights), self.partial, self.stride)
+    if self.auxiliary is not None and mode.auxiliary_skip is not None:
+      skip = self.auxiliary(x, mode)  # pyright: ignore[reportCallIssue]
+      y = y + jnp.asarray(mode.auxiliary_skip).astype(y.dtype) * skip
+    return y
 
 
-def _drop_path(op: nnx.Module, x: jax.Array, mode: Mode) -> jax.Array:
-  """op(x) * b / (1 - p), b ~ Bernoulli(1 - p) for each example; identities are left alone."""
+def drop(op: nnx.Module, x: jax.Array, mode: Mode) -> jax.Array:
+  """op(x) * b / (1 - p), b ~ Bernoulli(1 - p) for each example.
+
+  Identities are left alone by drop-path; with `mode.skip_dropout` each of their numbers is dropped
+  by itself.
+  """
   y = op(x, mode)  # pyright: ignore[reportCallIssue]
+  if mode.train and mode.skip_dropout is not None and isinstance(op, blocks.Identity):
+    keep = 1 - jnp.asarray(mode.skip_dropout, jnp.float32)
+    mask = jax.random.bernoulli(mode.random_key("skip drop-out"), keep, y.shape)
+    return y * (mask / keep).astype(y.dtype)
   if not mode.train or mode.drop_path is None or isinstance(op, blocks.Identity | blocks.Zero):
     return y
   keep = 1 - jnp.asarray(mode.drop_path, jnp.float32)
@@ -101,6 +146,7 @@ class Cell(nnx.Module):
     channels: width of each node.
     stride: 1 or 2, on the edges that leave the inputs.
     affine, pool_norm, rngs: as in `MixedOp`.
+    supernet: as in `MixedOp`, if the cell holds a choice.
     fuse: whether edges are evaluated together where they can (see `fused`); both forms are equal.
       None: FUSE.
   """
@@ -115,11 +161,13 @@ class Cell(nnx.Module):
     *,
     affine: bool,
     pool_norm: bool,
+    supernet: Supernet = PLAIN,
     rngs: Rngs,
     fuse: bool | None = None,
   ):
     self.cell = cell
     self.channels = channels
+    supernet = PLAIN if cell.is_decided else supernet
     self.fused = FUSE if fuse is None else fuse
     if cell.inputs == 1:
       self.prepare = None
@@ -138,6 +186,7 @@ class Cell(nnx.Module):
         stride if edge.src < cell.inputs else 1,
         affine=affine,
         pool_norm=pool_norm,
+        supernet=supernet,
         rngs=rngs,
       )
       for edge in cell.edges
@@ -165,7 +214,8 @@ class Cell(nnx.Module):
     if self.prepare is not None:
       inputs = [prepare(x, mode) for prepare, x in zip(self.prepare, inputs, strict=True)]
     nodes = dict(enumerate(inputs))
-    if self.fused and fused.applies(weights, mode):
+    switch = any(edge.switch for edge in self.edges)
+    if self.fused and not switch and fused.applies(weights, mode):
       nodes = self._nodes_by_source(nodes, weights, mode)
     else:
       nodes = self._nodes_by_edge(nodes, weights, mode)
@@ -190,13 +240,11 @@ class Cell(nnx.Module):
       chosen = [i for i, edge in enumerate(self.cell.edges) if edge.src == source]
       if not chosen:
         continue
-      terms = fused.leaving(
-        [self.edges[i] for i in chosen],
-        nodes[source],
-        [weights[i] for i in chosen],
-        [mode.at(i) for i in chosen],
-      )
-      for i, term in zip(chosen, terms, strict=True):
-        node = self.cell.edges[i].dst
+      edges, x = [self.edges[i] for i in chosen], nodes[source]
+      counted = [edge.masked(weights[i]) for i, edge in zip(chosen, edges, strict=True)]
+      modes = [mode.at(i) for i in chosen]
+      terms = fused.leaving(edges, edges[0].part(x), counted, modes)
+      for i, edge, y, w in zip(chosen, edges, terms, counted, strict=True):
+        term, node = edge.whole(y, x, w, mode.at(i)), self.cell.edges[i].dst
         nodes[node] = nodes[node] + term if node in nodes else term
     return nodes

@@ -17,12 +17,17 @@ class Mode:
     drop_path: probability that an operation's output is dropped for an example (a number or a
       traced scalar, so that a schedule does not recompile); None turns it off.
     path: where in the network we are; each place draws from its own key.
+    skip_dropout: rate of drop-out behind skip connections of a supernet (a number or a traced
+      scalar, as above); None turns it off. (P-DARTS, 1904.12760, section 3.3.)
+    auxiliary_skip: weight of a supernet's auxiliary skip connections; None leaves them out.
   """
 
   train: bool = False
   key: jax.Array | None = None
   drop_path: jax.Array | float | None = None
   path: tuple[int, ...] = ()
+  skip_dropout: jax.Array | float | None = None
+  auxiliary_skip: jax.Array | float | None = None
 
   def at(self, index: int) -> "Mode":
     """The mode for the `index`-th part of the present place."""

@@ -23,6 +23,7 @@ from dnas.errors import choose_from
 from dnas.nn import blocks, mixed
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
+from dnas.nn.supernet import PLAIN, Supernet
 from dnas.space import space as spaces
 
 PATHS = ("fpn", "pan")
@@ -44,7 +45,7 @@ class Neck(nnx.Module):
     strides: of the feature maps; each twice the one before.
     channels: width of every output.
     path: "fpn" (top-down) or "pan" (top-down, then bottom-up).
-    affine, pool_norm: as in `mixed.MixedOp`.
+    affine, pool_norm, supernet: as in `mixed.MixedOp`.
     rngs: initialises the weights.
 
   Raises:
@@ -62,6 +63,7 @@ class Neck(nnx.Module):
     path: str = "fpn",
     affine: bool = True,
     pool_norm: bool = False,
+    supernet: Supernet = PLAIN,
     rngs: Rngs,
   ):
     if cell.inputs != 2 or len(cell.output) != 1:
@@ -76,7 +78,15 @@ class Neck(nnx.Module):
 
     def fusion(widths: Sequence[int], stride_in: Sequence[int]) -> mixed.Cell:
       return mixed.Cell(
-        cell, widths, stride_in, channels, 1, affine=affine, pool_norm=pool_norm, rngs=rngs
+        cell,
+        widths,
+        stride_in,
+        channels,
+        1,
+        affine=affine,
+        pool_norm=pool_norm,
+        supernet=supernet,
+        rngs=rngs,
       )
 
     self.lateral = blocks.relu_conv_bn(c_in[-1], channels, 1, affine=affine, rngs=rngs)

@@ -14,12 +14,13 @@ import jax.numpy as jnp
 from flax import nnx
 
 from dnas import config
-from dnas.nn import layers, mixed
+from dnas.nn import functional, layers, mixed
 from dnas.nn import stem as stems
 from dnas.nn.init import Rngs
-from dnas.nn.layers import Conv, Linear
+from dnas.nn.layers import Conv, Function, Linear
 from dnas.nn.mode import Mode
 from dnas.nn.norm import BatchNorm
+from dnas.nn.supernet import PLAIN, Supernet
 from dnas.space.space import SearchSpace, SpaceError
 
 Weights = Mapping[str, Sequence[jax.Array]]  # cell name -> mixing weights [O] per edge
@@ -33,13 +34,22 @@ class Backbone(nnx.Module):
     search: batch norms without scale and bias, pools normed where the space says so. By default
       true exactly while a choice is left; true for a genotype gives the supernet's own path.
     c_in: channels of the image.
+    supernet: how the cells that hold choices are built.
     rngs: initialises the weights.
 
   Attributes:
     channels, strides: of every cell's output, strides against the image.
   """
 
-  def __init__(self, space: SearchSpace, *, search: bool | None = None, c_in: int = 3, rngs: Rngs):
+  def __init__(
+    self,
+    space: SearchSpace,
+    *,
+    search: bool | None = None,
+    c_in: int = 3,
+    supernet: Supernet = PLAIN,
+    rngs: Rngs,
+  ):
     if not space.stages:
       raise SpaceError("stages: are empty; give the cells a network with dnas.space.macro")
     search = not space.is_genotype if search is None else search
@@ -64,12 +74,14 @@ class Backbone(nnx.Module):
           stride,
           affine=not search,
           pool_norm=search and space.pool_norm,
+          supernet=supernet,
           rngs=rngs,
         )
         cells.append(built)
         channels.append(built.c_out)
         strides.append(strides[-1] * stride)
     self.cells = nnx.List(cells)
+    self.remat = supernet.remat
     self.names = tuple(stage.cell for stage in space.stages for _ in range(stage.repeats))
     self.channels, self.strides = tuple(channels[2:]), tuple(strides[2:])
 
@@ -78,7 +90,8 @@ class Backbone(nnx.Module):
 
     Args:
       image: `[B, H, W, c_in]`.
-      weights: mixing weights of the searched cells; `{}` for a genotype.
+      weights: mixing weights of the searched cells, `[O]` per edge, or `[places, O]` with a row for
+        each place where the cell stands; `{}` for a genotype.
       mode: how the pass is meant.
 
     Returns:
@@ -89,12 +102,24 @@ class Backbone(nnx.Module):
       raise ValueError(f"cells {missing} hold choices and need mixing weights, got {[*weights]}")
     outputs = [*self.stem(image, mode.at(0))]
     for i, (name, cell) in enumerate(zip(self.names, self.cells, strict=True), start=1):
-      outputs.append(cell(outputs[-cell.cell.inputs :], weights.get(name), mode.at(i)))
+      place = self.names[: i - 1].count(name)
+      own = _at_place(weights.get(name), place)
+      call = lambda cell, inputs, own, i=i: cell(inputs, own, mode.at(i))
+      inputs = outputs[-cell.cell.inputs :]
+      recompute = self.remat and mode.train and own is not None
+      outputs.append(
+        functional.rematerialised(cell, call, inputs, own) if recompute else call(cell, inputs, own)
+      )
     return outputs[2:]
 
   def levels(self) -> dict[int, int]:
     """Stride -> index of the last cell at that stride: the feature maps that a neck takes."""
     return {stride: i for i, stride in enumerate(self.strides)}
+
+
+def _at_place(edges: Sequence[jax.Array] | None, place: int) -> Sequence[jax.Array] | None:
+  """The mixing weights of a cell at one of its places."""
+  return None if edges is None else [w[place] if w.ndim == 2 else w for w in edges]
 
 
 class AuxiliaryHead(nnx.Module):
@@ -140,6 +165,7 @@ class Network(nnx.Module):
     search: as in `Backbone`.
     auxiliary: whether an auxiliary head stands behind the first cell of the last resolution.
     c_in: channels of the image.
+    supernet: as in `Backbone`.
     rngs: initialises the weights.
   """
 
@@ -151,11 +177,13 @@ class Network(nnx.Module):
     search: bool | None = None,
     auxiliary: bool = False,
     c_in: int = 3,
+    supernet: Supernet = PLAIN,
     rngs: Rngs,
   ):
-    self.backbone = Backbone(space, search=search, c_in=c_in, rngs=rngs)
+    self.backbone = Backbone(space, search=search, c_in=c_in, supernet=supernet, rngs=rngs)
     channels = self.backbone.channels
     self.final_norm = BatchNorm(channels[-1]) if space.final_norm else None
+    self.relu = Function(jax.nn.relu)
     self.linear = Linear(channels[-1], classes, rngs=rngs)
     self.auxiliary_at = self.backbone.strides.index(self.backbone.strides[-1])
     width, on_imagenet = channels[self.auxiliary_at], space.stem == "imagenet"
@@ -176,7 +204,7 @@ class Network(nnx.Module):
     outputs = self.backbone(image, weights, mode)
     x = outputs[-1]
     if self.final_norm is not None:
-      x = jax.nn.relu(self.final_norm(x, mode))
+      x = self.relu(self.final_norm(x, mode), mode)
     logits = self.linear(x.mean((1, 2)))
     if self.auxiliary is None or not mode.train:
       return logits, None
