@@ -1,25 +1,30 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""Searching: a config -> a genotype, by the differentiable bilevel loop."""
+"""Searching: a config -> a genotype, by the differentiable bilevel loop, in one or more stages."""
 
+import dataclasses
+import functools
+import json
 import pathlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from dnas import config as configs
-from dnas import data, log, runs
+from dnas import data, log, method, runs
 from dnas import task as tasks
 from dnas.config import Config
 from dnas.data.pipeline import Pipeline
-from dnas.nn import functional
+from dnas.errors import ConfigError
+from dnas.nn import functional, network
 from dnas.nn.init import Rngs
-from dnas.nn.mode import Mode
 from dnas.space import cells, macro
 from dnas.space.space import SearchSpace
-from dnas.strategy import bilevel, discretize, hypergradient, optimizer, relaxation
+from dnas.strategy import bilevel, projection, stages
+from dnas.watch import Stopped, Watch
 
-PARTS = ("seed", "data", "task", "space", "search", "checkpoint", "log")
+PARTS = ("seed", "seeds", "data", "task", "space", "search", "checkpoint", "log")
 
 
 def space_of(config: Config) -> SearchSpace:
@@ -32,28 +37,32 @@ def task_of(config: Config, source: data.Source) -> tasks.Task:
   return configs.bind(config.task, tasks, source, tuple(config.data.size))
 
 
-def problem(task: tasks.Task, space: SearchSpace) -> bilevel.Problem:
-  """A task on a supernet, as the functions that the search knows."""
-  static, _, _ = functional.split(task.build(space, Rngs(None)))
+class Stage(NamedTuple):
+  """One stage of a search.
 
-  def init(key: jax.Array):
-    _, params, stats = functional.split(task.build(space, Rngs(key)))
-    return params, stats
+  Attributes:
+    settings: `config.search` with the stage's own values.
+    keep: operations that each edge keeps after it; None for the last.
+    inherit: whether weights and alpha go on from the stage before; else they start anew.
+  """
 
-  def loss(params, stats, weights, batch, key, train: bool, progress=0.0):
-    network = static.merge(params, stats)
-    value, metrics = task.loss(network, weights, batch, Mode(train, key))
-    return value, (functional.stats_of(network), metrics)
-
-  return bilevel.Problem(space, init, loss)
+  settings: Config
+  keep: int | None
+  inherit: bool
 
 
 def search(config: Config, workdir: pathlib.Path, resume: str = "auto") -> SearchSpace:
   """Searches, writes `genotype.json` and returns the genotype.
 
   The weights are trained on one part of the training split and alpha on the rest
-  (`config.search.weight_share`). Killed and started again, the search goes on where it was. A
-  space without choices (`cells.genotype`, `cells.sampled`) is its own result.
+  (`config.search.weight_share`), or both on all of it where `hypergradient` is None. Killed and
+  started again, the search goes on where it was. A space without choices (`cells.genotype`,
+  `cells.sampled`) is its own result.
+
+  With `config.search.stages` each stage runs in a folder `stage0`, `stage1` ... of its own, with
+  what it overrides; after it every edge keeps its `keep` strongest operations. With `config.seeds`
+  above 1, so many searches (seed, seed + 1 ...) run in one program: their genotypes are in
+  `seeds/SEED/genotype.json`, and the first is the result.
 
   Args:
     config: fields as in `configs/digits.py`.
@@ -63,7 +72,7 @@ def search(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Searc
   Raises:
     DnasError: the config, the data or the folder are wrong; before anything is computed.
   """
-  settings = config.search
+  settings = method.settings_of(config.search)
   space = space_of(config)
   source = data.labelled(config.data.spec, config.data.train_split)
   task = task_of(config, source)
@@ -72,55 +81,209 @@ def search(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Searc
     with runs.folder(workdir, config, PARTS, resume):
       log.atomic_write(workdir / "genotype.json", space.to_json())
     return space
-  machine = bilevel.bilevel(
-    problem(task, space),
-    configs.bind(settings.relaxation, relaxation),
-    configs.bind(settings.hypergradient, hypergradient),
-    configs.bind(settings.weight_optimizer, optimizer, steps=settings.steps),
-    configs.bind(settings.alpha_optimizer, optimizer, steps=settings.steps),
-    steps=settings.steps,
-    warmup_steps=settings.warmup_steps,
-  )
-  decide = configs.bind(settings.discretize, discretize)
-  pipelines = {
-    part: Pipeline(
-      source=source,
-      batch_size=settings.batch_size,
-      size=tuple(config.data.size),
-      seed=config.seed,
-      train=True,
-      augment=config.data.augment,
-      part=part,
-      fraction=settings.weight_share,
-      process_index=jax.process_index(),
-      process_count=jax.process_count(),
-      threads=config.data.threads,
-    )
-    for part in ("weights", "alpha")
-  }
-
-  def words(state: bilevel.SearchState) -> str:
-    """The cells as they would be decided now."""
-    now = decide(space, jax.device_get(state.alpha))
-    return "  ".join(f"{name} {now.cells[name]}" for name in space.searched)
-
-  def step(i: int, state: bilevel.SearchState, weight_batch: Any, alpha_batch: Any):
-    """While alpha is frozen its batch is not even looked at."""
-    return machine.step(state, weight_batch, alpha_batch if i > settings.warmup_steps else None)
-
+  several = stages_of(settings)
+  methods = [method.make(s.settings, task, _in_network(s, space)) for s in several]
+  for stage in several:
+    _pipeline(config, stage.settings, source, "weights", config.seed)  # Checks its arguments.
+  seeds = config.get("seeds", 1)
+  _check_seeds(seeds, settings)
   with runs.folder(workdir, config, PARTS, resume):
-    state = runs.loop(
-      workdir,
-      "search",
-      machine.init(jax.random.key(config.seed)),
-      step,
-      pipelines,
-      config,
-      steps=settings.steps,
-      lowers="alpha_loss",
-      words=words,
-    )
-    genotype = decide(space, jax.device_get(state.alpha))
+    if seeds > 1:
+      genotype = _several_seeds(config, settings, methods[0], source, workdir, seeds)
+    else:
+      genotype = _in_stages(config, several, task, space, source, workdir)
     if jax.process_index() == 0:
       log.atomic_write(workdir / "genotype.json", genotype.to_json())
   return genotype
+
+
+def stages_of(settings: Config) -> list[Stage]:
+  """The stages of a search; one without overrides where `stages` is empty."""
+  if not settings.stages:
+    return [Stage(settings, None, False)]
+  found = []
+  for n, given in enumerate(settings.stages):
+    overrides = dict(given)
+    keep, inherit = overrides.pop("keep", None), overrides.pop("inherit", False)
+    if "stages" in overrides or "projection" in overrides:
+      raise ConfigError(f"config.search.stages[{n}]: cannot set stages or projection")
+    if (keep is None) != (n == len(settings.stages) - 1):
+      raise ConfigError(f"config.search.stages[{n}]: keep must be set in all stages but the last")
+    if inherit and n == 0:
+      raise ConfigError("config.search.stages[0]: has no stage before it to inherit from")
+    if n < len(settings.stages) - 1 and settings.stop is not None:
+      raise ConfigError("config.search.stop: cannot be combined with stages")
+    found.append(Stage(method.settings_of(settings, **overrides, stages=()), keep, inherit))
+  return found
+
+
+def _check_seeds(seeds: Any, settings: Config) -> None:
+  if not isinstance(seeds, int) or isinstance(seeds, bool) or seeds < 1:
+    raise ConfigError(f"config.seeds must be a whole number, 1 or more, got {seeds!r}")
+  if seeds > 1:
+    alone = ("stages", "projection", "stop")
+    used = [name for name in alone if settings[name]] + ["watch"] * bool(settings.watch.every_steps)
+    if used:
+      raise ConfigError(
+        f"config.seeds = {seeds}: several searches in one program have no {', '.join(used)} "
+        "(config.search); search the seeds one after another instead"
+      )
+
+
+def _in_network(stage: Stage, space: SearchSpace) -> SearchSpace:
+  return configs.bind(stage.settings.network, macro, space)
+
+
+def _pipeline(config: Config, settings: Config, source: data.Source, part: str, seed: int):
+  return Pipeline(
+    source=source,
+    batch_size=settings.batch_size,
+    size=tuple(config.data.size),
+    seed=seed,
+    train=True,
+    augment=config.data.augment,
+    part=None if settings.hypergradient is None else part,
+    fraction=settings.weight_share,
+    process_index=jax.process_index(),
+    process_count=jax.process_count(),
+    threads=config.data.threads,
+  )
+
+
+def _parts(made: method.Method) -> tuple[str, ...]:
+  return ("weights", "alpha")[: made.levels]
+
+
+def _in_stages(config, several, task, space, source, workdir: pathlib.Path) -> SearchSpace:
+  """All stages, one after another, and the decision."""
+  before = None
+  for n, stage in enumerate(several):
+    space = _in_network(stage, space)
+    made = method.make(stage.settings, task, space)
+    folder = workdir / f"stage{n}" if len(several) > 1 else workdir
+    state = made.machine.init(jax.random.key(config.seed))
+    if stage.inherit:
+      state = _inherit(task, stage, space, state, before)
+    stopped = folder / "stopped.json"
+    if stopped.exists():
+      return SearchSpace.from_json((workdir / "genotype.json").read_text(encoding="utf-8"))
+    try:
+      state = _loop(config, stage, made, state, source, folder)
+    except Stopped as stop:
+      log.atomic_write(workdir / "genotype.json", stop.genotype.to_json())
+      log.atomic_write(stopped, json.dumps({"at": stop.at, "taken_from": stop.taken_from}) + "\n")
+      return stop.genotype
+    alpha = jax.device_get(state.alpha)
+    if stage.keep is None:
+      return _decide(config, stage, made, state, source, workdir)
+    wide = space
+    space, alpha = stages.prune(space, alpha, stage.keep)
+    before = (wide, method.supernet_of(stage.settings), state, alpha)
+  raise AssertionError("the last stage decides")
+
+
+def _inherit(task, stage: Stage, space: SearchSpace, state: bilevel.SearchState, before):
+  """The state with weights, batch statistics and alpha of the stage before."""
+  wide, supernet, old, alpha = before
+  static, _, _ = functional.split(task.build(wide, Rngs(None), supernet=supernet))
+  source = static.merge(old.params, old.stats)
+  target = task.build(space, Rngs(jax.random.key(0)), supernet=method.supernet_of(stage.settings))
+  network.inherit(source, target, widen=True)
+  _, params, stats = functional.split(target)
+  own = functools.partial(jax.tree.map, lambda x: jnp.array(x, copy=True))
+  alpha = {name: tuple(map(jnp.asarray, alpha[name])) for name in state.alpha}
+  return dataclasses.replace(state, params=own(params), stats=own(stats), alpha=own(alpha))
+
+
+def _loop(config: Config, stage: Stage, made: method.Method, state, source, folder: pathlib.Path):
+  """One stage, from its newest checkpoint to its last step."""
+  settings, space = stage.settings, made.problem.space
+  watch = Watch(settings, made, folder)
+
+  def step(i: int, state: bilevel.SearchState, weight_batch: Any, alpha_batch: Any = None):
+    """While alpha is frozen its batch is not even looked at."""
+    counted = alpha_batch if i > settings.warmup_steps else None
+    state, metrics = made.machine.step(state, weight_batch, counted)
+    batch = weight_batch if alpha_batch is None else alpha_batch
+    return state, {**metrics, **watch(i, state, batch)}
+
+  def words(state: bilevel.SearchState) -> str:
+    """The cells as they would be decided now."""
+    now = made.decide(space, jax.device_get(state.alpha))
+    return "  ".join(f"{name} {now.cells[name]}" for name in space.searched)
+
+  return runs.loop(
+    folder,
+    "search",
+    state,
+    step,
+    {part: _pipeline(config, settings, source, part, config.seed) for part in _parts(made)},
+    config,
+    steps=settings.steps,
+    lowers="alpha_loss",
+    words=words,
+  )
+
+
+def _decide(config, stage: Stage, made: method.Method, state, source, workdir) -> SearchSpace:
+  """The genotype at the end of a search."""
+  settings = stage.settings
+  if not settings.projection:
+    return made.decide(made.problem.space, jax.device_get(state.alpha))
+  done = workdir / "projection.json"
+  if done.exists():
+    return SearchSpace.from_json(done.read_text(encoding="utf-8"))
+  batches = {p: iter(_pipeline(config, settings, source, p, config.seed + 1)) for p in _parts(made)}
+  genotype = projection.project(
+    made.problem,
+    made.relaxation,
+    state,
+    lambda part: next(batches[part]),
+    method.tuning(settings),
+    **dict(settings.projection),
+  )
+  log.atomic_write(done, genotype.to_json())
+  return genotype
+
+
+def _several_seeds(config, settings, made: method.Method, source, workdir, seeds: int):
+  """The searches of several seeds in one program, vmapped over their states and batches."""
+  numbers = range(config.seed, config.seed + seeds)
+  keys = jnp.stack([jax.random.key(seed) for seed in numbers])
+  axes = lambda alpha: (0, 0, 0 if alpha else None)
+  together = {
+    alpha: jax.jit(jax.vmap(made.machine.step, in_axes=axes(alpha)), donate_argnums=0)
+    for alpha in (True, False)
+  }
+  pipelines = {
+    f"{part}{seed}": _pipeline(config, settings, source, part, seed)
+    for part in _parts(made)
+    for seed in numbers
+  }
+  stack = lambda batches: jax.tree.map(lambda *rows: jnp.stack(rows), *batches)
+
+  def step(i: int, state: bilevel.SearchState, *batches: Any):
+    moves = made.levels == 2 and i > settings.warmup_steps
+    alpha_batch = stack(batches[seeds:]) if moves else None
+    state, each = together[moves](state, stack(batches[:seeds]), alpha_batch)
+    metrics = {f"seeds/{name}": value for name, value in each.items()}
+    mean = {name: value.mean() for name, value in each.items() if name != "skipped"}
+    return state, {**mean, **metrics, "skipped": each["skipped"].max()}
+
+  state = runs.loop(
+    workdir,
+    f"search, {seeds} seeds",
+    jax.vmap(made.machine.init)(keys),
+    step,
+    pipelines,
+    config,
+    steps=settings.steps,
+    lowers="alpha_loss",
+  )
+  found = []
+  for n, seed in enumerate(numbers):
+    alpha = jax.tree.map(lambda leaf, n=n: leaf[n], jax.device_get(state.alpha))
+    found.append(made.decide(made.problem.space, alpha))
+    if jax.process_index() == 0:
+      log.atomic_write(workdir / "seeds" / str(seed) / "genotype.json", found[-1].to_json())
+  return found[0]

@@ -15,6 +15,7 @@ FLOORS = (
   ("tables",),
   ("experiment",),
   ("search", "train", "evaluate", "tune", "report", "export", "info"),
+  ("watch", "method"),
   ("runs", "task"),
   ("estimate",),
   ("strategy",),

@@ -21,7 +21,7 @@ from dnas.nn.layers import Conv, Function, Linear
 from dnas.nn.mode import Mode
 from dnas.nn.norm import BatchNorm
 from dnas.nn.supernet import PLAIN, Supernet
-from dnas.space.space import SearchSpace, SpaceError
+from dnas.space.space import Cell, SearchSpace, SpaceError
 
 Weights = Mapping[str, Sequence[jax.Array]]  # cell name -> mixing weights [O] per edge
 
@@ -211,15 +211,20 @@ class Network(nnx.Module):
     return logits, self.auxiliary(outputs[self.auxiliary_at], mode)
 
 
-def inherit(supernet: nnx.Module, network: nnx.Module) -> None:
-  """Gives a genotype's network the weights and batch statistics that it has inside a supernet.
+def inherit(supernet: nnx.Module, network: nnx.Module, widen: bool = False) -> None:
+  """Gives a network the weights and batch statistics that it has inside a supernet.
 
   The operation on edge k of a decided cell takes those of the same operation on the edge that k
-  decides; everything else those at the same place. The arrays are shared, not copied.
+  decides, and each operation of a pruned edge its own; everything else those at the same place. The
+  arrays are shared, not copied.
 
   Args:
     supernet: a `Backbone`, `Network` or detector of a search space.
-    network: the same for a genotype of that space, built with `search=True`; changed in place.
+    network: the same for a genotype of that space, or for a space with fewer operations on the same
+      edges, built with `search=True`; changed in place.
+    widen: whether arrays may be longer than their counterparts along some axes: entry j is then
+      entry j mod n of the n there are (a supernet with a smaller `partial`, DrNAS, 2006.10355,
+      section 3.4; there the copies are drawn at random).
 
   Raises:
     SpaceError: the genotype is not in the supernet's space.
@@ -230,14 +235,18 @@ def inherit(supernet: nnx.Module, network: nnx.Module) -> None:
   for path, node in nnx.iter_graph(network):
     if isinstance(node, mixed.Cell) and path in cells:
       several = cells[path]
-      for k, i in enumerate(several.cell.match(node.cell, _text(path))):
-        chosen = several.edges[i].names.index(node.edges[k].names[0])
-        places[*path, "edges", k, "ops", 0] = (*path, "edges", i, "ops", chosen)
+      for k, i in enumerate(_counterparts(several.cell, node.cell, _text(path))):
+        for o, name in enumerate(node.edges[k].names):
+          chosen = several.edges[i].names.index(name)
+          places[*path, "edges", k, "ops", o] = (*path, "edges", i, "ops", chosen)
   source = dict(nnx.to_flat_state(nnx.state(supernet)))
   inherited = []
   for path, variable in nnx.to_flat_state(nnx.state(network)):
     at = next((path[:n] for n in range(len(path)) if path[:n] in places), ())
     origin = source.get((*places.get(at, ()), *path[len(at) :]))
+    if origin is not None and widen and origin.ndim == variable.ndim:
+      inherited.append((path, variable.replace(_repeated(origin[...], variable.shape))))
+      continue
     if origin is None or origin.shape != variable.shape:
       raise ValueError(
         f"{_text(path)}: the supernet has {'nothing' if origin is None else origin.shape} for this "
@@ -245,6 +254,24 @@ def inherit(supernet: nnx.Module, network: nnx.Module) -> None:
       )
     inherited.append((path, variable.replace(origin[...])))
   nnx.update(network, nnx.from_flat_state(inherited))
+
+
+def _counterparts(several: Cell, fewer: Cell, field: str) -> Sequence[int]:
+  """For each edge of a pruned or decided cell the index of the edge that it comes from."""
+  ends = lambda cell: [(edge.src, edge.dst) for edge in cell.edges]
+  if ends(several) == ends(fewer) and all(
+    set(b.ops) <= set(a.ops) for a, b in zip(several.edges, fewer.edges, strict=True)
+  ):
+    return range(len(fewer.edges))
+  return several.match(fewer, field)
+
+
+def _repeated(x: jax.Array, shape: Sequence[int]) -> jax.Array:
+  """x with its entries along each axis repeated in turn, or cut, to `shape`."""
+  for axis, size in enumerate(shape):
+    if x.shape[axis] != size:
+      x = jnp.take(x, jnp.arange(size) % x.shape[axis], axis=axis)
+  return x
 
 
 def _text(path: Sequence) -> str:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How long one step of a search takes: to trace, to compile, to run; and in what memory.
 
-The step is the search's own (`dnas.search.problem` and `bilevel`): alpha on one batch, then the
+The step is the search's own (`dnas.method.problem` and `bilevel`): alpha on one batch, then the
 weights on another. `--against` alternates with another command that prints a line of JSON with
 `step_min_s`, so that both see the same machine.
 
@@ -27,7 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dnas import config as configs
-from dnas import data, memory, mesh, train
+from dnas import data, memory, mesh, method, train
 from dnas import search as searches
 from dnas import task as tasks
 from dnas.data.images import Images
@@ -110,7 +110,7 @@ def make(args: argparse.Namespace) -> Step:
     batches = batches[:1]
   else:
     machine = bilevel.bilevel(
-      searches.problem(task, space),
+      method.problem(task, space),
       configs.bind(args.relaxation, relaxation),
       configs.bind(args.hypergradient, hypergradient),
       sgd,

@@ -1,0 +1,245 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""What `config.search` composes: the functions of a differentiable method on a task and a space."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from dnas import config as configs
+from dnas import task as tasks
+from dnas.config import Config
+from dnas.errors import ConfigError, choose_from
+from dnas.nn import functional
+from dnas.nn.init import Rngs
+from dnas.nn.mode import Mode
+from dnas.nn.supernet import PLAIN, Supernet
+from dnas.space.space import SearchSpace
+from dnas.strategy import (
+  bilevel,
+  discretize,
+  freezing,
+  hypergradient,
+  optimizer,
+  regularization,
+  relaxation,
+)
+from dnas.strategy.relaxation import Relaxation
+
+# What a config need not say, with what it then is: DARTS has none of it.
+DEFAULTS: dict[str, Any] = {
+  # Logits of edges, normalised over those that enter a node (PC-DARTS).
+  "edge_weights": False,
+  # Functions of dnas/strategy/regularization.py.
+  "penalties": (),
+  "perturbation": None,
+  "weight_penalty": None,
+  # A function of dnas/strategy/freezing.py.
+  "freezing": None,
+  # Fields of dnas.nn.supernet.Supernet.
+  "supernet": {},
+  # Drop-path while searching: the rate at the end, rising linearly from 0.
+  "drop_path": 0.0,
+  # Drop-out behind skip connections: the rate at first, falling to e^-3 of it.
+  "skip_dropout": 0.0,
+  # Overrides of these settings, one dict a stage, with `keep` and `inherit`: see dnas.search.
+  "stages": (),
+  # A search that ends by perturbation: see dnas.strategy.projection.
+  "projection": None,
+  # every_steps, hessian_steps and genotypes of dnas.strategy.observe; every_steps 0: never.
+  "watch": {},
+  # A function of dnas/strategy/diagnostics.py: (eigenvalues) -> index or None.
+  "stop": None,
+}
+REQUIRED = (
+  "network",
+  "steps",
+  "warmup_steps",
+  "batch_size",
+  "weight_share",
+  "relaxation",
+  "hypergradient",
+  "weight_optimizer",
+  "alpha_optimizer",
+  "discretize",
+)
+WATCH = {"every_steps": 0, "hessian_steps": 0, "genotypes": 5}
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+  """A method as functions.
+
+  Attributes:
+    problem: what is searched.
+    relaxation: alpha -> mixing weights.
+    machine: the loop's two functions.
+    decide: alpha -> genotype.
+    levels: 2, or 1 where alpha and weights descend the same loss (`hypergradient=None`).
+  """
+
+  problem: bilevel.Problem
+  relaxation: Relaxation
+  machine: bilevel.Bilevel
+  decide: discretize.Discretize
+  levels: int
+
+
+def settings_of(search: Config, **overrides: Any) -> ConfigDict:
+  """`config.search` with every field, those of `overrides` replaced.
+
+  Raises:
+    ConfigError: a field is missing or unknown.
+  """
+  given = {**{key: search[key] for key in search}, **overrides}
+  for name in given:
+    if name not in DEFAULTS and name not in REQUIRED:
+      raise ConfigError(choose_from("field of config.search:", name, [*REQUIRED, *DEFAULTS]))
+  missing = [name for name in REQUIRED if name not in given]
+  if missing:
+    raise ConfigError(f"config.search: {', '.join(missing)} must be set")
+  watch = {**WATCH, **dict(given.get("watch", {}))}
+  if unknown := sorted(set(watch) - set(WATCH)):
+    raise ConfigError(choose_from("field of config.search.watch:", unknown[0], WATCH))
+  settings = ConfigDict({**DEFAULTS, **given, "watch": watch}, convert_dict=True)
+  _check(settings)
+  return settings
+
+
+def _check(settings: Config) -> None:
+  for name, rate in (("drop_path", settings.drop_path), ("skip_dropout", settings.skip_dropout)):
+    if not 0 <= rate < 1:
+      raise ConfigError(f"config.search.{name} must be in [0, 1), got {rate!r}")
+  if settings.hypergradient is None and settings.weight_share != 1.0:
+    raise ConfigError(
+      "config.search.weight_share must be 1.0 with hypergradient=None: with one level alpha and "
+      f"weights see the same data; got {settings.weight_share!r}"
+    )
+  if settings.stop is not None and not (
+    settings.watch.every_steps and settings.watch.hessian_steps
+  ):
+    raise ConfigError(
+      "config.search.stop looks at the Hessian's eigenvalues: set watch.every_steps and "
+      "watch.hessian_steps"
+    )
+
+
+def problem(
+  task: tasks.Task,
+  space: SearchSpace,
+  supernet: Supernet = PLAIN,
+  *,
+  drop_path: float = 0.0,
+  skip_dropout: float = 0.0,
+) -> bilevel.Problem:
+  """A task on a supernet, as the functions that the search knows.
+
+  At progress t, drop-path has the rate `drop_path` t (RobustDARTS, 1909.09656, section 5.1), the
+  drop-out behind skips `skip_dropout` exp(-3 t), and the auxiliary skip the weight 1 - t (DARTS-,
+  2009.01027, section 3.3).
+
+  The fall of skip drop-out is that of P-DARTS' code (chenxin061/pdarts, train_search.py:
+  exp(-0.2 e) over 15 epochs), which lets it fall linearly in the warm-up, where here it stays.
+  """
+  static, _, _ = functional.split(task.build(space, Rngs(None), supernet=supernet))
+
+  def init(key: jax.Array):
+    _, params, stats = functional.split(task.build(space, Rngs(key), supernet=supernet))
+    return params, stats
+
+  def loss(params, stats, weights, batch, key, train: bool, progress=0.0):
+    mode = Mode(
+      train,
+      key,
+      drop_path=drop_path * progress if drop_path else None,
+      skip_dropout=skip_dropout * jnp.exp(-3.0 * progress) if skip_dropout else None,
+      auxiliary_skip=1.0 - progress if supernet.auxiliary_skip else None,
+    )
+    network = static.merge(params, stats)
+    value, metrics = task.loss(network, weights, batch, mode)
+    return value, (functional.stats_of(network), metrics)
+
+  return bilevel.Problem(space, init, loss)
+
+
+def supernet_of(settings: Config) -> Supernet:
+  """The supernet that the settings describe."""
+  fields = dict(settings.supernet)
+  valid = [field.name for field in dataclasses.fields(Supernet)]
+  for name in fields:
+    if name not in valid:
+      raise ConfigError(choose_from("field of config.search.supernet:", name, valid))
+  return Supernet(**fields)
+
+
+def make(settings: Config, task: tasks.Task, space: SearchSpace) -> Method:
+  """The functions that the settings of a search compose, checked.
+
+  Raises:
+    DnasError: a name, an argument or a combination is wrong.
+  """
+  what = problem(
+    task,
+    space,
+    supernet_of(settings),
+    drop_path=settings.drop_path,
+    skip_dropout=settings.skip_dropout,
+  )
+  relax = configs.bind(settings.relaxation, relaxation)
+  optional = lambda spec, module: None if spec is None else configs.bind(spec, module)
+  machine = bilevel.bilevel(
+    what,
+    relax,
+    optional(settings.hypergradient, hypergradient),
+    configs.bind(settings.weight_optimizer, optimizer, steps=settings.steps),
+    configs.bind(settings.alpha_optimizer, optimizer, steps=settings.steps),
+    steps=settings.steps,
+    warmup_steps=settings.warmup_steps,
+    edge_weights=settings.edge_weights,
+    penalties=[configs.bind(spec, regularization) for spec in settings.penalties],
+    perturbation=optional(settings.perturbation, regularization),
+    weight_penalty=optional(settings.weight_penalty, regularization),
+    freezing=optional(settings.freezing, freezing),
+  )
+  decide = configs.bind(settings.discretize, discretize)
+  return Method(what, relax, machine, decide, 1 if settings.hypergradient is None else 2)
+
+
+def tuning(settings: Config) -> Callable[[bilevel.Problem], bilevel.Bilevel]:
+  """The loop of the fine-tuning between the decisions of a projection.
+
+  As the search, without its warm-up, and with a tenth of the learning rate of the weights.
+  """
+  if settings.hypergradient is None:
+    raise ConfigError(
+      "config.search.projection: fine-tunes on both parts of the data, so it needs a hypergradient"
+    )
+  if "lr" not in settings.weight_optimizer:
+    raise ConfigError(
+      "config.search.projection: fine-tunes with a tenth of the learning rate, so "
+      "config.search.weight_optimizer must set lr"
+    )
+  spec = {**dict(settings.weight_optimizer), "lr": settings.weight_optimizer.lr / 10}
+
+  def make_loop(what: bilevel.Problem) -> bilevel.Bilevel:
+    return bilevel.bilevel(
+      what,
+      configs.bind(settings.relaxation, relaxation),
+      configs.bind(settings.hypergradient, hypergradient),
+      configs.bind(spec, optimizer, steps=settings.steps),
+      configs.bind(settings.alpha_optimizer, optimizer, steps=settings.steps),
+      steps=settings.steps,
+      edge_weights=settings.edge_weights,
+    )
+
+  return make_loop
+
+
+def progress_at(settings: Config, step: int) -> float:
+  """How far the search is after `step` steps, as `bilevel` counts it."""
+  searched = (step - settings.warmup_steps) / (settings.steps - settings.warmup_steps)
+  return min(max(searched, 0.0), 1.0)

@@ -1,0 +1,74 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Watching a search: every n-th step is observed and written down, and may end it."""
+
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+from jax.core import Tracer
+
+from dnas import config as configs
+from dnas import log, method
+from dnas.config import Config
+from dnas.space.space import SearchSpace
+from dnas.strategy import bilevel, diagnostics, observe
+
+
+class Stopped(Exception):
+  """The search is over early.
+
+  Attributes:
+    at: the step at which this was noticed.
+    taken_from: the step whose genotype is the result.
+    genotype: the result.
+  """
+
+  def __init__(self, at: int, taken_from: int, genotype: SearchSpace):
+    super().__init__(f"stopped at step {at}, with the genotype of step {taken_from}")
+    self.at, self.taken_from, self.genotype = at, taken_from, genotype
+
+
+class Watch:
+  """(step, state, batch) -> what was observed; kept in `watch/STEP.json`, from where it goes on.
+
+  With `config.search.stop` (DARTS-ES) the dominant eigenvalues so far are given to that function,
+  and its index is the observation whose genotype becomes the result.
+
+  Raises:
+    Stopped: when called.
+  """
+
+  def __init__(self, settings: Config, made: method.Method, folder: pathlib.Path):
+    self.settings, self.folder = settings, folder / "watch"
+    self.every, self.last = settings.watch.every_steps, settings.watch.genotypes
+    if not self.every:
+      return
+    self.observe = observe.observer(
+      made.problem, made.relaxation, made.decide, hessian_steps=settings.watch.hessian_steps
+    )
+    stop = settings.stop
+    self.stop = None if stop is None else configs.resolve(stop, diagnostics, given=1)
+
+  def __call__(self, i: int, state: bilevel.SearchState, batch: Any) -> Mapping[str, Any]:
+    """What was observed after step i; {} where nothing is."""
+    # The loop traces the step once more when it explains why it was not finite.
+    if not self.every or i % self.every or isinstance(state.step, Tracer):
+      return {}
+    paths = [path for path in sorted(self.folder.glob("*.json")) if int(path.stem) < i]
+    seen = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    genotypes = [SearchSpace.from_json(json.dumps(record["genotype"])) for record in seen]
+    progress = method.progress_at(self.settings, i)
+    found = self.observe(state, batch, genotypes[-(self.last - 1) :], progress)
+    record = {"genotype": json.loads(found.genotype.to_json()), **found.metrics}
+    if jax.process_index() == 0:
+      log.atomic_write(self.folder / f"{i:08d}.json", json.dumps(record) + "\n")
+    if self.stop is not None:
+      history = [abs(record["hessian/dominant"]) for record in [*seen, record]]
+      index = self.stop(history)
+      if index is not None:
+        steps = [int(path.stem) for path in paths] + [i]
+        raise Stopped(i, steps[index], [*genotypes, found.genotype][index])
+    return found.metrics
