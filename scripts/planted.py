@@ -12,7 +12,7 @@ import sys
 
 from rich import box
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress
 from rich.table import Table
 
 from dnas import mesh
@@ -32,8 +32,13 @@ def main() -> None:
   mesh.enable_compilation_cache()
   with one_line_errors():
     pairs = planted.pairs(flags.relaxation, flags.hypergradient)
-    progress = track(pairs, console=Console(file=sys.stderr), transient=True)
-    rows = [planted.row(*pair, seeds=range(flags.seeds)) for pair in progress]
+    rows = []
+    # Not `track`: an error leaves its generator and its thread open, which hangs Python 3.13.0.
+    with Progress(console=Console(file=sys.stderr), transient=True) as progress:
+      task = progress.add_task("Searching", total=len(pairs))
+      for pair in pairs:
+        rows.append(planted.row(*pair, seeds=range(flags.seeds)))
+        progress.advance(task)
   if flags.json:
     print(json.dumps([dataclasses.asdict(row) for row in rows], indent=2))
     return
