@@ -48,13 +48,24 @@ class _Short(reprlib.Repr):
     self.maxstring = self.maxother = 120
 
 
-show = _Short().repr
+_short = _Short()
+
+
+def show(value: Any) -> str:
+  """`repr` cut to a readable length, see `_Short`; names and numbers, all but always, directly."""
+  # Messages are written before it is known whether they are needed: 60 % of a genotype's making.
+  parts = value if type(value) is tuple and len(value) <= _short.maxtuple else (value,)
+  if all(
+    (type(v) is str and len(v) < 60) or (type(v) is int and v.bit_length() < 64) for v in parts
+  ):
+    return repr(value)
+  return _short.repr(value)
 
 
 def as_tuple(value: Any, field: str, what: str) -> tuple:
   """`value` as a tuple; SpaceError unless it is iterable and no string."""
-  is_collection = isinstance(value, Iterable) and not isinstance(value, str | bytes)
-  check(is_collection, field, f"must hold {what}, got {show(value)}")
+  if not isinstance(value, Iterable) or isinstance(value, str | bytes):
+    raise SpaceError(f"{field}: must hold {what}, got {show(value)}")
   return tuple(value)
 
 
@@ -109,7 +120,8 @@ class Cell:
     count = len(self.edges)
     check(0 < count <= MAX_EDGES, f"{field}.edges", f"must be 1 to {MAX_EDGES}, got {count}")
     for i, edge in enumerate(self.edges):
-      check(isinstance(edge, Edge), f"{field}.edges[{i}]", f"must be an Edge, got {show(edge)}")
+      if not isinstance(edge, Edge):  # not by `check`, which would write out each edge
+        raise SpaceError(f"{field}.edges[{i}]: must be an Edge, got {show(edge)}")
       self._validate_edge(edge, f"{field}.edges[{i}]")
     last = max(edge.dst for edge in self.edges)
     fed = {edge.dst for edge in self.edges}

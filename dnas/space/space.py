@@ -77,15 +77,18 @@ class SearchSpace:
   final_norm: bool = False
 
   def __post_init__(self):
-    check(isinstance(self.cells, Mapping), "cells", f"must be by name, got {show(self.cells)}")
+    if not isinstance(self.cells, Mapping):  # not by `check`, which would write out each cell
+      raise SpaceError(f"cells: must be by name, got {show(self.cells)}")
     object.__setattr__(self, "cells", MappingProxyType(dict(self.cells)))
     object.__setattr__(self, "stages", as_tuple(self.stages, "stages", "stages"))
     check(len(self.cells) > 0, "cells", "must hold at least one cell")
     for name, cell in self.cells.items():
       check(isinstance(name, str) and name != "", "cells", f"must have names, got {show(name)}")
-      check(isinstance(cell, Cell), f"cells.{name}", f"must be a Cell, got {show(cell)}")
+      if not isinstance(cell, Cell):
+        raise SpaceError(f"cells.{name}: must be a Cell, got {show(cell)}")
     for i, stage in enumerate(self.stages):
-      check(isinstance(stage, Stage), f"stages[{i}]", f"must be a Stage, got {show(stage)}")
+      if not isinstance(stage, Stage):
+        raise SpaceError(f"stages[{i}]: must be a Stage, got {show(stage)}")
       self._validate_stage(stage, f"stages[{i}]")
     total = sum(stage.repeats for stage in self.stages)
     check(total <= MAX_CELLS, "stages", f"hold {total} cells; valid: at most {MAX_CELLS}")
@@ -151,7 +154,8 @@ class SearchSpace:
     Raises:
       SpaceError: a cell is missing or unknown, or an entry is not a choice.
     """
-    check(isinstance(choices, Mapping), "choices", f"must be by cell, got {show(choices)}")
+    if not isinstance(choices, Mapping):
+      raise SpaceError(f"choices: must be by cell, got {show(choices)}")
     unknown = sorted(set(choices) - set(self.cells), key=str)
     check(not unknown, "choices", f"{unknown} are no cells; valid: {sorted(self.cells)}")
     missing = sorted(set(self.searched) - set(choices))
