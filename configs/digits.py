@@ -12,6 +12,8 @@ def get_config() -> ConfigDict:
   return ConfigDict(
     dict(
       seed=0,
+      # So many searches (seed, seed + 1, ...) at once, in one program.
+      seeds=1,
       data=dict(
         spec="digits",
         size=(8, 8),
@@ -34,6 +36,20 @@ def get_config() -> ConfigDict:
         weight_optimizer=dict(name="sgd", lr=0.05),
         alpha_optimizer=dict(name="adam", lr=3e-3),
         discretize=dict(name="argmax"),
+        # What other methods add; see DEFAULTS in dnas/method.py and configs/methods/.
+        edge_weights=False,
+        penalties=(),
+        perturbation=None,
+        weight_penalty=None,
+        freezing=None,
+        supernet=dict(partial=1, auxiliary_skip=False, single_path=False, remat=False),
+        drop_path=0.0,
+        skip_dropout=0.0,
+        stages=(),
+        projection=None,
+        # Entropies, skips, agreement and gap cost little; Hessian-vector products do not.
+        watch=dict(every_steps=50, hessian_steps=0, genotypes=5),
+        stop=None,
       ),
       train=dict(
         # None keeps the network of the search.

@@ -251,8 +251,10 @@ def _read(path: str | pathlib.Path) -> tuple[ConfigDict, str]:
   if spec is None or spec.loader is None:
     raise ConfigError(f"{file}: a config is a Python file with get_config(), or a config.json")
   module = importlib.util.module_from_spec(spec)
-  root = str(file.resolve().parents[1])
-  sys.path.insert(0, root)  # So that configs can build on each other: `from configs import digits`.
+  # So that configs can build on each other: `from configs import digits`, from any folder below.
+  above = [path.parent for path in file.resolve().parents if path.name == "configs"]
+  root = str(above[0] if above else file.resolve().parents[1])
+  sys.path.insert(0, root)
   try:
     spec.loader.exec_module(module)
     get_config = getattr(module, "get_config", None)

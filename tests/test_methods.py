@@ -1,0 +1,107 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Every method of configs/methods searches two tiny steps and derives a genotype."""
+
+import json
+import math
+import pathlib
+
+import pytest
+
+from dnas import config as configs
+from dnas import log, method, search, train
+from dnas import task as tasks
+from dnas.data import load
+from dnas.space.space import SearchSpace
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+NAMES = sorted(path.stem for path in (ROOT / "configs" / "methods").glob("*.py"))
+# The quickest to compile of their kinds; the others are slow tests.
+DEFAULT = {"darts_first_order", "oles", "pc_darts"}
+
+NETWORK = dict(name="detector", channels=(4,), stem_channels=4)
+SMALL = {
+  "space": dict(name="dense", ops=("none", "skip_connect", "nor_conv_1x1"), nodes=2),
+  "search.network": NETWORK,
+  "search.steps": 2,
+  "search.warmup_steps": 0,
+  "search.batch_size": 8,
+  "search.watch.every_steps": 2,
+  "train.network": None,
+  "data.threads": 1,
+}
+
+
+def small(name, **overrides):
+  """A method's config, tiny."""
+  config = configs.load(ROOT / "configs" / "methods" / f"{name}.py")
+  changes = {**SMALL, **{key.replace("__", "."): value for key, value in overrides.items()}}
+  settings = config.search
+  if settings.weight_penalty is not None:  # it needs a cell at two places
+    changes["search.network"] = {**NETWORK, "repeats": 2}
+  if settings.freezing is not None:
+    changes["search.freezing"] = {**settings.freezing, "window": 1}
+  if settings.projection is not None:
+    changes |= {"search.projection.batches": 1, "search.projection.tune_steps": 1}
+  if settings.stages:
+    tiny = dict(steps=2, warmup_steps=0)
+    stages = [{**stage, **tiny} for stage in settings.stages]
+    for n, stage in enumerate(stages):
+      if "network" in stage:
+        stage["network"] = {**NETWORK, "repeats": n + 1}
+      if "keep" in stage:
+        stage["keep"] = 2
+    changes["search.stages"] = tuple(stages)
+  return configs.changed(config, changes)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_settings_are_complete_and_name_what_exists(name):
+  config = configs.load(ROOT / "configs" / "methods" / f"{name}.py")
+  source = load("digits")
+  task, space = search.task_of(config, source), search.space_of(config)
+  stages = search.stages_of(method.settings_of(config.search))
+  for stage in stages:
+    method.make(stage.settings, task, configs.bind(stage.settings.network, search.macro, space))
+  assert stages[-1].keep is None
+  docstring = (ROOT / "configs" / "methods" / f"{name}.py").read_text()
+  assert f"configs/methods/{name}.py" in docstring
+  assert len(docstring.splitlines()) < 45
+
+
+@pytest.mark.parametrize(
+  "name",
+  [name if name in DEFAULT else pytest.param(name, marks=pytest.mark.slow) for name in NAMES],
+)
+def test_two_steps_and_a_genotype(name, tmp_path, monkeypatch):
+  made, make = [], method.make
+
+  def remember(*arguments):
+    made.append(make(*arguments))
+    return made[-1]
+
+  monkeypatch.setattr(method, "make", remember)
+  config = small(name)
+  genotype = search.search(config, tmp_path)
+  assert genotype.is_genotype
+  assert SearchSpace.from_json((tmp_path / "genotype.json").read_text()) == genotype
+  task = search.task_of(config, load("digits"))
+  assert math.isfinite(tasks.cost(task, train.derived(config, task, genotype)).macs)
+  # No step compiles twice.
+  assert max(m.machine.step._cache_size() for m in made) == 1
+  folders = sorted(tmp_path.glob("stage*")) or [tmp_path]
+  for folder in folders:
+    records = log.read(folder / "metrics.jsonl")
+    assert [record["skipped"] for record in records] == [0, 0]
+    assert all(math.isfinite(record["weight_loss"]) for record in records)
+    assert all("alpha_loss" in record for record in records)
+    seen = json.loads((folder / "watch" / "00000002.json").read_text())
+    assert 0 <= seen["skip_share"] <= 1
+    assert math.isfinite(seen["gap/loss"])
+    assert abs(seen["gap/accuracy"]) <= 1
+    assert len(seen["edge_entropy/cell"]) == 3
+  if name == "darts_es":
+    assert math.isfinite(records[-1]["hessian/dominant"])
+  # Run again, it computes nothing.
+  monkeypatch.setattr(log.Log, "write", lambda *arguments: pytest.fail("stepped again"))
+  assert search.search(config, tmp_path) == genotype
