@@ -46,35 +46,39 @@ def compare(
     command: goes into the provenance.
     overrides: of the config.
   """
-  start, runs = time.monotonic(), []
-  for seed in range(seeds):
-    config = configs.load(config_file, {**(overrides or {}), "seed": seed})
-    base = workdir / f"seed{seed}"
-    found = search(config, base / "search")
-    task = task_of(config, data.load(config.data.spec, config.data.train_split))
-    macs = tasks.cost(task, derived(config, task, found)).macs
-    for method in METHODS:
-      genotype = {"searched": found, "random": _random(config, seed), "hand-made": _made(config)}
-      budget = None if method == "searched" else macs
-      runs.append(
-        {"method": method, "seed": seed} | _train(config, genotype[method], base / method, budget)
-      )
-  rows = [_summary(method, [run for run in runs if run["method"] == method]) for method in METHODS]
-  dataset = configs.load(config_file).data.spec.split("/")[-1]
-  title = f"Detection on {dataset}: is the searched cell better than others of equal MACs?\n" + (
+  start, runs, found = time.monotonic(), [], {}
+  for method in METHODS:  # The searched ones first: a table cut short has those of every seed.
+    for seed in range(seeds):
+      config = configs.load(config_file, {**(overrides or {}), "seed": seed})
+      base = workdir / f"seed{seed}"
+      if method == "searched":
+        found[seed] = search(config, base / "search")
+        genotype, budget = found[seed], None
+      else:
+        genotype = _random(config, seed) if method == "random" else _made(config)
+        budget = _macs(config, found[seed])
+      one = _train(config, genotype, base / method, budget)
+      runs.append({"method": method, "seed": seed, **one})
+    provenance = {
+      "command": command,
+      "config": config_file.name,
+      "overrides": dict(overrides or {}),
+      "seeds": list(range(seeds)),
+      "wall_s_of_this_call": round(time.monotonic() - start),
+    }
+    _write(out, runs, provenance)
+  return _summaries(runs)
+
+
+def _write(out: pathlib.Path, runs: list[dict[str, Any]], provenance: table.Row) -> None:
+  """The table of the runs so far."""
+  title = (
+    f"configs/{provenance['config']}: is the searched cell better than others of equal MACs?\n"
     "Test split; mean over the seeds, with the 95 % t-interval as ±. The single runs are in "
     "`runs.json`."
   )
-  provenance = {
-    "command": command,
-    "config": config_file.name,
-    "overrides": dict(overrides or {}),
-    "seeds": list(range(seeds)),
-    "wall_s_of_this_call": round(time.monotonic() - start),
-  }
-  table.write(out, title, rows, provenance)
+  table.write(out, title, _summaries(runs), provenance)
   log.atomic_write(out / "runs.json", json.dumps(runs, indent=1) + "\n")
-  return rows
 
 
 def spread(
@@ -128,6 +132,17 @@ def _train(config: Config, genotype: SearchSpace, folder: pathlib.Path, macs: in
   result = evaluate(with_budget, folder)
   keys = ("AP", "AP50", "AP75", "params", "macs")
   return {key: result[key] for key in keys} | {"genotype": str(genotype.cells["cell"])}
+
+
+def _macs(config: Config, genotype: SearchSpace) -> int:
+  """MACs of the network that the genotype is trained in."""
+  task = task_of(config, data.labelled(config.data.spec, config.data.train_split))
+  return tasks.cost(task, derived(config, task, genotype)).macs
+
+
+def _summaries(runs: list[dict[str, Any]]) -> list[table.Row]:
+  methods = dict.fromkeys(run["method"] for run in runs)
+  return [_summary(name, [run for run in runs if run["method"] == name]) for name in methods]
 
 
 def _summary(method: str, runs: list[dict[str, Any]]) -> table.Row:

@@ -1,0 +1,19 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""The quickstart's search with the time that it takes to get the most out of digit scenes.
+
+python scripts/run.py --config configs/digit_scenes.py
+"""
+
+from ml_collections import ConfigDict
+
+from configs import quickstart
+
+
+def get_config() -> ConfigDict:
+  config = quickstart.get_config()
+  config.task.path = "pan"
+  config.task.head_convs = 2
+  config.train.steps = 4500
+  config.train.ema = 0.998
+  return config
