@@ -4,18 +4,21 @@
 
 python scripts/reproduce.py --list
 python scripts/reproduce.py detection_digit_scenes --seeds 3
+python scripts/reproduce.py nasbench201_blackbox --data FOLDER
 """
 
 import argparse
 import functools
+import inspect
 import pathlib
 import shlex
 import sys
+from collections.abc import Mapping
 
 from dnas import memory, mesh
 from dnas.config import Parser
 from dnas.errors import one_line_errors
-from dnas.tables import detection
+from dnas.tables import detection, nasbench201_blackbox
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -28,18 +31,25 @@ def _literal(text: str) -> tuple[str, str]:
 
 
 # name -> (what it shows, run time on 2 cores, data, how it is made)
+# A table's function names what it takes: `seeds` or `cells`, `data`, `workdir`, `overrides`.
 TABLES = {
   "detection_digit_scenes": (
     "searched, random and hand-made cells at equal MACs, retrained alike",
     "not timed yet",
     "embedded",
-    functools.partial(detection.compare, ROOT / "configs" / "quickstart.py"),
+    functools.partial(detection.compare, ROOT / "configs" / "quickstart.py", seeds=3),
   ),
   "detection_spread": (
     "AP of random cells: does the cell matter?",
     "not timed alone yet",
     "embedded",
-    functools.partial(detection.spread, ROOT / "configs" / "quickstart.py"),
+    functools.partial(detection.spread, ROOT / "configs" / "quickstart.py", cells=3),
+  ),
+  "nasbench201_blackbox": (
+    "random search, evolution, REINFORCE and local search by look-up, beside published numbers",
+    "one CPU minute",
+    "--data FOLDER with nasbench201_table.csv.gz",
+    nasbench201_blackbox.make,
   ),
 }
 
@@ -51,7 +61,8 @@ def main() -> None:
   )
   parser.add_argument("table", nargs="?", choices=sorted(TABLES), help="see --list")
   parser.add_argument("--list", action="store_true", help="the tables, and what each takes")
-  parser.add_argument("--seeds", type=int, default=3, help="seeds, or cells of detection_spread")
+  parser.add_argument("--seeds", type=int, help="seeds, or cells of detection_spread")
+  parser.add_argument("--data", type=pathlib.Path, metavar="FOLDER", help="of the data, see --list")
   parser.add_argument("--out", type=pathlib.Path, help="default: paper_results/TABLE")
   parser.add_argument("--workdir", type=pathlib.Path, help="of the runs; default: runs/TABLE")
   parser.add_argument(
@@ -68,20 +79,37 @@ def main() -> None:
     for name, (what, takes, needs, _) in TABLES.items():
       print(f"{name:24} {what}; {takes}; data: {needs}")
     return
-  if flags.seeds < 1:
+  if flags.seeds is not None and flags.seeds < 1:
     parser.error(f"--seeds must be 1 or more, got {flags.seeds}")
+  make = TABLES[flags.table][-1]
+  arguments = _arguments(parser, flags, inspect.signature(make).parameters)
   memory.keep()
   mesh.enable_compilation_cache()
   with one_line_errors():
-    make = TABLES[flags.table][-1]
-    count = "cells" if flags.table == "detection_spread" else "seeds"
     make(
       flags.out or ROOT / "paper_results" / flags.table,
-      flags.workdir or pathlib.Path("runs", flags.table),
       command=shlex.join(["python", "scripts/reproduce.py", *sys.argv[1:]]),
-      overrides=dict(flags.overrides),
-      **{count: flags.seeds},
+      **arguments,
     )
+
+
+def _arguments(parser: Parser, flags: argparse.Namespace, takes: Mapping[str, object]) -> dict:
+  """The flags as arguments of a table's function; one that it does not take is an error."""
+  given = {
+    "--seeds": ("cells" if "cells" in takes else "seeds", flags.seeds),
+    "--data": ("data", flags.data),
+    "--workdir": ("workdir", flags.workdir),
+    "--set": ("overrides", dict(flags.overrides) or None),
+  }
+  for flag, (name, value) in given.items():
+    if value is not None and name not in takes:
+      parser.error(f"{flags.table} takes no {flag}")
+  if "data" in takes and flags.data is None:
+    parser.error(f"{flags.table} needs {TABLES[flags.table][2]}")
+  arguments = {name: value for name, value in given.values() if value is not None}
+  if "workdir" in takes:
+    arguments.setdefault("workdir", pathlib.Path("runs", flags.table))
+  return arguments
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """REINFORCE: a policy over genotypes, moved towards those that score above the average."""
 
+import functools
 import math
 import random
 from collections.abc import Sequence
@@ -123,17 +124,17 @@ def log_policy(cell: Cell, logits: Rows, choice: Sequence[str | None]) -> tuple[
   """
   log_p = 0.0
   gradient: Rows = [[] for _ in cell.edges]
-  for node in cell.nodes:
-    edges, kept = cell.incoming(node), cell.kept(node)
-    masses, total, top = _masses(logits, edges, kept)
+  for edges, kept in _groups(cell):
+    weights, masses, top = _masses(logits, edges)
+    total = _symmetric(masses, kept)
     log_p -= math.log(total) + kept * top
     for j, i in enumerate(edges):
-      stays = masses[j] * _symmetric(masses[:j] + masses[j + 1 :], kept - 1) / total
-      share = stays / masses[j] if masses[j] else 0.0
-      gradient[i] = [-share * math.exp(value - top) for value in logits[i]]
+      others = masses[:j] + masses[j + 1 :]
+      share = _symmetric(others, kept - 1) / total  # P(edge i stays) / Z_i
+      gradient[i] = [-share * weight for weight in weights[j]]
       op = choice[i]
       if op is not None:
-        o = cell.candidates(cell.edges[i]).index(op)
+        o = _candidates(cell)[i].index(op)
         gradient[i][o] += 1.0
         log_p += logits[i][o]
   return log_p, gradient
@@ -142,25 +143,39 @@ def log_policy(cell: Cell, logits: Rows, choice: Sequence[str | None]) -> tuple[
 def draw(cell: Cell, logits: Rows, rng: random.Random) -> list[str | None]:
   """A choice drawn from the policy of `log_policy`, edge by edge."""
   choice: list[str | None] = [None] * len(cell.edges)
-  for node in cell.nodes:
-    edges, left = cell.incoming(node), cell.kept(node)
-    masses, _, top = _masses(logits, edges, left)
+  for edges, left in _groups(cell):
+    weights, masses, _ = _masses(logits, edges)
     for j, i in enumerate(edges):
       rest = masses[j + 1 :]
-      without = _symmetric(rest, left)
-      with_it = masses[j] * _symmetric(rest, left - 1)
-      if rng.random() * (without + with_it) >= without:
-        weights = [math.exp(value - top) for value in logits[i]]
-        choice[i] = rng.choices(cell.candidates(cell.edges[i]), weights)[0]
-        left -= 1
+      if left <= len(rest):  # else every edge from here on stays
+        without = _symmetric(rest, left)
+        if rng.random() * (without + masses[j] * _symmetric(rest, left - 1)) < without:
+          continue
+      choice[i] = rng.choices(_candidates(cell)[i], weights[j])[0]
+      left -= 1
   return choice
 
 
-def _masses(logits: Rows, edges: Sequence[int], kept: int) -> tuple[list[float], float, float]:
-  """Z_e of a node's edges and e_kept of them, both for logits less their maximum; the maximum."""
-  top = max(value for i in edges for value in logits[i])
-  masses = [sum(math.exp(value - top) for value in logits[i]) for i in edges]
-  return masses, _symmetric(masses, kept), top
+@functools.cache
+def _groups(cell: Cell) -> list[tuple[tuple[int, ...], int]]:
+  """The edges among which a number is kept, and the number: nodes, or edges that always stay."""
+  groups = []
+  for node in cell.nodes:
+    edges, kept = cell.incoming(node), cell.kept(node)
+    groups += [((i,), 1) for i in edges] if kept == len(edges) else [(edges, kept)]
+  return groups
+
+
+@functools.cache
+def _candidates(cell: Cell) -> list[tuple[str, ...]]:
+  return [cell.candidates(edge) for edge in cell.edges]
+
+
+def _masses(logits: Rows, edges: Sequence[int]) -> tuple[Rows, list[float], float]:
+  """exp(logits - top) of some edges, their sums, and top, the largest of these logits."""
+  top = max(map(max, [logits[i] for i in edges]))
+  weights = [[math.exp(value - top) for value in logits[i]] for i in edges]
+  return weights, list(map(sum, weights)), top
 
 
 def _symmetric(values: Sequence[float], degree: int) -> float:
