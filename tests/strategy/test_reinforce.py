@@ -11,9 +11,10 @@ import numpy as np
 import optax
 import pytest
 
+from dnas.space import cells as cells_of
 from dnas.space.cell import Cell, Edge
 from dnas.space.space import SearchSpace
-from dnas.strategy import reinforce
+from dnas.strategy import ask_tell, reinforce
 from dnas.strategy.reinforce import draw, log_policy
 
 # Three edges into node 2, of which two are kept; one and two edges into node 3, all kept.
@@ -201,3 +202,20 @@ def test_the_bonus_keeps_the_policy_open():
     return -sum(p * math.log(p) for p in probabilities(PLAIN, state["logits"]["plain"]).values())
 
   assert entropy_after(1.0) > 0.9 * math.log(PLAIN.size) > entropy_after(0.0)
+
+
+def test_enas_is_reinforce_over_shared_weights():
+  """The evaluator is a supernet's: scores that change while its weights are being trained."""
+  space = cells_of.nasbench201()
+  steps = 0
+
+  def evaluate(choices, number):
+    nonlocal steps
+    steps += 1  # each candidate's evaluation trains the shared weights a bit more
+    right = sum(op == "nor_conv_3x3" for op in choices["cell"])
+    return {"score": right * (1 - 0.99**steps)}
+
+  strategy = reinforce.reinforce(space, lr=0.1, entropy=1e-3)
+  run = ask_tell.explore(strategy, ask_tell.at_once(evaluate), budget=400, seed=0)
+  late = [sum(op == "nor_conv_3x3" for op in query.choices["cell"]) for query in list(run)[-50:]]
+  assert np.mean(late) > 4.5  # chance: 6 / 5
