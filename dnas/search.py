@@ -143,7 +143,8 @@ def _pipeline(config: Config, settings: Config, source: data.Source, part: str, 
     train=True,
     augment=config.data.augment,
     # With one level all data serve both.
-    **({} if settings.hypergradient is None else dict(part=part, fraction=settings.weight_share)),
+    part=part if settings.hypergradient is not None else None,
+    fraction=settings.weight_share if settings.hypergradient is not None else 0.5,
     process_index=jax.process_index(),
     process_count=jax.process_count(),
     threads=config.data.threads,
@@ -234,14 +235,10 @@ def _decide(config, stage: Stage, made: method.Method, state, source, workdir) -
   if done.exists():
     return SearchSpace.from_json(done.read_text(encoding="utf-8"))
   batches = {p: iter(_pipeline(config, settings, source, p, config.seed + 1)) for p in _parts(made)}
-  genotype = projection.project(
-    made.problem,
-    made.relaxation,
-    state,
-    lambda part: next(batches[part]),
-    method.tuning(settings),
-    **dict(settings.projection),
+  project = projection.projector(
+    made.problem, made.relaxation, method.tuning(settings), **dict(settings.projection)
   )
+  genotype = project(state, lambda part: next(batches[part]))
   log.atomic_write(done, genotype.to_json())
   return genotype
 

@@ -1,35 +1,27 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""A search problem whose answer is known: the data are made by a planted genotype.
-
-One cell sums its E edges. Edge e sees inputs x_e [D] of its own, uniform in [-1, 1], and has four
-candidate operations, the harmonics o = 1..4, with weights of their own:
-
-    op_o(x_e) = sum over d of u[d] sqrt(2) cos(pi o x_e[d]),   u = params[e, o] / ||params[e, o]||
-
-so that every output has variance 1, as the operations of DARTS have it by their batch norm. The
-teacher has one operation on each edge; its weights are +-1/sqrt(D), drawn for each seed. The
-problem is identifiable: E[cos(pi o x) cos(pi p x)] = 0 for o != p, so whatever its weights, an
-operation explains nothing of what another has made; and for the norm they cannot make up for a
-mixing weight below 1. But the weights start at random and only those that have been learnt tell the
-operations apart: it is a bilevel problem, if a small one.
-"""
+"""How often a search finds what was planted, in either problem of `landscape`."""
 
 import dataclasses
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
+import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 
 from dnas.errors import DnasError
-from dnas.space.space import Cell, Edge, SearchSpace
+from dnas.space.space import SearchSpace
 from dnas.strategy import hypergradient as hg
+from dnas.strategy import landscape as landscapes
 from dnas.strategy import relaxation as rx
-from dnas.strategy.bilevel import Problem, bilevel
+from dnas.strategy.alpha import relax
+from dnas.strategy.bilevel import Problem, SearchState, bilevel
 from dnas.strategy.discretize import argmax
+from dnas.strategy.landscape import HARMONICS, LEVELS, Landscape
 from dnas.strategy.optimizer import Optimizer, adam, sgd
 
 METHODS = {
@@ -47,13 +39,7 @@ METHODS = {
     "implicit_cg": hg.implicit(hg.cg(damping=0.1)),
   },
 }
-OPS = ("harmonic_1", "harmonic_2", "harmonic_3", "harmonic_4")
-EDGES, WIDTH, BATCH = 3, 4, 64
-LEVELS = ("weights", "alpha")
-CHANCE = 1 / len(OPS)
-SPACE = SearchSpace(
-  {"cell": Cell(EDGES, tuple(Edge(e, EDGES, OPS) for e in range(EDGES)), (EDGES,))}
-)
+CHANCE = 1 / len(landscapes.OPS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,11 +51,15 @@ class Result:
     edge_successes: how many found the operation of the one edge that the seed singles out (edge
       `seed % E`; chance 1/4).
     genotype_successes: how many found the whole genotype (chance 1/4^E).
+    learners: on how many edges of all searches the planted operation has weights to learn.
+    collapsed: on how many of these the skip connection was found instead.
   """
 
   seeds: int
   edge_successes: int
   genotype_successes: int
+  learners: int = 0
+  collapsed: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +83,27 @@ class Row:
   interval: tuple[float, float]
   chance: float
   genotype_rate: float
+
+
+class Found(NamedTuple):
+  """The end of one search, for a `choose`.
+
+  Attributes:
+    problem: what was searched.
+    state: the last state.
+    alpha: its logits, on the host.
+    trajectory: (logits, eigenvalues) at every `watch_every`-th step, or None.
+    draw: "weights" or "alpha", n -> the n-th batch of this part.
+  """
+
+  problem: Problem
+  state: SearchState
+  alpha: Any
+  trajectory: Any
+  draw: Callable[[str, int], Any]
+
+
+Choose = Callable[[Found], SearchSpace]
 
 
 def pairs(relaxation: str | None = None, hypergradient: str | None = None) -> list[tuple[str, str]]:
@@ -125,59 +136,150 @@ def run(
   hypergradient: hg.Hypergradient | None,
   seeds: Sequence[int],
   *,
+  landscape: Landscape = HARMONICS,
   steps: int = 150,
   warmup_steps: int = 50,
   weight_optimizer: Optimizer | None = None,
   alpha_optimizer: Optimizer | None = None,
+  auxiliary_skip: bool = False,
+  single_path: bool = False,
+  keep: Sequence[int] = (),
+  inherit: bool = False,
+  watch_every: int = 0,
+  choose: Choose | None = None,
+  **loop: Any,
 ) -> Result:
-  """Searches the planted problem once for each seed, through `bilevel`, all in one program.
+  """Searches a planted problem once for each seed, through `bilevel`, all in one program.
 
   Args:
     relaxation: as for `bilevel`.
     hypergradient: as for `bilevel`; None is the one-level search.
     seeds: each draws another genotype, teacher, data and start.
-    steps: length of the search.
+    landscape: the problem.
+    steps: length of the search, or of each of its stages.
     warmup_steps: as for `bilevel`. Operations whose weights are still random say nothing, and
       what sparsemax drops by such an accident never comes back: without a warm-up it succeeds in
       about 88 of 100 searches, the other relaxations in all but one.
     weight_optimizer: by default SGD as in DARTS, with a learning rate of 0.1 -> 0.001.
     alpha_optimizer: by default Adam as in DARTS, with a learning rate of 0.03.
+    auxiliary_skip: adds (1 - progress) times the skip connection to each edge, where there is one.
+    single_path: only the largest weight of an edge counts.
+    keep: operations that each edge keeps after each stage but the last; () is one stage.
+    inherit: whether a stage goes on with weights and logits; else it starts anew.
+    watch_every: how many steps lie between the points of the trajectories that `choose` sees; 0:
+      it sees the end alone, and no eigenvalue.
+    choose: by default the largest logit of each edge at the end.
+    **loop: what else `bilevel` takes.
 
   Raises:
     DnasError: no seeds.
   """
   if len(seeds) == 0:
     raise DnasError("planted: seeds must hold at least one")
+  numbers = np.asarray(seeds, np.uint32)
+  problem = landscapes.problem_of(landscape, auxiliary_skip, single_path)
   search = bilevel(
-    Problem(SPACE, _init, _loss),
+    problem,
     relaxation,
     hypergradient,
     weight_optimizer or sgd(steps, lr=0.1),
     alpha_optimizer or adam(lr=0.03),
     steps=steps,
     warmup_steps=warmup_steps,
+    **loop,
   )
+  planted, batches = landscapes.data(numbers, steps * (len(keep) + 1), landscape.skip)
 
-  planted, batches = _data(np.asarray(seeds, np.uint32), steps)
+  def eigenvalue(state, batch):
+    """The Hessian's eigenvalue of largest magnitude, of the outer loss in alpha."""
+    flat, unravel = jax.flatten_util.ravel_pytree(state.alpha)
+
+    def loss(flat):
+      weights = relax(relaxation, state.key, unravel(flat), 0.0, problem.space)
+      return problem.loss(state.params, {}, weights, batch, state.key, True, 0.0)[0]
+
+    return jnp.abs(jnp.linalg.eigvalsh(jax.hessian(loss)(flat))).max()
 
   def one(state, batches):
     def step(state, pair):
-      return search.step(state, *pair)[0], None
+      state = search.step(state, *pair)[0]
+      held = pair[0] if pair[1] is None else pair[1]
+      curvature = eigenvalue(state, held) if watch_every else jnp.zeros(())
+      return state, (state.alpha if watch_every else (), curvature)
 
-    return jax.lax.scan(step, state, batches)[0].alpha
+    return jax.lax.scan(step, state, batches)
 
+  levels = LEVELS[:1] if hypergradient is None else LEVELS
   # Not compiled as a whole: its pieces are the same for every method.
-  states = jax.vmap(lambda seed: search.init(jax.random.key(seed)))(np.asarray(seeds, np.uint32))
-  pair = (batches["weights"], None if hypergradient is None else batches["alpha"])
-  alphas, planted = jax.device_get((jax.jit(jax.vmap(one))(states, pair), planted))
-  edge_successes = genotype_successes = 0
-  for i, seed in enumerate(seeds):
-    genotype = argmax()(SPACE, jax.tree.map(lambda a, i=i: a[i], alphas))
-    found = SPACE.choices(genotype)["cell"]
-    right = [op == OPS[o] for op, o in zip(found, planted[i], strict=True)]
-    edge_successes += right[seed % EDGES]
+  start = jax.vmap(lambda seed: search.init(jax.random.key(seed)))
+  scan, states = jax.jit(jax.vmap(one)), start(numbers)
+  trajectory: Any = ()
+  for stage in range(len(keep) + 1):
+    now = slice(stage * steps, (stage + 1) * steps)
+    part = {n: tuple(x[:, now] for x in batches[n]) for n in levels}
+    states, trajectory = scan(states, (part["weights"], part.get("alpha")))
+    if stage < len(keep):
+      states = _next_stage(states, start(numbers + 10_000 * (stage + 1)), keep[stage], inherit)
+  alphas, planted = jax.device_get((states.alpha, planted))
+  found = []
+  for i in range(len(seeds)):
+    alpha = _at(alphas, i)
+    if choose is None:
+      genotype = argmax()(landscape.space, alpha)
+    else:
+      path = jax.tree.map(lambda x: x[watch_every - 1 :: max(watch_every, 1)], _at(trajectory, i))
+      draw = functools.partial(_draw, batches, i)
+      genotype = choose(Found(problem, _at(states, i), alpha, jax.device_get(path), draw))
+    found.append(_operations(landscape.space, genotype))
+  return _count(landscape, seeds, planted, found)
+
+
+def _at(tree: Any, i: int) -> Any:
+  return jax.tree.map(lambda x: x[i], tree)
+
+
+def _draw(batches, i: int, part: str, n: int):
+  return jax.tree.map(lambda x: x[i, n % x.shape[1]], batches[part])
+
+
+def _operations(space: SearchSpace, genotype: SearchSpace) -> list[str | None]:
+  """The operation of each edge; None where the genotype has dropped it."""
+  kept = {edge.src: edge.ops[0] for edge in genotype.cells["cell"].edges}
+  return [kept.get(edge.src) for edge in space.cells["cell"].edges]
+
+
+def _count(landscape: Landscape, seeds, planted, found) -> Result:
+  ops = landscape.space.cells["cell"].edges[0].ops
+  edge_successes = genotype_successes = learners = collapsed = 0
+  for seed, true, chosen in zip(seeds, planted, found, strict=True):
+    right = [op == ops[o] for op, o in zip(chosen, true, strict=True)]
+    edge_successes += right[seed % landscapes.EDGES]
     genotype_successes += all(right)
-  return Result(len(seeds), edge_successes, genotype_successes)
+    if landscape.skip:
+      learners += sum(int(o) != 0 for o in true)
+      collapsed += sum(
+        int(o) != 0 and op == "skip_connect" for op, o in zip(chosen, true, strict=True)
+      )
+  return Result(len(seeds), edge_successes, genotype_successes, learners, collapsed)
+
+
+def _next_stage(states: SearchState, fresh: SearchState, keep: int, inherit: bool) -> SearchState:
+  """The states of all seeds at the start of the next stage.
+
+  Pruned operations have a logit from where nothing comes back, so that one program serves all.
+  """
+
+  def pruned(old, new):
+    kept = old >= jnp.sort(old, axis=-1)[..., -keep, None]
+    return jnp.where(kept, old if inherit else new, -1e9)
+
+  alpha = {
+    name: tuple(map(pruned, edges, fresh.alpha[name])) if name == "cell" else fresh.alpha[name]
+    for name, edges in states.alpha.items()
+  }
+  if inherit:
+    fresh = dataclasses.replace(fresh, params=states.params)
+  return dataclasses.replace(fresh, alpha=alpha)
 
 
 def wilson_interval(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:
@@ -191,50 +293,3 @@ def wilson_interval(successes: int, trials: int, z: float = 1.96) -> tuple[float
   centre = p + z * z / (2 * trials)
   half = z * math.sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials))
   return max(0.0, (centre - half) / shrink), min(1.0, (centre + half) / shrink)
-
-
-def _features(x: jax.Array) -> jax.Array:
-  """[..., E, D] -> [..., E, O, D], orthonormal and of mean 0 over the inputs' distribution."""
-  harmonics = jnp.arange(1, len(OPS) + 1)[:, None]
-  return math.sqrt(2) * jnp.cos(math.pi * harmonics * x[..., None, :])
-
-
-def _plant(key: jax.Array) -> tuple[jax.Array, jax.Array]:
-  """The planted operation of each edge [E] and the teacher's weights [E, O, D], 0 on all others."""
-  op_key, sign_key = jax.random.split(key)
-  ops = jax.random.randint(op_key, (EDGES,), 0, len(OPS))
-  signs = jax.random.rademacher(sign_key, (EDGES, 1, WIDTH), jnp.float32) / math.sqrt(WIDTH)
-  return ops, jax.nn.one_hot(ops, len(OPS))[:, :, None] * signs
-
-
-@functools.partial(jax.jit, static_argnums=1)
-def _data(seeds: jax.Array, steps: int) -> tuple[jax.Array, dict[str, tuple]]:
-  """Planted operations [S, E]; for each level inputs [S, T, B, E, D] and targets [S, T, B]."""
-
-  def one(seed: jax.Array):
-    plant_key, *keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), 1), 3)
-    ops, teacher = _plant(plant_key)
-    return ops, {level: _batches(k, teacher, steps) for level, k in zip(LEVELS, keys, strict=True)}
-
-  return jax.vmap(one)(seeds)
-
-
-def _batches(key: jax.Array, teacher: jax.Array, steps: int) -> tuple[jax.Array, jax.Array]:
-  """Inputs [T, B, E, D] and targets [T, B], with noise of standard deviation 0.1."""
-  input_key, noise_key = jax.random.split(key)
-  x = jax.random.uniform(input_key, (steps, BATCH, EDGES, WIDTH), minval=-1, maxval=1)
-  noise = 0.1 * jax.random.normal(noise_key, (steps, BATCH))
-  return x, jnp.einsum("tbeod,eod->tb", _features(x), teacher) + noise
-
-
-def _init(key: jax.Array):
-  return jax.random.normal(key, (EDGES, len(OPS), WIDTH)), {}
-
-
-def _loss(params, stats, weights, batch, key, train, progress):
-  del key, train, progress
-  x, target = batch
-  mixing = jnp.stack(weights["cell"])
-  unit = params / jnp.linalg.norm(params, axis=-1, keepdims=True)
-  output = jnp.einsum("beod,eod,eo->b", _features(x), unit, mixing)
-  return jnp.mean((output - target) ** 2), (stats, {})

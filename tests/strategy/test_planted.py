@@ -11,29 +11,31 @@ import numpy as np
 import pytest
 
 from dnas.errors import DnasError
-from dnas.strategy import hypergradient, planted, relaxation
+from dnas.strategy import hypergradient, landscape, planted, relaxation
+from dnas.strategy.discretize import argmax
 from dnas.strategy.optimizer import Optimizer
 
 
 def test_the_operations_are_orthonormal_whatever_their_weights():
   # Identifiable: no operation explains a part of another, also across edges.
   x = jax.random.uniform(
-    jax.random.key(0), (40000, planted.EDGES, planted.WIDTH), minval=-1, maxval=1
+    jax.random.key(0), (40000, landscape.EDGES, landscape.WIDTH), minval=-1, maxval=1
   )
-  features = np.asarray(planted._features(x)).reshape(len(x), -1)
+  features = np.asarray(landscape.features(x)).reshape(len(x), -1)
   gram = features.T @ features / len(x)
   np.testing.assert_allclose(gram, np.eye(len(gram)), atol=0.03)
   np.testing.assert_allclose(features.mean(0), 0, atol=0.03)
 
 
 def test_a_wrong_operation_cannot_do_better_than_nothing():
-  ops, teacher = planted._plant(jax.random.key(3))
+  ops, teacher = landscape.plant(jax.random.key(3))
   x, target = (
-    part.reshape(-1, *part.shape[2:]) for part in planted._batches(jax.random.key(4), teacher, 200)
+    part.reshape(-1, *part.shape[2:])
+    for part in landscape.batches_of(jax.random.key(4), teacher, 200)
   )
-  features = planted._features(x)
+  features = landscape.features(x)
   explained = []
-  for o in range(len(planted.OPS)):  # the best weights of operation o on edge 0, by least squares
+  for o in range(len(landscape.OPS)):  # the best weights of operation o on edge 0, by least squares
     design = np.asarray(features[:, 0, o])
     fit = design @ np.linalg.lstsq(design, np.asarray(target))[0]
     explained.append(1 - np.var(target - fit) / np.var(target))
@@ -85,6 +87,81 @@ def test_same_seeds_same_result():
 def test_wilson_interval(successes, trials, expected):
   # Published values of the score interval, to four digits.
   np.testing.assert_allclose(planted.wilson_interval(successes, trials), expected, atol=2e-4)
+
+
+def test_in_the_second_problem_the_planted_operation_is_the_best_alone_and_mixed():
+  # With weights that have learnt all there is; and with the skip alone early it looks better.
+  major = np.sqrt(1 - landscape.MINOR**2)
+  ops, teacher = jax.vmap(lambda key: landscape.plant(key, True))(
+    jax.random.split(jax.random.key(0), 200)
+  )
+  teacher = np.asarray(teacher)
+  length = np.linalg.norm(teacher, axis=-1)  # [S, E, O]
+  np.testing.assert_allclose(
+    np.sort(length, -1)[..., -2:], [[[landscape.MINOR, major]] * 3] * 200, rtol=1e-5
+  )
+  assert np.all(length.argmax(-1) == ops)
+  assert 0.4 < np.mean(np.asarray(ops) == 0) < 0.6
+  # Whatever the seed, the skip is the same function.
+  skip = teacher[:, :, 0] / length[:, :, :1]
+  np.testing.assert_allclose(skip, 0.5, rtol=1e-5)
+
+
+def test_a_skip_connection_has_nothing_to_learn_and_the_others_learn_slowly():
+  problem = landscape.problem_of(landscape.COLLAPSE)
+  params, _ = problem.init(jax.random.key(0))
+  key = jax.random.key(1)
+  _, batches = landscape.data(np.arange(1, dtype=np.uint32), 1, True)
+  batch = tuple(x[0, 0] for x in batches["weights"])
+  weights = {"cell": (jnp.full(4, 0.25),) * 3}
+  slope = jax.grad(lambda p: problem.loss(p, {}, weights, batch, key, True, 0.0)[0])(params)
+  norms = [[float(jnp.linalg.norm(slope[e]["ops"][o])) for o in range(4)] for e in range(3)]
+  assert all(row[0] == 0 for row in norms)
+  assert all(min(row[1:]) > 0 for row in norms)
+  plain = landscape.problem_of(landscape.HARMONICS).init(jax.random.key(0))[0]
+  np.testing.assert_allclose(params[0]["ops"][1], landscape.SLOWNESS * plain[0]["ops"][1])
+
+
+def test_a_search_that_moves_nothing_collapses_by_chance_and_one_that_learns_less():
+  rules = relaxation.softmax(), hypergradient.first_order()
+  still = Optimizer(
+    lambda a: (), lambda g, s, a: (jax.tree.map(jnp.zeros_like, g), s), lambda s: ""
+  )
+  settings = dict(landscape=landscape.COLLAPSE, steps=2, warmup_steps=0, alpha_optimizer=still)
+  guess = planted.run(*rules, range(200), **settings)
+  assert 200 < guess.learners < 400
+  assert 0.15 < guess.collapsed / guess.learners < 0.35
+
+
+@pytest.mark.slow
+def test_stages_a_trajectory_and_a_choice():
+  rules = relaxation.softmax(), hypergradient.first_order()
+  seen = []
+
+  def choose(end):
+    seen.append(end)
+    return argmax()(end.problem.space, end.alpha)
+
+  result = planted.run(
+    *rules,
+    range(10),
+    steps=60,
+    warmup_steps=20,
+    keep=[2],
+    inherit=True,
+    watch_every=20,
+    choose=choose,
+  )
+  assert result.edge_successes >= 9
+  alphas, eigenvalues = seen[0].trajectory
+  assert eigenvalues.shape == (3,)
+  assert np.all(eigenvalues > 0)
+  assert alphas["cell"][0].shape == (3, 4)
+  # Two of four operations were pruned: their logits are where nothing comes back from.
+  assert all(np.sum(logits < -1e8) == 2 for logits in seen[0].alpha["cell"])
+  x, target = seen[0].draw("alpha", 3)
+  assert x.shape == (landscape.BATCH, landscape.EDGES, landscape.WIDTH)
+  assert target.shape == (landscape.BATCH,)
 
 
 def test_no_seeds_is_an_error():
