@@ -17,12 +17,62 @@ from typing import Any
 
 import jax
 
+from dnas import config as configs
 from dnas import log
+from dnas.fields import plain
+from dnas.lock import run_lock
 from dnas.space.space import SearchSpace
-from dnas.strategy import ask_tell
+from dnas.strategy import ask_tell, black_box
 from dnas.strategy.ask_tell import Evaluator, Metrics, PlainChoices, Query, Strategy, StrategyError
 
 SCHEMA = "dnas.history/1"
+
+
+def search(
+  space: SearchSpace,
+  entry: Any,
+  evaluator: Evaluator,
+  workdir: pathlib.Path,
+  *,
+  budget: int,
+  seed: int = 0,
+  executor: concurrent.futures.Executor | None = None,
+  ahead: int = 1,
+  about: Mapping[str, Any] | None = None,
+  watch: Callable[[Query], object] = lambda query: None,
+) -> SearchSpace:
+  """argmax of score over `budget` candidates; leaves `history.jsonl` and `genotype.json`.
+
+  Args:
+    space: to be searched.
+    entry: of a config: the name of a strategy in `black_box`, or a dict with its arguments,
+      `dict(name="evolution", population=20)`.
+    workdir: the run's folder, for this process alone.
+    evaluator, budget, seed, executor, ahead, watch: as for `run`.
+    about: what the evaluator is, which must be the same when the search goes on.
+
+  Raises:
+    ConfigError: the entry names no strategy, or an argument that it does not take.
+    LockError: another process searches in `workdir`.
+    StrategyError, LogError, OSError: as `run`.
+  """
+  strategy = configs.bind(entry, black_box, space)
+  with run_lock(workdir):
+    queries = run(
+      space,
+      strategy,
+      evaluator,
+      workdir / "history.jsonl",
+      budget=budget,
+      seed=seed,
+      executor=executor,
+      ahead=ahead,
+      about={"strategy": plain(entry), **(about or {})},
+      watch=watch,
+    )
+    genotype = space.decide(ask_tell.best(queries).choices)
+    log.atomic_write(workdir / "genotype.json", genotype.to_json())
+  return genotype
 
 
 def run(
@@ -54,7 +104,7 @@ def run(
     seed: of the strategy and of the keys.
     executor: where evaluations run, a `ProcessPoolExecutor` for instance; None: here.
     ahead: candidates open at a time, the number of workers as a rule.
-    about: whatever else must be the same when the run goes on: the strategy's arguments.
+    about: whatever else must be the same when the run goes on: the strategy's arguments, say.
     watch: is called with each query, after it is in the file.
 
   Raises:

@@ -1,0 +1,60 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Searching a benchmark from the command line: it resumes, and errors are one line."""
+
+import importlib.util
+import itertools
+import json
+
+import pytest
+
+from dnas.space.space import SearchSpace
+
+
+@pytest.fixture(scope="module")
+def main(root):
+  spec = importlib.util.spec_from_file_location("explore", root / "scripts" / "explore.py")
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module.main
+
+
+@pytest.fixture(scope="module")
+def flags(tmp_path_factory):
+  """A benchmark in which the digit 2 is good, and how to name it."""
+  path = tmp_path_factory.mktemp("table") / "macro.json"
+  names = map("".join, itertools.product("012", repeat=8))
+  entry = lambda name: {"mean_acc": 10.0 * name.count("2"), "std": 0, "params": 1, "flops": 1}
+  path.write_text(json.dumps({name: entry(name) for name in names}))
+  return ["--table", str(path), "--split", "test", "--epochs", "50"]
+
+
+def test_finds_resumes_and_says_what_it_found(main, flags, tmp_path, capsys):
+  strategy = ["--strategy", '{"name": "local_search", "move": "first"}']
+  given = [*flags, *strategy, "--workdir", str(tmp_path)]
+  main([*given, "--budget", "5"])
+  first = (tmp_path / "history.jsonl").read_text()
+  main([*given, "--budget", "60"])
+  assert (tmp_path / "history.jsonl").read_text().startswith(first)
+  genotype = SearchSpace.from_json((tmp_path / "genotype.json").read_text())
+  assert all(edge.ops == ("mb6_k5",) for edge in genotype.cells["chain"].edges)
+  assert "cifar10 test 50 epochs: 80.00 %" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+  ("changes", "message"),
+  [
+    (["--table", "absent.json"], "absent.json is missing"),
+    (["--strategy", "evolutoin"], "did you mean 'evolution'"),
+    (["--strategy", "{name"], "is neither a name nor a dict"),
+    (["--dataset", "mnist"], "no mnist test 50 epochs. There are: cifar10 test 50 epochs"),
+    (["--budget", "0"], "budget: 0 queries"),
+  ],
+)
+def test_errors_are_one_line(main, flags, tmp_path, capsys, changes, message):
+  with pytest.raises(SystemExit) as exit_:
+    main([*flags, "--workdir", str(tmp_path / "run"), *changes])
+  assert exit_.value.code == 2
+  (line,) = capsys.readouterr().err.splitlines()
+  assert line.startswith("error: ")
+  assert message in line
