@@ -246,7 +246,6 @@ def _decide(config, stage: Stage, made: method.Method, state, source, workdir) -
 def _several_seeds(config, settings, made: method.Method, source, workdir, seeds: int):
   """The searches of several seeds in one program, vmapped over their states and batches."""
   numbers = range(config.seed, config.seed + seeds)
-  keys = jnp.stack([jax.random.key(seed) for seed in numbers])
   axes = lambda alpha: (0, 0, 0 if alpha else None)
   together = {
     alpha: jax.jit(jax.vmap(made.machine.step, in_axes=axes(alpha)), donate_argnums=0)
@@ -270,7 +269,7 @@ def _several_seeds(config, settings, made: method.Method, source, workdir, seeds
   state = runs.loop(
     workdir,
     f"search, {seeds} seeds",
-    jax.vmap(made.machine.init)(keys),
+    stack([made.machine.init(jax.random.key(seed)) for seed in numbers]),
     step,
     pipelines,
     config,

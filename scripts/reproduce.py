@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dnas import memory, mesh
 from dnas.config import Parser
 from dnas.errors import one_line_errors
-from dnas.tables import detection, nasbench201_blackbox, planted
+from dnas.tables import detection, method_cost, nasbench201_blackbox, planted
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -50,6 +50,12 @@ TABLES = {
     "one CPU minute",
     "--data FOLDER with nasbench201_table.csv.gz",
     nasbench201_blackbox.make,
+  ),
+  "method_cost": (
+    "time and memory of a step of each differentiable method, against first-order DARTS",
+    "not timed alone yet",
+    "none",
+    functools.partial(method_cost.make, ROOT / "configs" / "methods"),
   ),
   "planted": (
     "does each differentiable method find what was planted; which withstand a skip collapse",

@@ -1,0 +1,115 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Several seeds at once, a search that stops early, and settings that do not go together."""
+
+import json
+
+import numpy as np
+import pytest
+
+from dnas import config as configs
+from dnas import log, method, search
+from dnas.errors import DnasError
+from dnas.space.space import SearchSpace
+
+SMALL = {
+  "space": dict(name="dense", ops=("skip_connect", "nor_conv_1x1"), nodes=1),
+  "search.network": dict(name="detector", channels=(4,), stem_channels=4),
+  "search.steps": 4,
+  "search.warmup_steps": 1,
+  "search.batch_size": 8,
+  "search.watch.every_steps": 0,
+  "data.threads": 1,
+}
+
+
+def small(root, **overrides):
+  changes = {**SMALL, **{key.replace("__", "."): value for key, value in overrides.items()}}
+  return configs.load(root / "configs" / "digits.py", changes)
+
+
+def test_seeds_at_once_equal_one_after_another(root, tmp_path):
+  first = search.search(small(root, seeds=2, seed=3), tmp_path / "both")
+  together = log.read(tmp_path / "both" / "metrics.jsonl")
+  assert [len(record["seeds/weight_loss"]) for record in together] == [2] * 4
+  for n, seed in enumerate((3, 4)):
+    genotype = search.search(small(root, seed=seed), tmp_path / str(seed))
+    text = (tmp_path / "both" / "seeds" / str(seed) / "genotype.json").read_text()
+    assert SearchSpace.from_json(text) == genotype
+    assert seed != 3 or genotype == first
+    for record, alone in zip(
+      together, log.read(tmp_path / str(seed) / "metrics.jsonl"), strict=True
+    ):
+      for name in ("weight_loss", "alpha_loss", "alpha_grad_norm", "entropy/cell"):
+        assert (name in alone) == (f"seeds/{name}" in record)
+        if name in alone:
+          np.testing.assert_allclose(record[f"seeds/{name}"][n], alone[name], rtol=1e-3, atol=1e-6)
+  assert together[0]["seeds/weight_loss"][0] != together[0]["seeds/weight_loss"][1]
+  np.testing.assert_allclose(
+    together[2]["weight_loss"], np.mean(together[2]["seeds/weight_loss"]), rtol=1e-6
+  )
+
+
+def test_a_search_stops_with_the_genotype_of_an_earlier_step(
+  root, tmp_path, user_folder, monkeypatch
+):
+  (user_folder / "my_lab.py").write_text(
+    "def third(history, back):\n  return len(history) - 1 - back if len(history) == 3 else None\n"
+  )
+  config = small(
+    root,
+    search__steps=9,
+    search__watch__every_steps=1,
+    search__watch__hessian_steps=1,
+    search__stop=dict(name="my_lab.third", back=1),
+  )
+  genotype = search.search(config, tmp_path / "run")
+  watch = tmp_path / "run" / "watch"
+  assert sorted(path.stem for path in watch.iterdir()) == ["00000001", "00000002", "00000003"]
+  second = json.loads((watch / "00000002.json").read_text())
+  assert SearchSpace.from_json(json.dumps(second["genotype"])) == genotype
+  assert np.isfinite(second["hessian/dominant"])
+  assert json.loads((tmp_path / "run" / "stopped.json").read_text()) == {"at": 3, "taken_from": 2}
+  assert json.loads((tmp_path / "run" / "genotype.json").read_text()) == second["genotype"]
+  monkeypatch.setattr(log.Log, "write", lambda *arguments: pytest.fail("stepped again"))
+  assert search.search(config, tmp_path / "run") == genotype
+
+
+STAGE = dict(steps=2, warmup_steps=0)
+
+
+@pytest.mark.parametrize(
+  ("changes", "message"),
+  [
+    (dict(search__hypergradient=None), "weight_share must be 1.0 with hypergradient=None"),
+    (dict(search__drop_path=1.0), r"drop_path must be in \[0, 1\)"),
+    (dict(search__stop=dict(name="stop_by_eigenvalue")), "set watch.every_steps and"),
+    (dict(search__supernet__partial=3), "supernet.partial = 3: needs edges"),
+    (dict(search__penalties=(dict(name="beta"),)), "unknown name in dnas.strategy.regularization"),
+    (dict(search__stages=(STAGE, STAGE)), r"stages\[0\]: keep must be set in all stages but"),
+    (dict(search__stages=(dict(keep=1, **STAGE),)), r"stages\[0\]: keep must be set in all"),
+    (dict(search__stages=(dict(inherit=True, **STAGE),)), "has no stage before it"),
+    (dict(search__stages=(dict(step=3),)), "unknown field of config.search: 'step'"),
+    (dict(seeds=0), "config.seeds must be a whole number"),
+    (dict(seeds=2, search__watch__every_steps=2), "several searches in one program have no watch"),
+    (dict(seeds=2, search__stages=(STAGE,)), "have no stages"),
+  ],
+)
+def test_settings_that_do_not_go_together(root, tmp_path, changes, message):
+  with pytest.raises(DnasError, match=message):
+    search.search(small(root, **changes), tmp_path / "run")
+  assert not (tmp_path / "run").exists()
+
+
+def test_fields_are_known_and_complete(root):
+  config = configs.load(root / "configs" / "digits.py")
+  given = {key: config.search[key] for key in config.search}
+  assert set(given) == {*method.REQUIRED, *method.DEFAULTS}  # the base lists them all
+  with pytest.raises(DnasError, match=r"unknown field of config\.search: 'penalty'"):
+    method.settings_of(config.search, penalty=())
+  del given["relaxation"]
+  with pytest.raises(DnasError, match=r"config\.search: relaxation must be set"):
+    method.settings_of(given)
+  assert method.settings_of(config.search, warmup_steps=1, steps=5).watch.genotypes == 5
+  settings = method.settings_of(config.search, warmup_steps=1, steps=5)
+  assert [method.progress_at(settings, i) for i in (0, 1, 3, 9)] == [0.0, 0.0, 0.5, 1.0]
