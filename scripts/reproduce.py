@@ -57,6 +57,12 @@ TABLES = {
     "none",
     functools.partial(method_cost.make, ROOT / "configs" / "methods"),
   ),
+  "seeds_at_once": (
+    "config.seeds: several searches in one program, against one after another",
+    "two minutes",
+    "embedded",
+    functools.partial(method_cost.seeds_at_once, ROOT / "configs" / "digits.py"),
+  ),
   "planted": (
     "does each differentiable method find what was planted; which withstand a skip collapse",
     "not timed alone yet",
