@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dnas import config as configs
-from dnas import log, method, search
+from dnas import log, method, report, search
 from dnas.errors import DnasError
 from dnas.space.space import SearchSpace
 
@@ -71,6 +71,9 @@ def test_a_search_stops_with_the_genotype_of_an_earlier_step(
   assert np.isfinite(second["hessian/dominant"])
   assert json.loads((tmp_path / "run" / "stopped.json").read_text()) == {"at": 3, "taken_from": 2}
   assert json.loads((tmp_path / "run" / "genotype.json").read_text()) == second["genotype"]
+  pictures = {path.name for path in report.draw(tmp_path / "run")}
+  assert {"search.svg", "search.png"} <= pictures
+  assert "hessian/dominant" in (tmp_path / "run" / "search.svg").read_text()
   monkeypatch.setattr(log.Log, "write", lambda *arguments: pytest.fail("stepped again"))
   assert search.search(config, tmp_path / "run") == genotype
 

@@ -63,13 +63,14 @@ def success_rates(
       config = configs.load(folder / f"{name}.py")
       rows.append(row(name, method.settings_of(config.search), range(seeds)))
       print({k: v for k, v in rows[-1].items() if "interval" not in k}, flush=True)
+  (_, few), (_, many) = PROBLEMS.values()
   title = f"""Planted problems: {seeds} searches for each method
 Success: the operation of the one edge that the seed singles out (of 3; 4 operations) is the planted
 one, with its 95 % Wilson interval; genotype: all three are. *collapsed*: of the edges whose planted
 operation is a harmonic, the share that got the skip connection, which is better early and worse in
-the end. {PROBLEMS["harmonics"][1]} and {PROBLEMS["collapse"][1]} steps (as many in each stage), a
-third of them warm-up; learning rates 0.1 and {ALPHA_LR}. Not on the problem, and so left out: see the last column; `lambda_darts` needs a cell at
-several places, and is not in the table."""
+the end. {few} and {many} steps (as many in each stage), a third of them warm-up; learning rates 0.1
+and {ALPHA_LR}. Not on the problem, and so left out: see the last column; `lambda_darts` needs a
+cell at several places, and is not in the table."""
   provenance = {"command": command, "seeds": [0, seeds - 1], "problems": list(PROBLEMS)}
   table.write(out, title, rows, provenance)
   return rows
