@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from dnas.nn.init import Rngs
-from dnas.nn.layers import Conv, Linear, Sequence
+from dnas.nn.layers import Conv, Function, Linear, Sequence
 from dnas.nn.mode import Mode
 from dnas.nn.norm import BatchNorm
 from dnas.space.space import SpaceError
@@ -52,13 +52,14 @@ class FactorizedReduce(nnx.Module):
   def __init__(self, c_in: int, c_out: int, *, affine: bool, rngs: Rngs):
     if c_out % 2:
       raise SpaceError(f"channels: a skip connection of stride 2 needs an even width, got {c_out}")
+    self.relu = Function(jax.nn.relu)
     self.even = Conv(c_in, c_out // 2, 1, 2, rngs=rngs)
     self.odd = Conv(c_in, c_out // 2, 1, 2, rngs=rngs)
     self.norm = BatchNorm(c_out, affine=affine)
 
   def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
     """`[B, H, W, c_in] -> [B, ceil(H / 2), ceil(W / 2), c_out]`."""
-    x = jax.nn.relu(x)
+    x = self.relu(x, mode)
     # An odd size has one odd pixel less than even ones: a row or column of zeros stands in.
     odd = jnp.pad(x[:, 1:, 1:], ((0, 0), (0, x.shape[1] % 2), (0, x.shape[2] % 2), (0, 0)))
     y = jnp.concatenate([self.even(x), self.odd(odd)], axis=-1)
@@ -153,12 +154,13 @@ class ChannelAttention(nnx.Module):
 
   def __init__(self, channels: int, *, rngs: Rngs):
     hidden = max(channels // 4, 1)
+    self.relu = Function(jax.nn.relu)
     self.first = Linear(channels, hidden, rngs=rngs)
     self.second = Linear(hidden, channels, rngs=rngs)
 
   def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
     """`[B, H, W, C] -> [B, H, W, C]`."""
-    gate = self.second(jax.nn.relu(self.first(x.mean((1, 2)))))
+    gate = self.second(self.relu(self.first(x.mean((1, 2))), mode))
     return x * jax.nn.sigmoid(gate)[:, None, None]
 
 
