@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dnas import memory, mesh
 from dnas.config import Parser
 from dnas.errors import one_line_errors
-from dnas.tables import detection, method_cost, nasbench201_blackbox, planted
+from dnas.tables import detection, method_cost, nasbench201_blackbox, nasbench201_zero_cost, planted
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -50,6 +50,12 @@ TABLES = {
     "one CPU minute",
     "--data FOLDER with nasbench201_table.csv.gz",
     nasbench201_blackbox.make,
+  ),
+  "nasbench201_zero_cost": (
+    "zero-cost proxies: rank correlation with accuracy, and with the published scores",
+    "half an hour, shared",
+    "--data FOLDER with nasbench201_table.csv.gz; TFDS cifar10:3.0.2 in TFDS_DATA_DIR",
+    nasbench201_zero_cost.make,
   ),
   "method_cost": (
     "time and memory of a step of each differentiable method, against first-order DARTS",

@@ -8,6 +8,7 @@ norms) multiplies by `weight_at`.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,7 @@ def one_hot(space: SearchSpace, genotype: SearchSpace) -> dict[str, tuple[np.nda
   }
 
 
-def weight_at(path: Sequence, names: Sequence[str], weights: Weights):
+def weight_at(path: Sequence[Any], names: Sequence[str], weights: Weights):
   """The mixing weight of the operation that a part of a `Network` belongs to; 1 outside of cells.
 
   Args:
@@ -44,5 +45,5 @@ def weight_at(path: Sequence, names: Sequence[str], weights: Weights):
   """
   if tuple(path[:2]) != ("backbone", "cells") or len(path) < 7 or path[3] != "edges":
     return 1.0
-  name = names[path[2]]
+  name: Any = names[path[2]]
   return weights[name][path[4]][path[6]] if name in weights else 1.0
