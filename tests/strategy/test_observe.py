@@ -1,0 +1,79 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dnas.errors import DnasError
+from dnas.space.cell import dense_cell
+from dnas.space.space import SearchSpace
+from dnas.strategy import observe, relaxation
+from dnas.strategy.bilevel import Problem, SearchState
+from dnas.strategy.discretize import argmax
+
+OPS = ("none", "skip_connect", "conv")
+SPACE = SearchSpace({"cell": dense_cell(OPS, 2)})  # 3 edges
+COST = jnp.array([[0.0, 1.0, 2.0], [3.0, 1.0, 0.5], [1.0, 1.0, 4.0]])
+
+
+def loss(params, stats, weights, batch, key, train, progress):
+  value = params * jnp.sum(COST * jnp.stack(weights["cell"])) + batch
+  return value, (stats, {"accuracy": -value})
+
+
+ALPHA = {
+  "cell": (jnp.array([0.0, 1.0, 2.0]), jnp.array([1.0, 0.5, 0.0]), jnp.array([0.0, 0.2, 0.0]))
+}
+STATE = SearchState(
+  params=jnp.float32(2.0),
+  stats={},
+  alpha=ALPHA,
+  weight_opt=(),
+  alpha_opt=(),
+  step=jnp.zeros((), jnp.int32),
+  key=jax.random.key(0),
+)
+PROBLEM = Problem(SPACE, lambda key: (jnp.ones(()), {}), loss)
+
+
+def test_one_hot_is_the_inverse_of_argmax():
+  genotype = argmax()(SPACE, ALPHA)
+  weights = observe.one_hot(SPACE, genotype)
+  np.testing.assert_array_equal(np.stack(weights["cell"]), np.eye(3)[[2, 0, 1]])
+  # An edge that was left out has no weight at all.
+  kept = SearchSpace({"cell": dense_cell(OPS, 2, keep=1)})
+  weights = observe.one_hot(kept, argmax()(kept, ALPHA))
+  np.testing.assert_array_equal(np.stack(weights["cell"]).sum(1), [1, 1, 0])
+
+
+def test_the_gap_is_that_between_decided_and_relaxed():
+  see = observe.observer(PROBLEM, relaxation.softmax(), argmax(), hessian_steps=9)
+  earlier = SPACE.decide({"cell": ("conv", "conv", "none")})
+  found = see(STATE, jnp.float32(0.5), [earlier], 0.5)
+  assert found.genotype == argmax()(SPACE, ALPHA)
+  soft = sum(float(c @ jax.nn.softmax(a)) for c, a in zip(COST, ALPHA["cell"], strict=True))
+  np.testing.assert_allclose(found.metrics["gap/loss"], 2 * (2 + 3 + 1 - soft), rtol=1e-5)
+  np.testing.assert_allclose(found.metrics["gap/accuracy"], -found.metrics["gap/loss"], rtol=1e-5)
+  assert found.metrics["skip_share"] == 1 / 3
+  assert found.metrics["agreement"] == 0.2  # one of five different edges
+  p = np.asarray(jax.nn.softmax(ALPHA["cell"][2]))
+  np.testing.assert_allclose(found.metrics["edge_entropy/cell"][2], -p @ np.log(p), rtol=1e-5)
+  flat = jnp.concatenate(ALPHA["cell"])
+  total = lambda a: 2 * jnp.sum(COST * jax.nn.softmax(a.reshape(3, 3), -1))
+  exact = np.linalg.eigvalsh(jax.hessian(total)(flat))
+  np.testing.assert_allclose(
+    found.metrics["hessian/dominant"], exact[np.abs(exact).argmax()], rtol=1e-4
+  )
+
+
+def test_without_hessian_none_is_computed():
+  see = observe.observer(PROBLEM, relaxation.softmax(), argmax())
+  metrics = see(dataclasses.replace(STATE, step=STATE.step + 1), jnp.float32(0), [], 0.0).metrics
+  assert "hessian/dominant" not in metrics
+  assert metrics["agreement"] == 1
+  with pytest.raises(DnasError, match="hessian_steps must be 0 or more"):
+    observe.observer(PROBLEM, relaxation.softmax(), argmax(), hessian_steps=-1)
