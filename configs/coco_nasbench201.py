@@ -36,6 +36,7 @@ def get_config() -> ConfigDict:
     batch_size=64,
     weight_optimizer=dict(name="adamw", lr=1e-3, b2=0.999, weight_decay=0.05, clip=10.0),
     alpha_optimizer=dict(name="adam", lr=1e-3),
+    watch=dict(every_steps=1000),
   )
   config.train.update(
     network=dict(name="detector", channels=(64, 128, 256, 512), stem_channels=32, repeats=2),

@@ -48,6 +48,8 @@ def get_config() -> ConfigDict:
         weight_optimizer=dict(name="adamw", lr=4e-3, b2=0.99, weight_decay=0.02, clip=10.0),
         alpha_optimizer=dict(name="adam", lr=3e-3),
         discretize=dict(name="argmax"),
+        # What the search looks like; every field is in configs/digits.py.
+        watch=dict(every_steps=100, hessian_steps=0, genotypes=5),
       ),
       train=dict(
         # None keeps the network of the search.

@@ -71,6 +71,10 @@ def observer(
     weights = relax(relaxation, relax_key, alpha, progress, space)
     return problem.loss(params, stats, weights, batch, loss_key, True, progress)[0]
 
+  def searched(genotype: SearchSpace) -> SearchSpace:
+    """The cells that were searched; others (a down-sampling) are always the same."""
+    return genotype.replace(cells={n: genotype.cells[n] for n in space.searched}, stages=())
+
   spectrum = diagnostics.hessian_spectrum(loss, hessian_steps) if hessian_steps else None
 
   def observe(state: SearchState, batch: Any, earlier: Sequence[SearchSpace], progress: float):
@@ -78,8 +82,8 @@ def observer(
     genotype = decide(space, alpha)
     entropies = diagnostics.edge_entropies(operations(alpha))
     metrics: dict[str, Any] = {f"edge_entropy/{n}": v.tolist() for n, v in entropies.items()}
-    metrics["skip_share"] = diagnostics.skip_share(genotype)
-    metrics["agreement"] = diagnostics.agreement([*earlier, genotype])
+    metrics["skip_share"] = diagnostics.skip_share(searched(genotype))
+    metrics["agreement"] = diagnostics.agreement([searched(g) for g in (*earlier, genotype)])
     progress_ = jnp.asarray(progress, jnp.float32)
     keys = jax.random.split(jax.random.fold_in(state.key, state.step), 3)
     measure = lambda w: jax.device_get(
