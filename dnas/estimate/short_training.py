@@ -1,0 +1,105 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Short training: a candidate's result after fewer steps, on less data, smaller or narrower."""
+
+import itertools
+import pathlib
+import tempfile
+import time
+from typing import Any
+
+import jax
+
+from dnas import config as configs
+from dnas import data, train
+from dnas.config import Config
+from dnas.data.pipeline import Pipeline
+from dnas.errors import DnasError
+from dnas.evaluate import predictions
+from dnas.nn import functional
+from dnas.nn.init import Rngs
+from dnas.search import task_of
+from dnas.space.space import SearchSpace
+from dnas.strategy import optimizer
+
+
+class ShortTraining:
+  """An `Evaluator`: a genotype trained as `train.make` does, measured on held-out training data.
+
+  "score" is the task's headline number; `seconds` is the time for all of it, compiling included.
+
+  Args:
+    config: fields as in `configs/digits.py`, of the full training; `data.train_split` alone is
+      looked at.
+    steps: length of the training; the schedule of the learning rate is that long too.
+    share: of the training split that is trained on, in (0, 1); the rest is held out.
+    size: resolution, (height, width) in px; None: the config's.
+    channels: `config.train.network.channels`; None: the config's.
+    images: how many of the held-out images are measured at most.
+
+  Raises:
+    DnasError: an argument is out of range, or the config or the data are wrong.
+  """
+
+  def __init__(
+    self,
+    config: Config,
+    *,
+    steps: int,
+    share: float = 0.5,
+    size: tuple[int, int] | None = None,
+    channels: int | None = None,
+    images: int = 1000,
+  ):
+    if steps < 1 or images < 1:
+      raise DnasError(f"short_training: steps and images must be 1 or more: {steps}, {images}")
+    changes: dict[str, Any] = {"train.steps": steps}
+    if size is not None:
+      changes["data.size"] = tuple(size)
+    if channels is not None:
+      if config.train.network is None:
+        raise DnasError("short_training: channels need config.train.network, which is None")
+      changes["train.network.channels"] = channels
+    self.config = config = configs.changed(config, changes)
+    self.source = data.labelled(config.data.spec, config.data.train_split)
+    self.task = task_of(config, self.source)
+    self.opt = configs.bind(config.train.optimizer, optimizer, steps=steps)
+    common: dict[str, Any] = dict(
+      source=self.source, size=tuple(config.data.size), seed=config.seed, fraction=share
+    )
+    self.training = Pipeline(
+      **common,
+      batch_size=config.train.batch_size,
+      train=True,
+      augment=config.data.augment,
+      part="weights",
+      threads=config.data.threads,
+    )
+    batch_size = min(config.evaluate.batch_size, images)
+    held_out = Pipeline(**common, batch_size=batch_size, train=False, part="alpha", threads=0)
+    self.held_out = list(itertools.islice(held_out, max(images // batch_size, 1)))
+
+  def __call__(self, genotype: SearchSpace, key: jax.Array) -> dict[str, float]:
+    """Trains and measures one genotype; the key draws its initial weights and its noise."""
+    if not genotype.is_genotype:
+      raise DnasError(f"genotype: still holds choices in the cells {genotype.searched}")
+    start, settings = time.perf_counter(), self.config.train
+    genotype = train.derived(self.config, self.task, genotype)
+    init, step = train.make(
+      self.task,
+      genotype,
+      self.opt,
+      steps=settings.steps,
+      ema=settings.ema,
+      drop_path=settings.drop_path,
+    )
+    state = init(key)
+    for batch in itertools.islice(self.training, settings.steps):
+      state, _ = step(state, batch)
+    static, _, _ = functional.split(self.task.build(genotype, Rngs(None)))
+    results = predictions(self.task, (static, *state.averaged), {}, self.held_out)
+    with tempfile.TemporaryDirectory() as folder:
+      measured = self.task.measure(self.source, results, pathlib.Path(folder))
+    numbers = {name: float(value) for name, value in measured.items()}
+    seconds = time.perf_counter() - start
+    return {"score": numbers[self.task.headline], **numbers, "seconds": seconds}

@@ -1,0 +1,46 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Short training: it learns, it is repeatable, each reduction does what it says."""
+
+import jax
+import numpy as np
+import pytest
+
+from dnas import config as configs
+from dnas.errors import DnasError
+from dnas.estimate.short_training import ShortTraining
+from dnas.space import cells
+
+SPACE = cells.dense(("skip_connect", "nor_conv_1x1"), nodes=1, channels=4, layers=1)
+GENOTYPE = SPACE.decide({"cell": ["nor_conv_1x1"]})
+
+
+@pytest.fixture(scope="module")
+def config(root):
+  return configs.load(root / "configs" / "digits.py", {"data.threads": 0, "train.ema": 0.0})
+
+
+def test_it_learns_and_repeats(config):
+  evaluator = ShortTraining(config, steps=40, share=0.6, size=(6, 6), channels=4, images=200)
+  assert evaluator.held_out[0]["image"].shape[1:3] == (6, 6)
+  trained_on = set(evaluator.training.indices.tolist())
+  held_out = {int(i) for batch in evaluator.held_out for i in batch["id"][batch["valid"]]}
+  assert not held_out & {int(evaluator.source.ids[i]) for i in trained_on}
+  np.testing.assert_allclose(len(trained_on) / len(evaluator.source), 0.6, atol=0.01)
+  first = evaluator(GENOTYPE, jax.random.key(0))
+  again = evaluator(GENOTYPE, jax.random.key(0))
+  assert first["score"] == first["accuracy"] == again["score"]
+  assert first["score"] > 0.2  # chance is 0.1
+  assert first["seconds"] > 0
+
+
+def test_bad_input(config):
+  with pytest.raises(DnasError, match="steps and images must be 1 or more: 0"):
+    ShortTraining(config, steps=0)
+  with pytest.raises(DnasError, match=r"fraction = 1\.5"):
+    ShortTraining(config, steps=1, share=1.5)
+  none = configs.changed(config, {"train.network": None})
+  with pytest.raises(DnasError, match=r"channels need config\.train\.network"):
+    ShortTraining(none, steps=1, channels=4)
+  with pytest.raises(DnasError, match="still holds choices in the cells"):
+    ShortTraining(config, steps=1)(SPACE, jax.random.key(0))
