@@ -77,7 +77,7 @@ class ShortTraining:
     )
     batch_size = min(config.evaluate.batch_size, images)
     held_out = Pipeline(**common, batch_size=batch_size, train=False, part="alpha", threads=0)
-    self.held_out = list(itertools.islice(held_out, max(images // batch_size, 1)))
+    self.held_out: Any = list(itertools.islice(held_out, max(images // batch_size, 1)))
 
   def __call__(self, genotype: SearchSpace, key: jax.Array) -> dict[str, float]:
     """Trains and measures one genotype; the key draws its initial weights and its noise."""
