@@ -66,6 +66,8 @@ def folder(
           "--workdir, or --resume=force to go on with the new one"
         )
     if first:
+      for left in workdir.glob(".*.tmp"):  # By `log.atomic_write` in a process that was killed.
+        left.unlink(missing_ok=True)
       log.atomic_write(path, configs.to_json(config))
     yield workdir
 

@@ -1,0 +1,55 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Kills a whole experiment again and again, and compares it bit for bit with one left in peace.
+
+python scripts/soak.py --config configs/digits.py --kills 20 --out paper_results/reliability/kills
+python scripts/soak.py --kills 29 --every 60 --set search.steps=20000 --out /tmp/soak
+"""
+
+import argparse
+import pathlib
+import shlex
+import sys
+
+from dnas.errors import DnasError, one_line_errors
+from dnas.tables import reliability
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+def main() -> None:
+  """Reads the command line, runs, kills and compares."""
+  parser = argparse.ArgumentParser(
+    description="Runs an experiment undisturbed and killed at random moments; both must be equal."
+  )
+  parser.add_argument("--config", type=pathlib.Path, default=ROOT / "configs" / "digits.py")
+  parser.add_argument("--workdir", type=pathlib.Path, default=pathlib.Path("runs/soak"))
+  parser.add_argument("--out", type=pathlib.Path, help="folder of the table; default: WORKDIR")
+  parser.add_argument("--kills", type=int, default=20)
+  parser.add_argument("--every", type=float, help="kill so many seconds after each start instead")
+  parser.add_argument("--seed", type=int, default=0, help="of the moments")
+  parser.add_argument(
+    "--set", action="append", default=[], metavar="FIELD=VALUE", help="sets a field of the config"
+  )
+  flags = parser.parse_args()
+  fields = [f"--config.{field}" for field in flags.set]
+
+  def command(workdir: pathlib.Path) -> list[str]:
+    script = str(ROOT / "scripts" / "run.py")
+    return [sys.executable, script, f"--config={flags.config}", f"--workdir={workdir}", *fields]
+
+  with one_line_errors():
+    if flags.workdir.exists():
+      raise DnasError(f"{flags.workdir} is there already; choose another --workdir")
+    whole, lives = reliability.kill_many(
+      command, flags.workdir, flags.kills, every_s=flags.every, seed=flags.seed
+    )
+    how = shlex.join(["python", "scripts/soak.py", *sys.argv[1:]])
+    faults = reliability.write(flags.out or flags.workdir, flags.workdir, whole, lives, how)
+    if faults:
+      raise DnasError(f"not equal, or left behind: {', '.join(faults)}")
+  print(f"equal after {flags.kills} kills; the table is in {flags.out or flags.workdir}")
+
+
+if __name__ == "__main__":
+  main()
