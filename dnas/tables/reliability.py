@@ -150,7 +150,7 @@ def kill_many(
   folder = workdir / "killed"
   for i in range(kills):
     way = "starting" if every_s else WAYS[i % len(WAYS)]
-    after_s = every_s or rng.uniform(0, whole.until_loop_s if way == "starting" else 0.5)
+    after_s = every_s or rng.uniform(0, whole.until_loop_s if way == "starting" else 0.2)
     after_steps = rng.uniform(0, 1.5 * whole.logged / kills)
     lives.append(live(command(folder), folder, way, after_s, after_steps, environment=environment))
     say(f"{i + 1} of {kills}: {lives[-1]}")
