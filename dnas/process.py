@@ -12,6 +12,7 @@ Kubernetes). `scripts/launch/` sets them.
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator
 
 import jax
@@ -43,8 +44,12 @@ def running(cache: bool = True) -> Iterator[None]:
     join()
     if cache:
       mesh.enable_compilation_cache()
-    if jax.process_count() > 1:
-      yield  # JAX's own service hears SIGTERM then; see `mesh.all_noticed`.
+    if jax.process_count() > 1:  # JAX's own service hears SIGTERM then; see `mesh.all_noticed`.
+      try:
+        yield
+      except preemption.Preempted as stop:
+        print(f"{stop}; start the same command lines again to go on", file=sys.stderr)
+        raise
       return
     with preemption.heeded():
       yield
