@@ -26,7 +26,9 @@ def argmax() -> Discretize:
   """op(e) = argmax over o of alpha[e][o]; a cell with `keep` = k keeps each node's k strongest
   edges.
 
-  In a cell without `keep` every edge stays and `none` is a choice like any other. With `keep` it is
+  In a cell without `keep` every edge stays and `none` is a choice like any other, except that the
+  output must depend on an input: where every path would be cut by a `none`, the path that loses the
+  least probability is opened (a cell that computes nothing cannot be trained). With `keep` it is
   DARTS' rule, see `top_k_edges`. So it serves every space, also one that mixes both kinds of cell.
   On equal logits the operation or edge that comes first wins.
 
@@ -196,7 +198,34 @@ def _decide(cell: Cell, weights: _Weights) -> list[str | None]:
     by_strength = sorted(incoming, key=lambda e: -strength[e])  # stable: the first of equals wins
     for e in by_strength[cell.kept(node) :]:
       choice[e] = None
+  if cell.keep is None:
+    _reach(cell, weights.operations, choice)
   return choice
+
+
+def _reach(cell: Cell, weights: list[np.ndarray], choice: list[str | None]) -> None:
+  """Changes a choice through which nothing flows as little as possible until something does.
+
+  Of all paths from an input to the output it takes the one with the least sum, over its edges that
+  were decided to be `none`, of log w[none] - log w[the best other operation], and gives those edges
+  that operation: the most probable of the genotypes that compute something.
+  """
+  none = [op in (None, "none") for op in choice]
+  best = [_best(cell, e, weights[e], avoid="none") for e in range(len(cell.edges))]
+  costs, through = dict.fromkeys(range(cell.inputs), 0.0), {}
+  for e in sorted(range(len(cell.edges)), key=lambda e: cell.edges[e].dst):
+    edge, op = cell.edges[e], cell.edges[e].ops[best[e]]
+    if edge.src not in costs or op == "none" or weights[e][best[e]] <= 0:  # 0: it was pruned
+      continue
+    lost = np.log(weights[e].max() / weights[e][best[e]]) if none[e] else 0.0
+    if costs[edge.src] + lost < costs.get(edge.dst, np.inf):
+      costs[edge.dst], through[edge.dst] = costs[edge.src] + lost, e
+  reached = [node for node in cell.output if node in costs]
+  node = min(reached, key=costs.__getitem__, default=None)
+  while node is not None and node >= cell.inputs:
+    e = through[node]
+    choice[e] = cell.edges[e].ops[best[e]] if none[e] else choice[e]
+    node = cell.edges[e].src
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The contract suite of the discretisations, and DARTS' rule by hand."""
 
+import itertools
 import random
 
 import jax.numpy as jnp
@@ -89,7 +90,36 @@ def test_recovers_a_clear_choice(member, name):
 def test_argmax_takes_none_where_the_cell_allows_it():
   space = SPACES["keep all"]
   alpha = {"cell": tuple(np.array([1.0, 0.0, 0.0]) for _ in range(9))}
-  assert discretize.argmax()(space, alpha).cells["cell"].edges[0].ops == ("none",)
+  ops = [edge.ops[0] for edge in discretize.argmax()(space, alpha).cells["cell"].edges]
+  assert sorted(ops) == ["none"] * 8 + ["skip"], "one edge is opened: the output needs an input"
+
+
+def _computes_something(cell, ops):
+  reached = set(range(cell.inputs))
+  for edge, op in sorted(zip(cell.edges, ops, strict=True), key=lambda pair: pair[0].dst):
+    if op != "none" and edge.src in reached:
+      reached.add(edge.dst)
+  return bool(reached & set(cell.output))
+
+
+def test_argmax_is_the_most_probable_genotype_that_computes_something():
+  """Against all 729 genotypes of a cell whose logits favour `none`."""
+  one = cell(None, nodes=3, inputs=1)
+  one = Cell(1, one.edges, (3,), None)
+  space = SearchSpace({"cell": one})
+  opened = 0
+  for seed in range(40):
+    alpha = logits(space, seed)
+    alpha["cell"] = tuple(values + np.array([1.5, 0, 0]) for values in alpha["cell"])
+    value = lambda ops, alpha=alpha: sum(
+      x[OPS.index(op)] for op, x in zip(ops, alpha["cell"], strict=True)
+    )
+    every = itertools.product(OPS, repeat=len(one.edges))
+    best = max((ops for ops in every if _computes_something(one, ops)), key=value)
+    genotype = discretize.argmax()(space, alpha)
+    assert tuple(edge.ops[0] for edge in genotype.cells["cell"].edges) == best, seed
+    opened += not _computes_something(one, [OPS[int(x.argmax())] for x in alpha["cell"]])
+  assert opened > 5, "the rule had something to do"
 
 
 def test_darts_rule_by_hand():
