@@ -41,7 +41,10 @@ print("equal")
 
 FIRST = '--config.search.hypergradient={"name": "first_order"}'
 SECOND = '--config.search.hypergradient={"name": "unrolled"}'
-SINGLE = '--config.search.relaxation={"name": "straight_through", "relaxation": {"name": "gumbel_softmax"}}'
+SINGLE = (
+  '--config.search.relaxation={"name": "straight_through",'
+  ' "relaxation": {"name": "gumbel_softmax"}}'
+)
 
 
 @pytest.mark.parametrize(
