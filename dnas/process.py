@@ -7,7 +7,7 @@ Several processes are one run when each gets, in its environment,
     JAX_COORDINATOR_ADDRESS=HOST:PORT  JAX_NUM_PROCESSES=4  JAX_PROCESS_ID=0
 
 or `DNAS_DISTRIBUTED=auto` where JAX finds these by itself (Cloud TPU pods, Slurm, Open MPI,
-Kubernetes). `scripts/launch/` sets them.
+Kubernetes).
 """
 
 import contextlib

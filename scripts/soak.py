@@ -3,14 +3,14 @@
 """Kills a whole experiment again and again, and compares it bit for bit with one left in peace.
 
 python scripts/soak.py --config configs/digits.py --kills 20 --out paper_results/reliability/kills
-python scripts/soak.py --kills 29 --every 60 --set search.steps=20000 --out /tmp/soak
+python scripts/soak.py --kills 29 --every 60 --set search.steps=20000 --out runs/soak_table
 """
 
-import argparse
 import pathlib
 import shlex
 import sys
 
+from dnas.config import Parser
 from dnas.errors import DnasError, one_line_errors
 from dnas.tables import reliability
 
@@ -19,7 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 def main() -> None:
   """Reads the command line, runs, kills and compares."""
-  parser = argparse.ArgumentParser(
+  parser = Parser(
     description="Runs an experiment undisturbed and killed at random moments; both must be equal."
   )
   parser.add_argument("--config", type=pathlib.Path, default=ROOT / "configs" / "digits.py")

@@ -34,12 +34,8 @@ def search(
   evaluator: Evaluator,
   workdir: pathlib.Path,
   *,
-  budget: int,
-  seed: int = 0,
-  executor: concurrent.futures.Executor | None = None,
-  ahead: int = 1,
   about: Mapping[str, Any] | None = None,
-  watch: Callable[[Query], object] = lambda query: None,
+  **settings: Any,
 ) -> SearchSpace:
   """argmax of score over `budget` candidates; leaves `history.jsonl` and `genotype.json`.
 
@@ -48,8 +44,9 @@ def search(
     entry: of a config: the name of a strategy in `black_box`, or a dict with its arguments,
       `dict(name="evolution", population=20)`.
     workdir: the run's folder, for this process alone.
-    evaluator, budget, seed, executor, ahead, watch: as for `run`.
+    evaluator: as for `run`.
     about: what the evaluator is, which must be the same when the search goes on.
+    settings: further arguments of `run`: budget, seed, executor, ahead, watch.
 
   Raises:
     ConfigError: the entry names no strategy, or an argument that it does not take.
@@ -63,12 +60,8 @@ def search(
       strategy,
       evaluator,
       workdir / "history.jsonl",
-      budget=budget,
-      seed=seed,
-      executor=executor,
-      ahead=ahead,
       about={"strategy": plain(entry), **(about or {})},
-      watch=watch,
+      **settings,
     )
     genotype = space.decide(ask_tell.best(queries).choices)
     log.atomic_write(workdir / "genotype.json", genotype.to_json())
@@ -108,7 +101,7 @@ def run(
     watch: is called with each query, after it is in the file.
 
   Raises:
-    StrategyError: the file belongs to another run, or a result is no result; see `explore`.
+    StrategyError: the file belongs to another run, or a result is no result; see `ask_tell.explore`.
     LogError: the file is malformed.
     OSError: it cannot be written.
   """
