@@ -101,7 +101,7 @@ def run(
     watch: is called with each query, after it is in the file.
 
   Raises:
-    StrategyError: the file belongs to another run, or a result is no result; see `ask_tell.explore`.
+    StrategyError: the file belongs to another run, or a result is none; see `ask_tell.explore`.
     LogError: the file is malformed.
     OSError: it cannot be written.
   """
