@@ -102,14 +102,14 @@ def _tile(
   draw = ImageDraw.Draw(tile)
   boxes, labels, _ = _entries(truth, class_names, f"{where} ground truth")
   for box, label in zip(boxes * scale, labels.tolist()):
-    _dashed(draw, box, TRUE_COLOUR)
+    _outline(draw, box, TRUE_COLOUR, dashed=True)
     _caption(draw, box, f"{class_names[label]}", TRUE_COLOUR, tile.size, below=True)
   boxes, labels, scores = _entries(predicted, class_names, f"{where} prediction")
   # Worst first, so that the best stays on top.
   for i in np.argsort(scores, kind="stable").tolist():
     if scores[i] >= min_score:
       box = boxes[i] * scale
-      draw.rectangle(_ordered(box), outline=PREDICTED_COLOUR, width=2)
+      _outline(draw, box, PREDICTED_COLOUR, dashed=False)
       text = f"{class_names[int(labels[i])]} {scores[i]:.2f}"
       _caption(draw, box, text, PREDICTED_COLOUR, tile.size, below=False)
   return tile
@@ -143,15 +143,19 @@ def _ordered(box: np.ndarray) -> tuple[float, float, float, float]:
   return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
 
 
-def _dashed(draw: ImageDraw.ImageDraw, box: np.ndarray, colour: tuple[int, int, int]) -> None:
+def _outline(
+  draw: ImageDraw.ImageDraw, box: np.ndarray, colour: tuple[int, int, int], *, dashed: bool
+) -> None:
+  """The edges of a box, 2 px wide and centred on it (`draw.rectangle` keeps them inside)."""
   x1, y1, x2, y2 = _ordered(box)
   for start, end in (
     *(((x1, y), (x2, y)) for y in (y1, y2)),
     *(((x, y1), (x, y2)) for x in (x1, x2)),
   ):
     length = max(end[0] - start[0], end[1] - start[1])
-    for at in np.arange(0, length, 2 * _DASH_PX):
-      to = min(at + _DASH_PX, length)
+    dash = _DASH_PX if dashed else max(length, 1)
+    for at in np.arange(0, length, 2 * dash):
+      to = min(at + dash, length)
       if start[1] == end[1]:
         draw.line((start[0] + at, start[1], start[0] + to, end[1]), fill=colour, width=2)
       else:

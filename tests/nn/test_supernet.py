@@ -178,6 +178,7 @@ def test_fused_cells_equal_edge_by_edge(monkeypatch):
   assert_close(*results)
 
 
+@pytest.mark.slow
 def test_rematerialised_cells_give_the_same(monkeypatch):
   kept, params = loss_of(PLAIN)
   recomputed, _ = loss_of(Supernet(remat=True))

@@ -330,8 +330,12 @@ def test_penalties_pull_alpha_alone():
     assert moved[0][1] == pytest.approx(moved[1][1], rel=0.1)
 
 
-@pytest.mark.parametrize("name", ["random_perturbation", "adversarial_perturbation"])
-def test_perturbed_weights_are_trained_around_the_architecture(name):
+@pytest.mark.parametrize(
+  ("name", "hypergradient"),
+  [("random_perturbation", hg.unrolled()), ("adversarial_perturbation", hg.first_order())],
+  ids=["random", "adversarial"],
+)
+def test_perturbed_weights_are_trained_around_the_architecture(name, hypergradient):
   # The report's weight loss is the loss at the perturbed mixing weights.
   make = getattr(regularization, name)
   losses = []
@@ -339,7 +343,7 @@ def test_perturbed_weights_are_trained_around_the_architecture(name):
     functions = search(
       steps=4,
       relax=relaxation.softmax(),
-      hypergradient=hg.unrolled(),
+      hypergradient=hypergradient,
       perturbation=make(radius, radius_start=start),
       alpha=frozen(),
       weights=opt.sgd(4, lr=1e-6),

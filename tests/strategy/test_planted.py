@@ -55,12 +55,8 @@ def test_success_is_counted_against_chance():
   assert result.genotype_successes < 20
 
 
-@pytest.mark.parametrize(
-  "method",
-  [("softmax", "unrolled"), ("straight_through", "first_order"), ("sparsemax", "first_order")],
-)
-def test_finds_what_was_planted(method):
-  row = planted.row(*method, seeds=range(100, 130))
+def test_finds_what_was_planted():
+  row = planted.row("softmax", "unrolled", seeds=range(100, 130))
   assert row.rate >= 0.9
   assert row.interval[0] > 0.7 > planted.CHANCE == row.chance
 
@@ -73,6 +69,7 @@ def test_every_method_finds_what_was_planted(method):
   assert row.genotype_rate >= 0.9
 
 
+@pytest.mark.slow
 def test_same_seeds_same_result():
   rules = relaxation.gumbel_softmax(), None  # one level
   results = [planted.run(*rules, range(10), steps=60, warmup_steps=10) for _ in range(2)]
