@@ -7,7 +7,7 @@ pooling. One MAC is one multiplication and one addition (two FLOPs).
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 from flax import nnx
@@ -23,11 +23,13 @@ class Cost:
     params: number of weights, batch statistics and architecture logits left out.
     macs: multiply-accumulates for one image.
     rows: (module path, params, MACs) of every layer that has weights or does work, in order.
+    inputs: path of each mixed operation -> the shapes of its inputs at one image, call by call.
   """
 
   params: int
   macs: int
   rows: tuple[tuple[str, int, int], ...]
+  inputs: Mapping[str, tuple[tuple[int, ...], ...]] = dataclasses.field(default_factory=dict)
 
   def by(self, depth: int) -> list[tuple[str, int, int]]:
     """`rows` summed over the first `depth` parts of the path, in order."""
@@ -58,14 +60,17 @@ def count(
   """
   graphdef, state = nnx.split(module)
   macs: dict[str, int] = {}
+  inputs: dict[str, list[tuple[int, ...]]] = {}
 
   def run(state, images):
     merged = nnx.merge(graphdef, state)
-    with tally.listening() as calls:
+    with tally.listening() as calls, tally.watching() as shapes:
       call(merged, images)
     paths = {id(node): _name(path) for path, node in nnx.iter_graph(merged)}
     for layer, amount in calls:
       macs[paths[id(layer)]] = macs.get(paths[id(layer)], 0) + amount
+    for module, shape in shapes:
+      inputs.setdefault(paths[id(module)], []).append(shape)
     return 0
 
   jax.eval_shape(run, state, jax.ShapeDtypeStruct((1, *image), "float32"))
@@ -75,7 +80,8 @@ def count(
     params[name] = params.get(name, 0) + int(variable.size)
   names = list(dict.fromkeys([*params, *macs]))
   rows = tuple((name, params.get(name, 0), macs.get(name, 0)) for name in names)
-  return Cost(sum(params.values()), sum(macs.values()), rows)
+  taken = {path: tuple(shapes) for path, shapes in inputs.items()}
+  return Cost(sum(params.values()), sum(macs.values()), rows, taken)
 
 
 def _name(path: Sequence) -> str:

@@ -1,6 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""Layers report their multiply-accumulates here while somebody listens (see `dnas.cost.count`)."""
+"""Layers report their multiply-accumulates here while somebody listens (see `dnas.cost.count`).
+
+Mixed operations report the size of what they are given, from which an operation can be measured by
+itself (`dnas.nn.places`).
+"""
 
 import contextlib
 import contextvars
@@ -34,3 +38,26 @@ def record(layer: nnx.Module, macs: int) -> None:
   calls = _listener.get()
   if calls is not None:
     calls.append((layer, macs))
+
+
+_watcher: contextvars.ContextVar[list[tuple[nnx.Module, tuple[int, ...]]] | None] = (
+  contextvars.ContextVar("dnas_tally_shapes", default=None)
+)
+
+
+@contextlib.contextmanager
+def watching() -> Iterator[list[tuple[nnx.Module, tuple[int, ...]]]]:
+  """Collects (module, shape of its input) of every mixed operation called inside, in order."""
+  calls: list[tuple[nnx.Module, tuple[int, ...]]] = []
+  token = _watcher.set(calls)
+  try:
+    yield calls
+  finally:
+    _watcher.reset(token)
+
+
+def saw(module: nnx.Module, shape: tuple[int, ...]) -> None:
+  """Notes that `module` was given an array of this shape."""
+  calls = _watcher.get()
+  if calls is not None:
+    calls.append((module, shape))

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from dnas import config
+from dnas.cost import tally
 from dnas.nn import blocks, fused, ops
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
@@ -46,7 +47,7 @@ class MixedOp(nnx.Module):
     rngs: Rngs,
   ):
     self.names = tuple(names)
-    self.stride = stride
+    self.c_in, self.c_out, self.stride = c_in, c_out, stride
     self.partial = supernet.partial
     # On a CPU all operations are computed: see `Supernet`.
     self.switch = supernet.single_path and jax.default_backend() != "cpu"
@@ -76,6 +77,7 @@ class MixedOp(nnx.Module):
     Returns:
       `[B, ceil(H / stride), ceil(W / stride), c_out]`.
     """
+    tally.saw(self, x.shape)
     if weights is None:
       if len(self.ops) != 1:
         raise ValueError(f"{len(self.ops)} operations {self.names} need mixing weights")

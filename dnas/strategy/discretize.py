@@ -152,6 +152,23 @@ def limit_skips(
   return discretize
 
 
+def log_strengths(space: SearchSpace, alpha: AlphaLike) -> dict[str, list[np.ndarray]]:
+  """log(beta_e softmax(alpha[e])[o]) per edge, float64, -inf where an operation was pruned.
+
+  `argmax` takes the genotype of the largest sum of them over its edges, of those that compute
+  something.
+
+  Raises:
+    DnasError: alpha does not fit the space, or holds NaN.
+  """
+  found = {}
+  for name, weights in _weights(space, alpha, _softmax).items():
+    with np.errstate(divide="ignore"):
+      rows = zip(weights.operations, weights.edges, strict=True)
+      found[name] = [np.log(beta * row) for row, beta in rows]
+  return found
+
+
 @dataclasses.dataclass(frozen=True)
 class _Weights:
   """A cell's weights: of the operations of each edge, and of the edges themselves."""

@@ -1,0 +1,196 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Hard budgets: the best genotype that costs no more than allowed.
+
+    x* = argmax over x with cost_i(x) <= budget_i for all i of sum over its edges of log strength
+
+The strengths are those of `discretize.argmax`, which is what this is without budgets.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from dnas.cost.model import CostModel
+from dnas.errors import DnasError
+from dnas.space.space import Cell, SearchSpace
+from dnas.strategy import knapsack
+from dnas.strategy.discretize import AlphaLike, Discretize, log_strengths
+
+Scores = Mapping[str, Sequence[np.ndarray]]  # cell -> one array [O] an edge; -inf: not to be taken
+
+
+def project(
+  space: SearchSpace,
+  alpha: AlphaLike,
+  costs: Mapping[str, CostModel],
+  budgets: Mapping[str, float],
+) -> SearchSpace:
+  """The genotype of the largest strength within the budgets; exact.
+
+  Args:
+    space: the search space.
+    alpha: logits, as for `discretize.argmax`.
+    costs: models of the costs, at least those that have a budget.
+    budgets: name of a cost -> the most that a genotype may cost.
+
+  Raises:
+    DnasError: no genotype is within them; the message says what is reachable.
+  """
+  choices = best(space, log_strengths(space, alpha), costs, budgets)
+  if choices is None:
+    check(
+      space, costs, budgets
+    )  # Says why, unless alpha itself (a pruned operation) is the reason.
+    raise DnasError(
+      f"budgets {dict(budgets)}: what alpha has pruned leaves no genotype within them"
+    )
+  return space.decide(choices)
+
+
+def within(
+  decide: Discretize, costs: Mapping[str, CostModel], budgets: Mapping[str, float]
+) -> Discretize:
+  """`decide` where its genotype is within the budgets, else `project`."""
+
+  def discretize(space: SearchSpace, alpha: AlphaLike) -> SearchSpace:
+    genotype = decide(space, alpha)
+    upper = {name: dataclasses.replace(costs[name], dead_is_free=False) for name in budgets}
+    if all(upper[name].of(genotype) <= budget for name, budget in budgets.items()):
+      return genotype
+    return project(space, alpha, costs, budgets)
+
+  return discretize
+
+
+def check(space: SearchSpace, costs: Mapping[str, CostModel], budgets: Mapping[str, float]) -> None:
+  """DnasError unless some genotype is within the budgets; it says which budget is reachable."""
+  for name, budget in budgets.items():
+    if name not in costs:
+      raise DnasError(f"budget {name}: there are costs for {', '.join(costs)}")
+    if not isinstance(budget, int | float) or isinstance(budget, bool) or not budget > 0:
+      raise DnasError(f"budget {name} must be a number above 0, got {budget!r}")
+    least = cheapest(space, costs, name, {})
+    if least is not None and least > budget:
+      raise DnasError(
+        f"budget {name} = {budget:,.6g} cannot be met: the cheapest genotype of the space needs "
+        f"{least:,.6g}. Reachable: {_up(least):,.6g} or more"
+      )
+  for name in budgets:
+    others = {other: budget for other, budget in budgets.items() if other != name}
+    least = cheapest(space, costs, name, others)
+    if least is not None and least > budgets[name]:
+      raise DnasError(
+        f"budgets {dict(budgets)} cannot be met together: within the others the cheapest genotype "
+        f"needs {name} = {least:,.6g}. Reachable: {_up(least):,.6g} or more"
+      )
+
+
+def cheapest(
+  space: SearchSpace, costs: Mapping[str, CostModel], name: str, budgets: Mapping[str, float]
+) -> float | None:
+  """The least that a genotype which computes something can cost within the other budgets."""
+  scores = {cell: [-row for row in costs[name].ops[cell]] for cell in space.searched}
+  choices = best(space, scores, costs, budgets)
+  if choices is None:
+    return None
+  return dataclasses.replace(costs[name], dead_is_free=False).of_choices(choices)
+
+
+def best(
+  space: SearchSpace,
+  scores: Scores,
+  costs: Mapping[str, CostModel],
+  budgets: Mapping[str, float],
+) -> dict[str, list[str | None]] | None:
+  """The choices of the highest sum of scores within the budgets; None where there are none.
+
+  In a cell that may have `none` on its edges the output must depend on an input. Where the best
+  choice does not grant that, the problem is solved once for each path from an input to the output,
+  with that path held open: one of them is open in the best choice that computes something.
+  """
+  names = list(budgets)
+  left = np.array([budgets[name] - costs[name].fixed for name in names], np.float64)
+  if np.any(left < 0):
+    return None
+  open_: dict[str, tuple[int, ...]] = {}
+  found, _ = _solve(space, scores, costs, names, left, open_)
+  return found
+
+
+def _solve(space, scores, costs, names, left, open_):
+  """(choices, score) with the edges of `open_` kept from `none`."""
+  groups, places = [], []
+  for name in space.searched:
+    rows = [costs[budget].ops[name] for budget in names]
+    for options in _groups(space.cells[name], scores[name], open_.get(name, ())):
+      score = np.array([sum(scores[name][e][o] for e, o in option) for option in options])
+      cost = np.array([[sum(r[e][o] for e, o in option) for r in rows] for option in options])
+      if not len(score):
+        return None, -np.inf
+      groups.append(knapsack.Group(score, cost.reshape(len(options), len(names))))
+      places.append((name, options))
+  picked = knapsack.solve(groups, left)
+  if picked is None:
+    return None, -np.inf
+  choices: dict[str, list[Any]] = {n: [None] * len(space.cells[n].edges) for n in space.searched}
+  for (name, options), n in zip(places, picked, strict=True):
+    for e, o in options[n]:
+      choices[name][e] = space.cells[name].edges[e].ops[o]
+  total = sum(float(g.score[n]) for g, n in zip(groups, picked, strict=True))
+  dead = [n for n in space.searched if not _computes(space.cells[n], choices[n])]
+  if not dead:
+    return choices, total
+  cell = space.cells[dead[0]]
+  solved = [
+    _solve(space, scores, costs, names, left, {**open_, dead[0]: path}) for path in _paths(cell)
+  ]
+  return max(solved, key=lambda one: one[1], default=(None, -np.inf))
+
+
+def _groups(
+  cell: Cell, scores: Sequence[np.ndarray], open_: Sequence[int]
+) -> Iterator[list[tuple[tuple[int, int], ...]]]:
+  """For each independent decision of a cell its options: tuples of (edge, operation)."""
+
+  def ops(e: int) -> list[tuple[int, int]]:
+    edge = cell.edges[e]
+    allowed = [op for op in cell.candidates(edge) if op != "none" or e not in open_]
+    return [(e, o) for o, op in enumerate(edge.ops) if op in allowed and np.isfinite(scores[e][o])]
+
+  for node in cell.nodes:
+    incoming = cell.incoming(node)
+    if cell.kept(node) == len(incoming):
+      yield from ([(option,) for option in ops(e)] for e in incoming)
+      continue
+    yield [
+      option
+      for edges in itertools.combinations(incoming, cell.kept(node))
+      for option in itertools.product(*map(ops, edges))
+    ]
+
+
+def _computes(cell: Cell, choice: Sequence[str | None]) -> bool:
+  """Whether the output depends on an input."""
+  reached = set(range(cell.inputs))
+  for e in sorted(range(len(cell.edges)), key=lambda e: cell.edges[e].dst):
+    if choice[e] not in (None, "none") and cell.edges[e].src in reached:
+      reached.add(cell.edges[e].dst)
+  return bool(reached & set(cell.output))
+
+
+def _paths(cell: Cell) -> list[tuple[int, ...]]:
+  """The paths from an input to an output node, as edges."""
+  into: dict[int, list[tuple[int, ...]]] = {node: [()] for node in range(cell.inputs)}
+  for node in cell.nodes:
+    into[node] = [(*path, e) for e in cell.incoming(node) for path in into[cell.edges[e].src]]
+  return [path for node in cell.output for path in into[node]]
+
+
+def _up(value: float) -> float:
+  """`value` rounded up to six digits: a budget that one may type."""
+  digits = float(f"{value:.6g}")
+  return digits if digits >= value else float(f"{value * (1 + 1e-5):.6g}")

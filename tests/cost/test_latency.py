@@ -1,0 +1,118 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Timing with a clock of our own, and tables that go on where they stopped."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from dnas.cost import latency
+from dnas.cost.latency import LatencyTable, Protocol
+from dnas.errors import DnasError
+from dnas.nn import places
+
+
+class Clock:
+  """Seconds that pass only when a program says so."""
+
+  def __init__(self, seed):
+    self.now, self.rng = 0.0, np.random.default_rng(seed)
+
+  def __call__(self):
+    return self.now
+
+  def program(self, ms):
+    """Takes `ms`, twice or ten times as long when somebody else uses the machine."""
+
+    def run():
+      self.now += 1e-3 * ms * self.rng.choice([1, 2, 10], p=[0.6, 0.3, 0.1])
+
+    return run
+
+
+def test_interruptions_do_not_count():
+  clock = Clock(0)
+  programs = {str(ms): clock.program(ms) for ms in (0.1, 1.0, 7.0)}
+  timings = latency.measure(programs, Protocol(rounds=9, calls=5), clock)
+  for name, timing in timings.items():
+    assert timing.ms == pytest.approx(float(name))
+    assert timing.rounds + timing.rejected == 9
+
+
+def test_outliers_are_left_out():
+  timing = latency.robust([1.0, 1.1, 0.9, 1.05, 0.95, 9.0, 0.1])
+  assert timing.ms == pytest.approx(1.0)
+  assert timing.rejected == 2
+  assert latency.robust([2.0, 2.0, 2.0, 5.0]) == latency.Timing(2.0, 0.0, 3, 1)
+
+
+QUICK = Protocol(rounds=2, calls=1, copies=2)
+
+
+def test_a_table_goes_on_where_it_stopped(tmp_path):
+  path, made = tmp_path / "latency.json", []
+
+  def program(name, fails=False):
+    def build():
+      if fails:
+        raise KeyboardInterrupt
+      made.append(name)
+      return lambda: sum(range(20_000))
+
+    return build
+
+  names = [f"op{i}" for i in range(5)]
+  with pytest.raises(KeyboardInterrupt):
+    LatencyTable(path, QUICK).add({n: program(n, n == "op3") for n in names}, group=2)
+  assert list(LatencyTable(path).entries) == ["op0", "op1"]
+  table = LatencyTable(path, QUICK)
+  before = table.ms("op0")
+  table.add({n: program(n) for n in names}, copies=2, group=2)
+  assert made == ["op0", "op1", "op2", "op2", "op3", "op4"]
+  read = LatencyTable(path)
+  assert (read.protocol, list(read.entries), read.ms("op0")) == (QUICK, names, before)
+  assert read.entries["op4"].ms >= 0
+  record = json.loads(path.read_text())
+  assert {"platform", "kind", "cores", "jax", "jaxlib"} == set(record["device"])
+  assert "T" in record["date"]
+  with pytest.raises(DnasError, match="'op9' was not measured"):
+    read.ms("op9")
+
+
+def test_tables_of_another_kind_are_refused(tmp_path, monkeypatch):
+  path = tmp_path / "latency.json"
+  table = LatencyTable(path, QUICK)
+  table.add({"a": lambda: lambda: None})
+  with pytest.raises(DnasError, match=r"was measured with .*'batch': 1.*not with .*'batch': 4"):
+    LatencyTable(path, dataclasses.replace(QUICK, batch=4))
+  monkeypatch.setattr(latency, "device", lambda: {"platform": "tpu"})
+  other = LatencyTable(path, QUICK)
+  assert other.ms("a") == table.ms("a")  # what is there may be read anywhere
+  with pytest.raises(DnasError, match=r"was measured on .*this is {'platform': 'tpu'}"):
+    other.add({"b": lambda: lambda: None})
+  path.write_text("[]")
+  with pytest.raises(DnasError, match="is no latency table"):
+    LatencyTable(path)
+  path.write_text('{"schema": "other"}')
+  with pytest.raises(DnasError, match="schema must be"):
+    LatencyTable(path)
+
+
+@pytest.mark.parametrize(
+  ("given", "message"),
+  [(dict(batch=0), "latency.batch must be"), (dict(dtype="int8"), "'int8' is none of")],
+)
+def test_protocol_errors(given, message):
+  with pytest.raises(DnasError, match=message):
+    Protocol(**given)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("c_out", "stride"), [(4, 1), (8, 2)])
+def test_an_operation_runs_by_itself(c_out, stride):
+  operation = places.Operation("nor_conv_3x3", 4, c_out, 8, 8, stride)
+  start = places.program(operation, batch=2, dtype="bfloat16", copies=2)
+  out = start()
+  assert (out if stride == 1 else out[1]).shape == (2, 8 // stride, 8 // stride, c_out)
