@@ -133,7 +133,7 @@ def _run(jaxpr: Any, consts: Any, args: Any, found: list[Value], backward: bool)
     here = backward or "transpose" in str(eqn.source_info.name_stack)
     inner = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
     if inner is not None and eqn.primitive.name in _CALLS:
-      consts = inner.consts if isinstance(inner, core.ClosedJaxpr) else ()
+      consts = getattr(inner, "consts", ())  # None of its own when it is open.
       outputs = _run(getattr(inner, "jaxpr", inner), consts, inputs, found, here)
     else:
       bound = eqn.primitive.get_bind_params(eqn.params)
