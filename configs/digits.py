@@ -45,6 +45,7 @@ def get_config() -> ConfigDict:
         supernet=dict(partial=1, auxiliary_skip=False, single_path=False, remat=False),
         drop_path=0.0,
         skip_dropout=0.0,
+        average=0.0,
         stages=(),
         projection=None,
         # Entropies, skips, agreement and gap cost little; Hessian-vector products do not.

@@ -15,9 +15,9 @@ from dnas import task as tasks
 from dnas.config import Config
 from dnas.data.pipeline import Pipeline
 from dnas.errors import DnasError
+from dnas.method import task_of
 from dnas.nn import functional
 from dnas.nn.init import Rngs
-from dnas.search import task_of
 from dnas.space.space import SearchSpace
 from dnas.trees import load_tree
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from dnas import config as configs
+from dnas import data
 from dnas import task as tasks
 from dnas.config import Config
 from dnas.errors import ConfigError, choose_from
@@ -18,6 +19,7 @@ from dnas.nn import functional
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
 from dnas.nn.supernet import PLAIN, Supernet
+from dnas.space import cells, macro
 from dnas.space.space import SearchSpace
 from dnas.strategy import (
   bilevel,
@@ -40,6 +42,8 @@ DEFAULTS: dict[str, Any] = {
   "weight_penalty": None,
   # A function of dnas/strategy/freezing.py.
   "freezing": None,
+  # The last share of the bilevel steps over which alpha is averaged for the decision.
+  "average": 0.0,
   # Fields of dnas.nn.supernet.Supernet.
   "supernet": {},
   # Drop-path while searching: the rate at the end, rising linearly from 0.
@@ -89,6 +93,16 @@ class Method:
   levels: int
 
 
+def space_of(config: Config) -> SearchSpace:
+  """The search space of a config: its cells in the network of the search."""
+  return configs.bind(config.search.network, macro, configs.bind(config.space, cells))
+
+
+def task_of(config: Config, source: data.Source) -> tasks.Task:
+  """The task of a config, on a data source."""
+  return configs.bind(config.task, tasks, source, tuple(config.data.size))
+
+
 def settings_of(search: Config, **overrides: Any) -> ConfigDict:
   """`config.search` with every field, those of `overrides` replaced.
 
@@ -118,6 +132,11 @@ def _check(settings: Config) -> None:
     raise ConfigError(
       "config.search.weight_share must be 1.0 with hypergradient=None: with one level alpha and "
       f"weights see the same data; got {settings.weight_share!r}"
+    )
+  if settings.projection and settings.average:
+    raise ConfigError(
+      "config.search.average: a search with `projection` is not decided by alpha, so its mean is "
+      "not used; set average to 0"
     )
   if settings.stop is not None and not (
     settings.watch.every_steps and settings.watch.hessian_steps
@@ -204,6 +223,7 @@ def make(settings: Config, task: tasks.Task, space: SearchSpace) -> Method:
     perturbation=optional(settings.perturbation, regularization),
     weight_penalty=optional(settings.weight_penalty, regularization),
     freezing=optional(settings.freezing, freezing),
+    average=settings.average,
   )
   decide = configs.bind(settings.discretize, discretize)
   return Method(what, relax, machine, decide, 1 if settings.hypergradient is None else 2)

@@ -10,9 +10,14 @@ or `DNAS_DISTRIBUTED=auto` where JAX finds these by itself (Cloud TPU pods, Slur
 Kubernetes).
 """
 
+import concurrent.futures
 import contextlib
+import multiprocessing
+import multiprocessing.connection
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 
 import jax
@@ -83,3 +88,33 @@ def join() -> None:
     )
   if count > 1:
     jax.distributed.initialize(address, count, index, heartbeat_timeout_seconds=HEARTBEAT_S)
+
+
+@contextlib.contextmanager
+def workers(count: int) -> Iterator[concurrent.futures.ProcessPoolExecutor]:
+  """`count` processes to which calls are handed; they end with this one, however it ends.
+
+  What they are given must be picklable. They are spawned, because this process has threads (JAX's),
+  which do not survive a fork; so the script that calls this needs an `if __name__ == "__main__"`.
+  """
+  if count < 1:
+    raise ConfigError(f"workers: must be 1 or more, got {count}")
+  spawn = multiprocessing.get_context("spawn")
+  with concurrent.futures.ProcessPoolExecutor(count, spawn, _begin) as executor:
+    yield executor
+
+
+def _begin() -> None:
+  """A worker starts: it will not outlive the process that started it."""
+  parent = multiprocessing.parent_process()
+  assert parent is not None
+
+  def watch() -> None:
+    multiprocessing.connection.wait([parent.sentinel])
+    os._exit(1)
+
+  threading.Thread(target=watch, name="parent", daemon=True).start()
+  # Ctrl-C goes to the whole group; the parent decides what it means.
+  signal.signal(signal.SIGINT, signal.SIG_IGN)
+  memory.keep()
+  mesh.enable_compilation_cache()

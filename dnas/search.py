@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""Searching: a config -> a genotype, by the differentiable bilevel loop, in one or more stages."""
+"""Searching: a config -> a genotype, by the differentiable bilevel loop, in one or more stages.
+
+Where `config.search` names a black-box strategy, `dnas.explore` does it.
+"""
 
 import dataclasses
 import functools
@@ -12,29 +15,19 @@ import jax
 import jax.numpy as jnp
 
 from dnas import config as configs
-from dnas import data, log, method, runs
-from dnas import task as tasks
+from dnas import data, explore, log, method, runs
 from dnas.config import Config
 from dnas.data.pipeline import Pipeline
 from dnas.errors import ConfigError
+from dnas.method import space_of, task_of
 from dnas.nn import functional, network
 from dnas.nn.init import Rngs
-from dnas.space import cells, macro
+from dnas.space import macro
 from dnas.space.space import SearchSpace
 from dnas.strategy import bilevel, projection, stages
 from dnas.watch import Stopped, Watch
 
 PARTS = ("seed", "seeds", "data", "task", "space", "search", "checkpoint", "log")
-
-
-def space_of(config: Config) -> SearchSpace:
-  """The search space of a config: its cells in the network of the search."""
-  return configs.bind(config.search.network, macro, configs.bind(config.space, cells))
-
-
-def task_of(config: Config, source: data.Source) -> tasks.Task:
-  """The task of a config, on a data source."""
-  return configs.bind(config.task, tasks, source, tuple(config.data.size))
 
 
 class Stage(NamedTuple):
@@ -72,6 +65,8 @@ def search(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Searc
   Raises:
     DnasError: the config, the data or the folder are wrong; before anything is computed.
   """
+  if config.search.get("strategy") is not None:
+    return explore.explore(config, workdir, resume)
   settings = method.settings_of(config.search)
   space = space_of(config)
   source = data.labelled(config.data.spec, config.data.train_split)
@@ -174,7 +169,7 @@ def _in_stages(config, several, task, space, source, workdir: pathlib.Path) -> S
       log.atomic_write(workdir / "genotype.json", stop.genotype.to_json())
       log.atomic_write(stopped, json.dumps({"at": stop.at, "taken_from": stop.taken_from}) + "\n")
       return stop.genotype
-    alpha = jax.device_get(state.alpha)
+    alpha = jax.device_get(state.decided_by)
     if stage.keep is None:
       return _decide(config, stage, made, state, source, workdir)
     wide = space
@@ -210,7 +205,7 @@ def _loop(config: Config, stage: Stage, made: method.Method, state, source, fold
 
   def words(state: bilevel.SearchState) -> str:
     """The cells as they would be decided now."""
-    now = made.decide(space, jax.device_get(state.alpha))
+    now = made.decide(space, jax.device_get(state.decided_by))
     return "  ".join(f"{name} {now.cells[name]}" for name in space.searched)
 
   return runs.loop(
@@ -230,7 +225,7 @@ def _decide(config, stage: Stage, made: method.Method, state, source, workdir) -
   """The genotype at the end of a search."""
   settings = stage.settings
   if not settings.projection:
-    return made.decide(made.problem.space, jax.device_get(state.alpha))
+    return made.decide(made.problem.space, jax.device_get(state.decided_by))
   done = workdir / "projection.json"
   if done.exists():
     return SearchSpace.from_json(done.read_text(encoding="utf-8"))
@@ -278,7 +273,7 @@ def _several_seeds(config, settings, made: method.Method, source, workdir, seeds
   )
   found = []
   for n, seed in enumerate(numbers):
-    alpha = jax.tree.map(lambda leaf, n=n: leaf[n], jax.device_get(state.alpha))
+    alpha = jax.tree.map(lambda leaf, n=n: leaf[n], jax.device_get(state.decided_by))
     found.append(made.decide(made.problem.space, alpha))
     if jax.process_index() == 0:
       log.atomic_write(workdir / "seeds" / str(seed) / "genotype.json", found[-1].to_json())

@@ -18,10 +18,10 @@ from dnas.config import Config
 from dnas.cost import budget
 from dnas.data.pipeline import Pipeline
 from dnas.finite import skip_unless_finite
+from dnas.method import task_of
 from dnas.nn import functional
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
-from dnas.search import task_of
 from dnas.space import macro
 from dnas.space.space import SearchSpace
 from dnas.strategy import optimizer

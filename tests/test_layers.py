@@ -14,7 +14,7 @@ FLOORS = (
   ("nas",),
   ("tables",),
   ("experiment",),
-  ("estimate", "search", "train", "evaluate", "tune", "report", "export", "info"),
+  ("estimate", "search", "explore", "train", "evaluate", "tune", "report", "export", "info"),
   ("watch", "method"),
   ("runs", "task"),
   ("strategy",),

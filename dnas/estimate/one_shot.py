@@ -12,8 +12,9 @@ operations are, at weights of 0 and 1 (see `dnas.nn.supernet`).
 Source: SPOS, Guo et al. 2020 (arXiv:1904.00420), sections 3.2 and 3.4.
 """
 
+import dataclasses
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
@@ -22,54 +23,91 @@ import optax
 
 from dnas.errors import DnasError
 from dnas.estimate import path
+from dnas.finite import skip_unless_finite
 from dnas.space.space import SearchSpace
 from dnas.strategy.bilevel import Problem
 from dnas.strategy.optimizer import Optimizer
 
 
-def train(
-  problem: Problem, opt: Optimizer, batches: Iterable[Any], *, steps: int, seed: int
-) -> tuple[Any, Any]:
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class State:
+  """What the training of a supernet carries from step to step.
+
+  Attributes:
+    params, stats: weights and batch statistics.
+    opt: state of the optimiser.
+    step: int32, the number of steps done.
+    key: step t draws from fold_in(key, t).
+  """
+
+  params: Any
+  stats: Any
+  opt: Any
+  step: jax.Array
+  key: jax.Array
+
+
+def make(problem: Problem, opt: Optimizer, seed: int) -> tuple[Callable, Callable]:
   """min over w of E_a loss(w, a): each step trains one genotype a ~ Uniform(space).
 
-  Operations off the path get gradient 0; weight decay and momentum move them all the same.
+  Operations off the path get gradient 0; weight decay and momentum move them all the same. A step
+  whose loss or gradient is NaN or infinite moves nothing, and its metric `skipped` is 1 (else 0).
 
   Args:
     problem: a task on a supernet.
     opt: moves the weights.
-    batches: at least `steps` of them.
-    steps: how many.
-    seed: of the initial weights and of the paths.
+    seed: of the initial weights and of the paths; that of step i is drawn from (seed, i).
 
   Returns:
-    Weights and batch statistics.
+    () -> state, and (i, state, batch) -> (state, metrics), i counted from 1: as `runs.loop` has it.
+  """
+
+  def init() -> State:
+    key = jax.random.key(seed)
+    params, stats = jax.tree.map(jnp.array, tuple(problem.init(key)))
+    return State(params, stats, opt.init(params), jnp.zeros((), jnp.int32), key)
+
+  def move(state: State, weights: Any, batch: Any):
+    key = jax.random.fold_in(state.key, state.step)
+    loss = lambda params: problem.loss(params, state.stats, weights, batch, key, True)
+    (value, (stats, metrics)), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
+    updates, opt_state = opt.update(gradient, state.opt, state.params)
+    params = optax.apply_updates(state.params, updates)
+    report = {**metrics, "loss": value, "grad_norm": optax.tree.norm(gradient)}
+    new = State(params, stats, opt_state, state.step + 1, state.key)
+    return skip_unless_finite(state, new, report, "loss", "grad_norm")
+
+  compiled = jax.jit(move, donate_argnums=0)
+
+  def step(i: int, state: State, batch: Any):
+    genotype = problem.space.sample(random.Random(f"{seed} {i}"))
+    return compiled(state, path.one_hot(problem.space, genotype), batch)
+
+  return init, step
+
+
+def train(
+  problem: Problem, opt: Optimizer, batches: Iterable[Any], *, steps: int, seed: int
+) -> tuple[Any, Any]:
+  """Weights and batch statistics after `steps` steps of `make`, without files.
 
   Raises:
     DnasError: the batches end early, or the loss is NaN or infinite at the end.
   """
   if steps < 1:
     raise DnasError(f"one_shot: steps must be 1 or more, got {steps}")
-  key, rng = jax.random.key(seed), random.Random(seed)
-  params, stats = jax.tree.map(jnp.array, problem.init(key))
-  state = opt.init(params)
-
-  def step(params, stats, state, weights, batch, key):
-    loss = lambda params: problem.loss(params, stats, weights, batch, key, True)
-    (value, (stats, _)), gradient = jax.value_and_grad(loss, has_aux=True)(params)
-    updates, state = opt.update(gradient, state, params)
-    return optax.apply_updates(params, updates), stats, state, value
-
-  compiled, value, iterator = jax.jit(step), jnp.zeros(()), iter(batches)
-  for i in range(steps):
+  init, step = make(problem, opt, seed)
+  state, metrics, iterator = init(), {"loss": jnp.zeros(())}, iter(batches)
+  for i in range(1, steps + 1):
     batch = next(iterator, None)
     if batch is None:
-      raise DnasError(f"one_shot: {i} batches for {steps} steps; give as many or more")
-    weights = path.one_hot(problem.space, problem.space.sample(rng))
-    noise = jax.random.fold_in(key, i)
-    params, stats, state, value = compiled(params, stats, state, weights, batch, noise)
-  if not bool(jnp.isfinite(value)):
-    raise DnasError(f"one_shot: the loss is {float(value)} after {steps} steps: lower the rate")
-  return params, stats
+      raise DnasError(f"one_shot: {i - 1} batches for {steps} steps; give as many or more")
+    state, metrics = step(i, state, batch)
+  if not bool(jnp.isfinite(metrics["loss"])):
+    value = float(metrics["loss"])
+    raise DnasError(f"one_shot: the loss is {value} after {steps} steps: lower the rate")
+  return state.params, state.stats
 
 
 class OneShot:

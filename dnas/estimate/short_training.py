@@ -16,9 +16,9 @@ from dnas.config import Config
 from dnas.data.pipeline import Pipeline
 from dnas.errors import DnasError
 from dnas.evaluate import predictions
+from dnas.method import task_of
 from dnas.nn import functional
 from dnas.nn.init import Rngs
-from dnas.search import task_of
 from dnas.space.space import SearchSpace
 from dnas.strategy import optimizer
 

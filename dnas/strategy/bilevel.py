@@ -27,6 +27,7 @@ from dnas.strategy.alpha import Alpha, entropy, init_alpha, operations, relax
 from dnas.strategy.freezing import Freezing
 from dnas.strategy.hypergradient import Hypergradient
 from dnas.strategy.optimizer import Optimizer
+from dnas.strategy.pricing import Pricing
 from dnas.strategy.regularization import Penalty, Perturbation, WeightPenalty
 from dnas.strategy.relaxation import Relaxation
 
@@ -70,6 +71,8 @@ class SearchState:
     key: the run's key; step t draws from fold_in(key, t), so a resumed run draws what it would
       have.
     freezing: state of the rule by which operations stop learning; () without one.
+    multipliers: one a budget, see `pricing`; () without one.
+    mean: alpha averaged over the end of the search, see `bilevel`; () where it is not.
   """
 
   params: PyTree
@@ -80,6 +83,13 @@ class SearchState:
   step: jax.Array
   key: jax.Array
   freezing: PyTree = ()
+  multipliers: PyTree = ()
+  mean: Alpha | tuple[()] = ()
+
+  @property
+  def decided_by(self) -> Alpha:
+    """The logits that a genotype is taken from: `mean`, or alpha where there is none."""
+    return self.mean or self.alpha
 
 
 class Bilevel(NamedTuple):
@@ -114,6 +124,8 @@ def bilevel(
   perturbation: Perturbation | None = None,
   weight_penalty: WeightPenalty | None = None,
   freezing: Freezing | None = None,
+  pricing: Pricing | None = None,
+  average: float = 0.0,
 ) -> Bilevel:
   """The search loop's two functions.
 
@@ -144,10 +156,16 @@ def bilevel(
     weight_penalty: adds to the gradient of the weight step, not to the inner loss that a
       hypergradient sees.
     freezing: stops single operations; it compares the gradients of both levels.
+    pricing: what the network costs, as part of the loss that alpha lowers (`alpha_loss` holds it);
+      its metrics are reported with each alpha step. With one level the weights lower a loss that an
+      objective has multiplied, too.
+    average: the genotype is decided by the mean of alpha over this last share of the bilevel steps,
+      in [0, 1); 0: by the last alpha. (Averaging of Polyak and Ruppert: the last alpha of a short
+      search is one noisy sample.)
 
   Raises:
-    DnasError: `steps` or `warmup_steps` out of range, the space is a genotype already, or freezing
-      with one level.
+    DnasError: `steps`, `warmup_steps` or `average` out of range, the space is a genotype already,
+      or freezing with one level.
   """
   if not steps >= 1:
     raise DnasError(f"bilevel: steps must be 1 or more, got {steps!r}")
@@ -156,6 +174,8 @@ def bilevel(
       f"bilevel: warmup_steps must be in [0, steps = {steps}), got {warmup_steps!r}: alpha would "
       "never be trained"
     )
+  if not 0 <= average < 1:
+    raise DnasError(f"bilevel: average must be in [0, 1), got {average!r}")
   if freezing is not None and hypergradient is None:
     raise DnasError("bilevel: freezing compares the gradients of two levels, but there is one")
   search = _Search(
@@ -172,11 +192,14 @@ def bilevel(
     perturbation,
     weight_penalty,
     freezing,
+    pricing,
+    average,
   )
   step = search.one_level_step if hypergradient is None else search.two_level_step
 
   def sound_step(state: SearchState, weight_batch: PyTree, alpha_batch: PyTree | None):
-    return skip_unless_finite(state, *step(state, weight_batch, alpha_batch), *GUARDED)
+    new, metrics = step(state, weight_batch, alpha_batch)
+    return skip_unless_finite(state, search.averaged(new), metrics, *GUARDED)
 
   return Bilevel(search.init, jax.jit(sound_step, donate_argnums=0))
 
@@ -198,6 +221,8 @@ class _Search:
   perturbation: Perturbation | None
   weight_penalty: WeightPenalty | None
   freezing: Freezing | None
+  pricing: Pricing | None
+  average: float
 
   def init(self, key: jax.Array) -> SearchState:
     param_key, alpha_key, run_key = jax.random.split(key, 3)
@@ -214,6 +239,8 @@ class _Search:
       step=jnp.zeros((), jnp.int32),
       key=run_key,
       freezing=self.freezing.init(params) if self.freezing else (),
+      multipliers=jax.tree.map(_own, self.pricing.init()) if self.pricing else (),
+      mean=jax.tree.map(_own, alpha) if self.average else (),
     )
 
   def two_level_step(self, state: SearchState, weight_batch: PyTree, alpha_batch: PyTree | None):
@@ -224,7 +251,7 @@ class _Search:
       assert self.hypergradient is not None
       outer = self._loss(state, alpha_batch, alpha_key)
       value, gradient = self.hypergradient(
-        lambda params, alpha: outer(params, alpha)[0] + self._penalty(state, alpha),
+        lambda params, alpha: self._lowered(outer(params, alpha)[0], state, alpha, alpha_key),
         lambda params, alpha: inner(params, alpha)[0],
         state.params,
         state.alpha,
@@ -232,7 +259,7 @@ class _Search:
       )
       if self.freezing is not None:
         reference = jax.grad(lambda params: outer(params, state.alpha)[0])(state.params)
-      state, report = self._move_alpha(state, gradient, value)
+      state, report = self._move_alpha(state, gradient, value, alpha_key)
     value_and_gradient = jax.value_and_grad(inner, has_aux=True)
     (loss, aux), gradient = value_and_gradient(state.params, state.alpha)
     gradient = self._penalised(state, weight_batch, weight_key, gradient)
@@ -246,24 +273,41 @@ class _Search:
 
     def penalised(params, alpha):
       loss, aux = inner(params, alpha)
-      return loss + self._penalty(state, alpha), (loss, aux)
+      return self._lowered(loss, state, alpha, weight_key), (loss, aux)
 
     value_and_gradients = jax.value_and_grad(penalised, argnums=(0, 1), has_aux=True)
     (total, (loss, aux)), (gradient, alpha_gradient) = value_and_gradients(
       state.params, state.alpha
     )
     gradient = self._penalised(state, weight_batch, weight_key, gradient)
-    state, report = self._move_alpha(state, alpha_gradient, total)
+    state, report = self._move_alpha(state, alpha_gradient, total, weight_key)
     return self._move_weights(state, gradient, loss, aux, report)
+
+  def averaged(self, state: SearchState) -> SearchState:
+    """The state with alpha taken into its mean: m_n = m_{n-1} + (alpha_n - m_{n-1}) / n."""
+    if not self.average:
+      return state
+    first = self.steps - max(round(self.average * (self.steps - self.warmup_steps)), 1)
+    n = jnp.maximum(state.step - first, 1).astype(jnp.float32)
+    mean = jax.tree.map(lambda mean, alpha: mean + (alpha - mean) / n, state.mean, state.alpha)
+    return dataclasses.replace(state, mean=mean)
 
   def _progress(self, state: SearchState) -> jax.Array:
     searched = (state.step - self.warmup_steps).astype(jnp.float32)
     return jnp.clip(searched / (self.steps - self.warmup_steps), 0, 1)
 
-  def _penalty(self, state: SearchState, alpha: Alpha) -> jax.Array:
+  def _lowered(self, loss: jax.Array, state: SearchState, alpha: Alpha, key: jax.Array):
+    """What alpha lowers: the loss, priced, and the penalties; `key` is that of the loss."""
+    if self.pricing is not None:
+      loss = self.pricing.loss(loss, self._weights(state, alpha, key), state.multipliers)
     logits = operations(alpha)
     terms = [penalty(logits, self._progress(state)) for penalty in self.penalties]
-    return sum(terms, start=jnp.zeros((), jnp.float32))
+    return sum(terms, start=loss)
+
+  def _weights(self, state: SearchState, alpha: Alpha, key: jax.Array) -> Alpha:
+    """The mixing weights that the loss with this key has."""
+    relax_key = jax.random.split(key)[0]
+    return relax(self.relaxation, relax_key, alpha, self._progress(state), self.problem.space)
 
   def _loss(self, state, batch, key, perturbation: Perturbation | None = None):
     """(params, alpha) -> (scalar, (stats, metrics)), with all else bound."""
@@ -297,16 +341,22 @@ class _Search:
     extra = self.weight_penalty(loss, state.params, weights, layers, progress)
     return jax.tree.map(jnp.add, gradient, extra)
 
-  def _move_alpha(self, state: SearchState, gradient: Alpha, loss: jax.Array):
+  def _move_alpha(self, state: SearchState, gradient: Alpha, loss: jax.Array, key: jax.Array):
     """The state with alpha moved, unless it is still frozen; and what to report."""
     updates, opt = self.alpha_optimizer.update(gradient, state.alpha_opt, state.alpha)
-    moved = optax.apply_updates(state.alpha, updates), opt
+    report = {"alpha_loss": loss, "alpha_grad_norm": optax.tree.norm(gradient)}
+    multipliers = state.multipliers
+    if self.pricing is not None:
+      weights = self._weights(state, state.alpha, key)
+      multipliers, costs = self.pricing.update(weights, multipliers)
+      report |= costs
+    moved = optax.apply_updates(state.alpha, updates), opt, multipliers
     if self.warmup_steps > 0:
       on = state.step >= self.warmup_steps
-      still = state.alpha, state.alpha_opt
+      still = state.alpha, state.alpha_opt, state.multipliers
       moved = jax.tree.map(lambda new, old: jnp.where(on, new, old), moved, still)
-    state = dataclasses.replace(state, alpha=moved[0], alpha_opt=moved[1])
-    return state, {"alpha_loss": loss, "alpha_grad_norm": optax.tree.norm(gradient)}
+    state = dataclasses.replace(state, alpha=moved[0], alpha_opt=moved[1], multipliers=moved[2])
+    return state, report
 
   def _move_weights(
     self, state: SearchState, gradient: PyTree, loss, aux, report: Metrics, reference: PyTree = None

@@ -78,7 +78,7 @@ def observer(
   spectrum = diagnostics.hessian_spectrum(loss, hessian_steps) if hessian_steps else None
 
   def observe(state: SearchState, batch: Any, earlier: Sequence[SearchSpace], progress: float):
-    alpha = jax.device_get(state.alpha)
+    alpha = jax.device_get(state.decided_by)
     genotype = decide(space, alpha)
     entropies = diagnostics.edge_entropies(operations(alpha))
     metrics: dict[str, Any] = {f"edge_entropy/{n}": v.tolist() for n, v in entropies.items()}

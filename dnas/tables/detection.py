@@ -18,7 +18,8 @@ from dnas import data, log
 from dnas import task as tasks
 from dnas.config import Config
 from dnas.evaluate import evaluate
-from dnas.search import search, space_of, task_of
+from dnas.method import space_of, task_of
+from dnas.search import search
 from dnas.space import genotypes
 from dnas.space.space import SearchSpace
 from dnas.tables import table

@@ -21,6 +21,7 @@ from dnas import task as tasks
 from dnas.config import Config
 from dnas.data.images import Images
 from dnas.data.source import ClassificationSource
+from dnas.space import cells, macro
 from dnas.strategy import bilevel
 from dnas.strategy.alpha import relax
 from dnas.tables import table
@@ -140,7 +141,7 @@ def prepare(settings: Config) -> Step:
   names = tuple(map(str, range(CLASSES)))
   source = ClassificationSource("random", names, range(1), images, labels=np.zeros(1, np.int32))
   task = tasks.classification(source, IMAGE)
-  space = configs.bind(first.network, search.macro, search.cells.nasbench201())
+  space = configs.bind(first.network, macro, cells.nasbench201())
   made = method.make(first, task, space)
   batch = lambda: {
     "image": jnp.asarray(rng.integers(0, 256, (BATCH, *IMAGE, 3), np.uint8)),

@@ -6,30 +6,25 @@ The strategies are those of `dnas.strategy.black_box`, the evaluator is a look-u
 knows how a strategy works.
 """
 
-import concurrent.futures
 import functools
 import hashlib
-import io
 import itertools
-import multiprocessing
 import os
 import pathlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
 
-from dnas import config, log
+from dnas import config, log, process
 from dnas.estimate import tabular
 from dnas.estimate.tabular import DATASETS
 from dnas.space import cells
 from dnas.space.space import SearchSpace
 from dnas.strategy import ask_tell, black_box
 from dnas.strategy.ask_tell import Metrics, PlainChoices
-from dnas.tables import published, table
+from dnas.tables import plot, published, table
 
 FILE = "nasbench201_table.csv.gz"
 # Short name -> the entry of a config, with what the benchmark's authors ran.
@@ -86,8 +81,17 @@ def make(
   rows += _ceilings(benchmark)
   rows.sort(key=lambda row: row["searched_on"] not in ("cifar10", ""))
   curves = _anytime(benchmark, {m: found[m, DATASETS[0]] for m in METHODS})
-  log.atomic_write(out / "anytime.csv", _csv(curves))
-  log.atomic_write(out / "anytime.svg", _plot(curves))
+  log.atomic_write(out / "anytime.csv", table.csv_text(curves))
+  plot.curves(
+    out / "anytime.svg",
+    curves,
+    x="query",
+    labels=(
+      "queries (12-epoch CIFAR-10 validation accuracy)",
+      "200-epoch CIFAR-10 test accuracy, %",
+    ),
+    legend="best cell so far, mean ± 95 %",
+  )
   provenance = {
     "command": command,
     "data": {FILE: hashlib.sha256(file.read_bytes()).hexdigest()},
@@ -103,9 +107,7 @@ def make(
 def _map(function: Callable, jobs: Sequence[tuple[str, str]], workers: int | None) -> list:
   if not workers:
     return list(map(function, jobs))
-  # Spawned, because this process has threads (JAX's), which do not survive a fork.
-  spawn = multiprocessing.get_context("spawn")
-  with concurrent.futures.ProcessPoolExecutor(workers, spawn) as executor:
+  with process.workers(workers) as executor:
     return list(executor.map(function, jobs))
 
 
@@ -193,38 +195,6 @@ def _anytime(benchmark: tabular.Table, found: dict[str, np.ndarray]) -> list[tab
         {"method": method, "query": number, "mean": mean, "std": deviation, "half_width": half}
       )
   return rows
-
-
-def _csv(rows: Sequence[table.Row]) -> str:
-  show = lambda value: f"{value:.6g}" if isinstance(value, float) else str(value)
-  lines = [",".join(rows[0]), *(",".join(map(show, row.values())) for row in rows)]
-  return "\n".join(lines) + "\n"
-
-
-def _plot(curves: Sequence[table.Row]) -> bytes:
-  """The anytime curves; the first queries, far below all others, are cut off."""
-  figure = Figure(figsize=(7, 4.2), layout="constrained")
-  axes = figure.subplots()
-  colours = ("#999999", "#0072B2", "#D55E00", "#009E73")  # Okabe and Ito 2008
-  for method, colour in zip(METHODS, colours, strict=True):
-    points = [row for row in curves if row["method"] == method]
-    x, mean, half = (np.array([p[k] for p in points]) for k in ("query", "mean", "half_width"))
-    axes.plot(x, mean, color=colour, label=method)
-    axes.fill_between(x, mean - half, mean + half, color=colour, alpha=0.2, linewidth=0)
-  last = [row["mean"] for row in curves]
-  axes.set(
-    xlabel="queries (12-epoch CIFAR-10 validation accuracy)",
-    ylabel="200-epoch CIFAR-10 test accuracy, %",
-    xlim=(1, max(row["query"] for row in curves)),
-    ylim=(max(last) - 2.5, max(last) + 0.15),
-  )
-  axes.grid(alpha=0.3)
-  axes.legend(title="best cell so far, mean ± 95 %")
-  buffer = io.BytesIO()
-  # The same numbers give the same bytes: no date, no random identifiers.
-  with matplotlib.rc_context({"svg.hashsalt": "dnas", "svg.fonttype": "none"}):
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Title": "anytime curves"})
-  return buffer.getvalue()
 
 
 def _title(rows: Sequence[table.Row], seeds: int, budget: int) -> str:

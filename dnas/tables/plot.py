@@ -17,11 +17,16 @@ from matplotlib.figure import Figure
 from dnas import log
 from dnas.tables.table import Row
 
+# Distinguishable without colour vision (Okabe and Ito 2008).
+_COLOURS = ("#999999", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+
 
 def save(figure: Figure, path: pathlib.Path) -> None:
   """Writes a figure atomically, in the format of the file's suffix, and closes it."""
   buffer = io.BytesIO()
-  figure.savefig(buffer, format=path.suffix[1:], dpi=130, metadata={"Date": None})
+  # The same numbers give the same bytes: no date, no random identifiers.
+  with matplotlib.rc_context({"svg.hashsalt": "dnas", "svg.fonttype": "none"}):
+    figure.savefig(buffer, format=path.suffix[1:], dpi=130, metadata={"Date": None})
   plt.close(figure)
   log.atomic_write(path, buffer.getvalue())
 
@@ -45,4 +50,40 @@ def bars(path: pathlib.Path, rows: Sequence[Row], label: str) -> None:
   axes.axhline(0, color="black", linewidth=0.8)
   axes.legend(fontsize=8, frameon=False, ncols=4, loc="upper center", bbox_to_anchor=(0.5, 1.15))
   figure.tight_layout()
+  save(figure, path)
+
+
+def curves(
+  path: pathlib.Path,
+  rows: Sequence[Row],
+  *,
+  x: str,
+  labels: tuple[str, str],
+  legend: str = "mean ± 95 %",
+  below: float = 2.5,
+) -> None:
+  """`mean` with `half_width` around it over the column `x`, a line per method.
+
+  Args:
+    path: of the picture.
+    rows: `method`, x, `mean`, `half_width` (NaN: one seed).
+    x: the column.
+    labels: of the axes.
+    legend: its title.
+    below: how far below the best last mean the picture goes: what is far worse at first is cut off.
+  """
+  figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
+  methods = list(dict.fromkeys(row["method"] for row in rows))
+  for n, method in enumerate(methods):
+    points = [row for row in rows if row["method"] == method]
+    at, mean, half = (np.array([p[key] for p in points]) for key in (x, "mean", "half_width"))
+    style = ("-", "--", ":")[n // len(_COLOURS) % 3]
+    colour = _COLOURS[n % len(_COLOURS)]
+    axes.plot(at, mean, style, color=colour, label=method)
+    if len(methods) <= len(_COLOURS):
+      axes.fill_between(at, mean - half, mean + half, color=colour, alpha=0.2, linewidth=0)
+  last = max(next(r["mean"] for r in reversed(rows) if r["method"] == m) for m in methods)
+  axes.set(xlabel=labels[0], ylabel=labels[1], ylim=(last - below, last + 0.3))
+  axes.grid(alpha=0.3)
+  axes.legend(title=legend, fontsize=7 if len(methods) > 8 else None)
   save(figure, path)

@@ -42,19 +42,25 @@ def write(folder: pathlib.Path, title: str, rows: Sequence[Row], provenance: Row
     provenance: command, seeds and whatever else a reader needs to get the table again; versions,
       commit and hardware are added.
   """
+  text = csv_text(rows)
+  log.atomic_write(folder / "table.csv", text)
+  record = {**provenance, **origin()}
+  log.atomic_write(folder / "provenance.json", json.dumps(record, indent=2) + "\n")
+  heading, _, text = title.partition("\n")
+  how = f"Made by `{provenance['command']}` at commit {record['commit']}: `provenance.json`."
+  body = [f"# {heading}", text.strip(), markdown(text), how]
+  log.atomic_write(folder / "README.md", "\n\n".join(part for part in body if part) + "\n")
+
+
+def csv_text(rows: Sequence[Row]) -> str:
+  """Rows of equal keys as CSV, floats with 6 digits."""
   buffer = io.StringIO()
   writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
   writer.writeheader()
   writer.writerows(
     {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in r.items()} for r in rows
   )
-  log.atomic_write(folder / "table.csv", buffer.getvalue())
-  record = {**provenance, **origin()}
-  log.atomic_write(folder / "provenance.json", json.dumps(record, indent=2) + "\n")
-  heading, _, text = title.partition("\n")
-  how = f"Made by `{provenance['command']}` at commit {record['commit']}: `provenance.json`."
-  body = [f"# {heading}", text.strip(), markdown(buffer.getvalue()), how]
-  log.atomic_write(folder / "README.md", "\n\n".join(part for part in body if part) + "\n")
+  return buffer.getvalue()
 
 
 def markdown(text: str) -> str:

@@ -294,6 +294,7 @@ def test_adamw_cannot_be_unrolled():
     ({"steps": 0}, "steps must be 1 or more"),
     ({"steps": 5, "warmup_steps": 5}, r"warmup_steps must be in \[0, steps = 5\)"),
     ({"steps": 5, "warmup_steps": -1}, "warmup_steps must be in"),
+    ({"steps": 5, "average": 1.0}, r"average must be in \[0, 1\), got 1.0"),
   ],
 )
 def test_bad_settings_are_named(settings, message):
@@ -436,3 +437,20 @@ def test_a_frozen_operation_stays_and_the_others_move():
       steps=2,
       freezing=freezing.gradient_matching(),
     )
+
+
+def test_the_mean_of_alpha_over_the_end_decides():
+  """Over the last 3 of the 4 steps in which alpha moves; before them it is alpha."""
+  average = 0.7
+  functions = search(steps=5, warmup_steps=1, hypergradient=hg.first_order(), average=average)
+  state, alphas = functions.init(jax.random.key(0)), []
+  for step in range(5):
+    state, _ = functions.step(state, *batches(step))
+    alphas.append(np.asarray(state.alpha["c"][0]))
+    if step <= 5 - round(average * 4):
+      np.testing.assert_allclose(state.decided_by["c"][0], alphas[-1], rtol=1e-6)
+  expected = np.mean(alphas[-round(average * 4) :], axis=0)
+  np.testing.assert_allclose(state.decided_by["c"][0], expected, rtol=1e-5)
+  assert not np.allclose(expected, alphas[-1], rtol=1e-4)
+  last = search().init(jax.random.key(0))
+  assert last.decided_by is last.alpha

@@ -1,0 +1,172 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""The estimates by name: each function makes an `Evaluator` of a config, for `dnas.explore`.
+
+    config.search.estimate = dict(name="short_training", steps=100, channels=8)
+
+All take (config, space, workdir) and look at `config.data.train_split` alone.
+"""
+
+import itertools
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+
+from dnas import data, method, runs
+from dnas.config import Config
+from dnas.data.pipeline import Pipeline
+from dnas.errors import DnasError
+from dnas.estimate import nats
+from dnas.estimate import one_shot as shared
+from dnas.estimate import short_training as short
+from dnas.estimate import tabular as benchmarks
+from dnas.estimate.training_free import TrainingFree
+from dnas.nn.supernet import Supernet
+from dnas.space import cells
+from dnas.space.space import SearchSpace
+from dnas.strategy import optimizer
+from dnas.strategy.ask_tell import Evaluator
+from dnas.trees import load_tree, save_tree
+
+__all__ = ["one_shot", "short_training", "tabular", "zero_cost"]
+
+
+def short_training(
+  config: Config,
+  space: SearchSpace,
+  workdir: pathlib.Path,
+  *,
+  steps: int,
+  share: float = 0.5,
+  size: Sequence[int] | None = None,
+  channels: int | None = None,
+  images: int = 1000,
+) -> Evaluator:
+  """`dnas.estimate.short_training.ShortTraining` of `config.train`, with the reductions given."""
+  del space, workdir
+  pixels = None if size is None else (int(size[0]), int(size[1]))
+  return short.ShortTraining(
+    config, steps=steps, share=share, size=pixels, channels=channels, images=images
+  )
+
+
+def zero_cost(
+  config: Config,
+  space: SearchSpace,
+  workdir: pathlib.Path,
+  *,
+  proxies: Sequence[Any] = ("naswot",),
+  batch_size: int = 32,
+) -> Evaluator:
+  """`TrainingFree` on one batch: the score is the first proxy's, initial weights are the seed's."""
+  del workdir
+  if config.task.name != "classification":
+    raise DnasError(f"zero_cost: scores classifiers; config.task is {config.task.name}")
+  source = data.labelled(config.data.spec, config.data.train_split)
+  images = Pipeline(
+    source=source,
+    batch_size=batch_size,
+    size=tuple(config.data.size),
+    seed=config.seed,
+    train=True,
+    threads=0,
+  )
+  evaluator = TrainingFree(space, next(iter(images)), len(source.classes), proxies)
+  key = jax.random.key(config.seed)
+  return lambda genotype, _: evaluator(genotype, key)
+
+
+def one_shot(
+  config: Config,
+  space: SearchSpace,
+  workdir: pathlib.Path,
+  *,
+  steps: int,
+  lr: float = 0.05,
+  weight_decay: float = 3e-4,
+  batch_size: int = 64,
+  share: float = 0.5,
+  calibration: int = 4,
+  images: int = 1000,
+) -> Evaluator:
+  """`OneShot`: a supernet is trained path by path in `workdir/supernet`, where it also resumes.
+
+  Args:
+    config, space, workdir: see the module.
+    steps: of the supernet's training.
+    lr: SGD's, at first.
+    weight_decay: SGD's.
+    batch_size: of training, calibration and validation.
+    share: of the training split that is trained on; the rest is held out.
+    calibration: batches of the trained part for each candidate's statistics.
+    images: of the held-out part that a candidate is measured on, at most.
+  """
+  source = data.labelled(config.data.spec, config.data.train_split)
+  problem = method.problem(method.task_of(config, source), space, Supernet(single_path=True))
+  common: dict[str, Any] = dict(
+    source=source,
+    batch_size=batch_size,
+    size=tuple(config.data.size),
+    seed=config.seed,
+    fraction=share,
+  )
+  training = Pipeline(
+    **common, train=True, augment=config.data.augment, part="weights", threads=config.data.threads
+  )
+  held_out = Pipeline(**common, train=False, part="alpha", threads=0)
+  # The last one is filled up with images that are there already.
+  whole = max(min(images, len(held_out.indices)) // batch_size, 1)
+  folder = workdir / "supernet"
+  weights = _supernet(config, problem, training, folder, steps, lr, weight_decay)
+  plain = Pipeline(**common, train=True, part="weights", threads=0)
+  picked = lambda pipeline, count: [_images(b) for b in itertools.islice(pipeline, count)]
+  return shared.OneShot(problem, *weights, picked(plain, calibration), picked(held_out, whole))
+
+
+def tabular(
+  config: Config,
+  space: SearchSpace,
+  workdir: pathlib.Path,
+  *,
+  table: str,
+  dataset: str = "cifar10",
+  split: str = "valid",
+  epochs: int = 12,
+) -> Evaluator:
+  """A look-up in the merged NAS-Bench-201 table (.csv, .csv.gz) or the official NATS-Bench files.
+
+  Raises:
+    TableError: the benchmark is missing or malformed, or covers another space.
+  """
+  del config, workdir
+  if pathlib.Path(table).name.endswith((".csv", ".csv.gz")):
+    benchmark: benchmarks.Queryable = benchmarks.nasbench201(table)
+  else:
+    benchmark = nats.nats_bench(table)
+  known = cells.nasbench201().cells["cell"]
+  if space.searched != ("cell",) or space.cells["cell"] != known:
+    raise benchmarks.TableError(f"{table} has the cells of NAS-Bench-201, not of config.space")
+  return benchmarks.look_up(benchmark, dataset, split, epochs)
+
+
+def _supernet(config, problem, training: Pipeline, folder: pathlib.Path, steps, lr, weight_decay):
+  """Weights and statistics of the trained supernet, from its file if it is there."""
+  template = dict(zip(("params", "stats"), problem.init(jax.random.key(0)), strict=True))
+  file = folder / "weights.npz"
+  if not file.exists():
+    opt = optimizer.sgd(steps, lr=lr, weight_decay=weight_decay)
+    init, step = shared.make(problem, opt, config.seed)
+    state = runs.loop(
+      folder, "supernet", init(), step, {"train": training}, config, steps=steps, lowers="loss"
+    )
+    save_tree(file, jax.device_get({"params": state.params, "stats": state.stats}))
+  saved = load_tree(file, template)
+  return saved["params"], saved["stats"]
+
+
+def _images(batch: Any) -> dict[str, Any]:
+  """What a loss looks at, without what is there for measuring."""
+  extra = ("id", "valid", "scale", "offset", "original_size")
+  return {name: value for name, value in batch.items() if name not in extra}

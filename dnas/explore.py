@@ -1,0 +1,162 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Black-box search: a config -> a genotype, by a strategy that asks and an estimate that answers.
+
+config.search = dict(
+  network=..., budget=100, workers=2,
+  strategy=dict(name="evolution", population=10),       # dnas/strategy/black_box.py
+  estimate=dict(name="short_training", steps=100),      # dnas/estimate/estimates.py
+)
+"""
+
+import contextlib
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from dnas import config as configs
+from dnas import data, log, process, runs, train
+from dnas import task as tasks
+from dnas.config import Config
+from dnas.errors import ConfigError, choose_from
+from dnas.estimate import estimates
+from dnas.fields import plain
+from dnas.method import space_of, task_of
+from dnas.nn.init import Rngs
+from dnas.space.space import SearchSpace
+from dnas.strategy import ask_tell, black_box, history
+from dnas.strategy.ask_tell import Evaluator, Query
+
+PARTS = ("seed", "seeds", "data", "task", "space", "search", "train", "checkpoint", "log")
+REQUIRED = ("network", "strategy", "estimate", "budget")
+# What a config need not say, with what it then is.
+DEFAULTS: dict[str, Any] = {
+  # Processes that evaluate, so many candidates at a time; 0: this one. Part of what is searched:
+  # a strategy that asks for two at once knows less when it asks for the second.
+  "workers": 0,
+  # "params", "macs": of the network that a candidate would be trained in, among its metrics.
+  "costs": (),
+}
+COSTS = ("params", "macs")
+
+
+def explore(config: Config, workdir: pathlib.Path, resume: str = "auto") -> SearchSpace:
+  """argmax of score over `config.search.budget` candidates; see `dnas.search.search`.
+
+  Leaves `history.jsonl` (a line a candidate) and `genotype.json`. Killed at any moment and started
+  again it goes on: nothing that is in the history is evaluated twice.
+
+  Args:
+    config: fields as in `configs/strategies/random_search.py`.
+    workdir: the run's folder.
+    resume: as in `runs.folder`.
+
+  Raises:
+    DnasError: the config, the data or the folder are wrong; before anything is computed.
+  """
+  settings = settings_of(config.search)
+  if config.get("seeds", 1) != 1 or jax.process_count() > 1:
+    raise ConfigError(
+      "config.search.strategy: takes one seed and one JAX process, got config.seeds = "
+      f"{config.seeds} and {jax.process_count()} processes; config.search.workers evaluate "
+      "side by side"
+    )
+  space = space_of(config)
+  strategy = configs.bind(settings.strategy, black_box, space)
+  source = data.labelled(config.data.spec, config.data.train_split)
+  task_of(config, source).build(space, Rngs(None))  # An unknown operation is found now.
+  with runs.folder(workdir, config, PARTS, resume), contextlib.ExitStack() as stack:
+    evaluator = Evaluate(configs.to_json(config), str(workdir))
+    evaluator.prepare()  # Wrong settings are found, and a supernet is trained, in this process.
+    parallel = stack.enter_context(process.workers(settings.workers)) if settings.workers else None
+    queries = history.run(
+      space,
+      strategy,
+      evaluator,
+      workdir / "history.jsonl",
+      budget=settings.budget,
+      seed=config.seed,
+      executor=parallel,
+      ahead=max(settings.workers, 1),
+      about={"strategy": plain(settings.strategy), "estimate": plain(settings.estimate)},
+      watch=functools.partial(_say, settings.budget),
+    )
+    best = ask_tell.best(queries)
+    genotype = space.decide(best.choices)
+    log.atomic_write(workdir / "genotype.json", genotype.to_json())
+  print(f"best of {len(queries)}: query {best.number}, score {best.metrics['score']:.5g}")
+  return genotype
+
+
+def settings_of(search: Config) -> Config:
+  """`config.search` of a black-box search with every field.
+
+  Raises:
+    ConfigError: a field is missing, unknown (those of differentiable methods are) or out of range.
+  """
+  given = {key: search[key] for key in search}
+  for name in given:
+    if name not in DEFAULTS and name not in REQUIRED:
+      raise ConfigError(
+        choose_from("field of config.search with a strategy:", name, [*REQUIRED, *DEFAULTS])
+      )
+  missing = [name for name in REQUIRED if name not in given]
+  if missing:
+    raise ConfigError(f"config.search: {', '.join(missing)} must be set")
+  settings = ConfigDict({**DEFAULTS, **given}, convert_dict=True)
+  for name, least in (("budget", 1), ("workers", 0)):
+    value = settings[name]
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+      raise ConfigError(f"config.search.{name} must be a whole number, {least} or more: {value!r}")
+  for name in settings.costs:
+    if name not in COSTS:
+      raise ConfigError(choose_from("name in config.search.costs:", name, COSTS))
+  return settings
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate:
+  """The estimate of a config as an evaluator that can be sent to other processes.
+
+  Attributes:
+    config: as JSON.
+    workdir: of the run.
+  """
+
+  config: str
+  workdir: str
+
+  def prepare(self) -> Evaluator:
+    """The evaluator, made once in each process."""
+    return _evaluator(self.config, self.workdir)
+
+  def __call__(self, genotype: SearchSpace, key: Any) -> Mapping[str, float]:
+    """The metrics of a genotype."""
+    return self.prepare()(genotype, key)
+
+
+@functools.lru_cache(maxsize=1)
+def _evaluator(text: str, workdir: str) -> Evaluator:
+  config = configs.from_json(text, source=f"{workdir}/config.json").lock()
+  settings = settings_of(config.search)
+  space = space_of(config)
+  estimate = configs.bind(settings.estimate, estimates, config, space, pathlib.Path(workdir))
+  if not settings.costs:
+    return estimate
+  task = task_of(config, data.labelled(config.data.spec, config.data.train_split))
+
+  def with_costs(genotype: SearchSpace, key: Any) -> Mapping[str, float]:
+    cost = tasks.cost(task, train.derived(config, task, genotype))
+    known = {name: float(getattr(cost, name)) for name in settings.costs}
+    return {**estimate(genotype, key), **known}
+
+  return with_costs
+
+
+def _say(budget: int, query: Query) -> None:
+  print(f"query {query.number} of {budget}: score {query.metrics['score']:.5g}", flush=True)

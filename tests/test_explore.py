@@ -1,0 +1,299 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Black-box strategies through the same config, script and pipeline as the differentiable ones."""
+
+import functools
+import itertools
+import math
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import pytest
+
+from dnas import config as configs
+from dnas import explore, search
+from dnas import method as methods
+from dnas.errors import ConfigError, DnasError
+from dnas.estimate import estimates
+from dnas.estimate.tabular import NASBENCH201_COLUMNS
+from dnas.space import cells
+from dnas.space.space import SearchSpace
+from dnas.strategy import ask_tell, black_box, history
+from dnas.strategy.ask_tell import StrategyError
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+NAMES = sorted(path.stem for path in (ROOT / "configs" / "strategies").glob("*.py"))
+SMALL = {
+  "space": dict(name="dense", ops=("skip_connect", "nor_conv_1x1"), nodes=2),
+  "search.network": dict(name="nasbench201", channels=2, cells=1),
+  "search.budget": 6,
+  "train.network": dict(name="nasbench201", channels=2, cells=1),
+  "data.threads": 0,
+}
+# An estimate of one's own, that costs nothing: the number of convolutions, and a little noise.
+MY_LAB = """
+import jax
+
+def convolutions(config, space, workdir, *, worth=1.0):
+  def evaluate(genotype, key):
+    with open(workdir / "calls", "a") as file:
+      print("called", file=file)
+    ops = [edge.ops[0] for edge in genotype.cells["cell"].edges]
+    noise = float(jax.random.uniform(key))
+    return {"score": worth * ops.count("nor_conv_1x1") + 1e-3 * noise}
+  return evaluate
+"""
+
+
+def small(name="regularized_evolution", **overrides):
+  changes = {**SMALL, **{key.replace("__", "."): value for key, value in overrides.items()}}
+  return configs.load(ROOT / "configs" / "strategies" / f"{name}.py", changes)
+
+
+@pytest.fixture
+def lab(user_folder):
+  (user_folder / "my_lab.py").write_text(MY_LAB)
+  return dict(name="my_lab.convolutions")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_in_a_config_exists(name):
+  path = ROOT / "configs" / "strategies" / f"{name}.py"
+  config = configs.load(path)
+  settings = explore.settings_of(config.search)
+  configs.resolve(settings.estimate, estimates, given=3)
+  space = methods.space_of(config)
+  strategy = configs.bind(settings.strategy, black_box, space)
+  proposal, _ = strategy.ask(strategy.init(), random.Random(0))
+  assert space.decide(proposal["choices"]).is_genotype
+  assert f"configs/strategies/{name}.py" in path.read_text()
+
+
+def test_the_config_leads_to_a_genotype_and_is_resumed(lab, tmp_path):
+  config = small(search__estimate=lab, search__budget=16)
+  run = tmp_path / "run"
+  genotype = search.search(config, run)
+  assert [edge.ops[0] for edge in genotype.cells["cell"].edges] == ["nor_conv_1x1"] * 3
+  assert SearchSpace.from_json((run / "genotype.json").read_text()) == genotype
+  queries = history.read(run / "history.jsonl")
+  assert len(queries) == 16
+  assert methods.space_of(config).decide(ask_tell.best(queries).choices) == genotype
+  calls = (run / "calls").read_text()
+  assert len(calls.splitlines()) == 16
+  assert search.search(config, run) == genotype
+  assert (run / "calls").read_text() == calls  # nothing was evaluated again
+  with pytest.raises(ConfigError, match=r"search\.budget: 16 -> 20.*--resume=force"):
+    search.search(configs.changed(config, {"search.budget": 20}), run)
+  search.search(configs.changed(config, {"search.budget": 20}), run, "force")
+  assert history.read(run / "history.jsonl")[:16] == queries
+  assert len((run / "calls").read_text().splitlines()) == 20
+  other = configs.changed(config, {"search.budget": 24, "search.strategy.sample": 2})
+  with pytest.raises(StrategyError, match="belongs to another run: about is"):
+    search.search(other, run, "force")  # not even by force
+
+
+def test_costs_are_among_the_metrics(lab, tmp_path):
+  config = small("nsga2", search__estimate=lab, search__costs=("params", "macs"))
+  search.search(config, tmp_path)
+  for query in history.read(tmp_path / "history.jsonl"):
+    convolutions = query.choices["cell"].count("nor_conv_1x1")
+    # Bias-free 1x1 kernels and the norms' scale and bias, at widths 2, 4 and 8.
+    assert query.metrics["params"] >= convolutions * sum(c * c + 2 * c for c in (2, 4, 8))
+    assert query.metrics["macs"] > convolutions
+
+
+def test_look_up_by_config(tmp_path):
+  rows = [",".join(["arch_index", "arch_str", *NASBENCH201_COLUMNS.values()])]
+  for index, ops in enumerate(itertools.product(cells.NASBENCH201_OPS, repeat=6)):
+    a, b, c, d, e, f = ops
+    score = [str(ops.count("nor_conv_3x3"))] * len(NASBENCH201_COLUMNS)
+    rows.append(",".join([str(index), f"|{a}~0|+|{b}~0|{c}~1|+|{d}~0|{e}~1|{f}~2|", *score]))
+  (tmp_path / "table.csv").write_text("\n".join(rows) + "\n")
+  estimate = dict(name="tabular", table=str(tmp_path / "table.csv"))
+  space = dict(name="nasbench201")
+  config = small("local_search", search__estimate=estimate, space=space, search__budget=60)
+  found = search.search(config, tmp_path / "run")
+  assert [edge.ops[0] for edge in found.cells["cell"].edges] == ["nor_conv_3x3"] * 6
+  with pytest.raises(DnasError, match="cells of NAS-Bench-201, not of"):
+    search.search(small(search__estimate=estimate), tmp_path / "other")
+  absent = small(search__estimate=dict(name="tabular", table="absent.csv"))
+  with pytest.raises(DnasError, match=r"absent\.csv is missing"):
+    search.search(absent, tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+  ("overrides", "message"),
+  [
+    ({"search.budget": 0}, r"config\.search\.budget must be a whole number, 1 or more: 0"),
+    ({"search.workers": -1}, r"config\.search\.workers must be a whole number, 0 or more: -1"),
+    ({"search.costs": ("flops",)}, r"name in config\.search\.costs: 'flops'.*macs, params"),
+    ({"seeds": 2}, r"takes one seed and one JAX process, got config\.seeds = 2"),
+    ({"search.strategy": dict(name="evolutoin")}, "did you mean 'evolution'"),
+    ({"search.estimate": dict(name="short_train")}, "did you mean 'short_training'"),
+    ({"search.estimate": dict(name="short_training")}, "needs a value for: steps"),
+    ({"search.estimate": dict(name="one_shot", step=3)}, r"argument of .*one_shot: 'step'"),
+    ({"space": dict(name="dense", ops=("skip", "nor_conv_1x1"), nodes=1)}, "'skip'"),
+  ],
+)
+def test_bad_settings_are_named(tmp_path, overrides, message):
+  config = small(**{key.replace(".", "__"): value for key, value in overrides.items()})
+  with pytest.raises(DnasError, match=message):
+    search.search(config, tmp_path / "run")
+  assert not (tmp_path / "run" / "history.jsonl").exists()
+
+
+def test_fields_of_the_other_methods_are_refused():
+  config = small()
+  with config.unlocked():
+    config.search.relaxation = dict(name="softmax")
+  with pytest.raises(ConfigError, match=r"with a strategy: 'relaxation'.*budget, costs, estimate"):
+    explore.settings_of(config.search)
+  with config.unlocked():
+    del config.search["relaxation"], config.search["budget"]
+  with pytest.raises(ConfigError, match=r"config\.search: budget must be set"):
+    explore.settings_of(config.search)
+
+
+# -------------------------------------------------------------------------------------------------
+# Estimates by name, and real processes
+
+
+ESTIMATES = {
+  "short_training": dict(name="short_training", steps=2, channels=2, size=(4, 4), images=100),
+  "one_shot": dict(name="one_shot", steps=3, calibration=1, images=64),
+  "zero_cost": dict(name="zero_cost", proxies=("naswot", "synflow"), batch_size=4),
+}
+
+
+@pytest.mark.slow  # compiles networks
+@pytest.mark.parametrize("name", ESTIMATES)
+def test_each_estimate_by_its_name(tmp_path, name):
+  config = small("random_search", search__estimate=ESTIMATES[name], search__budget=2)
+  search.search(config, tmp_path)
+  queries = history.read(tmp_path / "history.jsonl")
+  assert all(math.isfinite(query.metrics["score"]) for query in queries)
+  if name == "one_shot":  # a second process would find the trained supernet
+    explore._evaluator.cache_clear()
+    again = explore.Evaluate(configs.to_json(config), str(tmp_path))
+    space = methods.space_of(config)
+    found = again(space.decide(queries[0].choices), jax.random.key(0))
+    assert found == queries[0].metrics
+
+
+def test_zero_cost_is_for_classifiers(tmp_path):
+  config = small("zero_cost", task=dict(name="detection"))
+  with pytest.raises(DnasError, match=r"zero_cost: scores classifiers; config.task is detection"):
+    estimates.zero_cost(config, methods.space_of(config), tmp_path)
+
+
+TOY = """
+import pathlib, sys, time
+import jax
+from dnas.space import cells
+from dnas.strategy import black_box, history
+from dnas import config as configs
+
+SPACE = cells.nasbench201()
+
+def evaluate(genotype, key):
+  time.sleep(0.004)
+  ops = [edge.ops[0] for edge in genotype.cells["cell"].edges]
+  return {"score": ops.count("nor_conv_3x3") + 0.1 * float(jax.random.uniform(key)), "params": 1.0}
+
+def main(folder, budget):
+  for name in sorted(configs.functions(black_box)):
+    strategy = configs.bind(name, black_box, SPACE)
+    history.run(SPACE, strategy, evaluate, folder / name, budget=budget, seed=3)
+
+if __name__ == "__main__":
+  main(pathlib.Path(sys.argv[1]), int(sys.argv[2]))
+"""
+
+
+@pytest.mark.slow  # starts processes that import jax
+def test_every_strategy_survives_kill_9_at_a_random_query(tmp_path, user_folder):
+  """Killed many times, each in another query; all histories equal those of a run left in peace."""
+  script, rng, budget = user_folder / "my_lab.py", random.Random(7), 60
+  script.write_text(TOY)
+  total = budget * len(configs.functions(black_box))
+  lines = lambda folder: sum(
+    max(path.read_bytes().count(b"\n") - 1, 0) for path in folder.glob("[a-z]*") if path.is_file()
+  )
+  start = functools.partial(
+    subprocess.Popen, [sys.executable, script, tmp_path / "killed", str(budget)]
+  )
+  environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+  for stop in sorted(rng.sample(range(5, total - 5), 4)):
+    process = start(env=environment)
+    while lines(tmp_path / "killed") < stop and process.poll() is None:
+      time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert stop <= lines(tmp_path / "killed") < total
+  assert start(env=environment).wait() == 0
+  import my_lab
+
+  my_lab.main(tmp_path / "whole", budget)
+  names = sorted(path.name for path in (tmp_path / "whole").iterdir())
+  assert names == sorted(configs.functions(black_box))
+  for name in names:
+    assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+@pytest.mark.slow  # starts processes that import jax
+def test_several_processes_from_the_command_line_killed_and_resumed(tmp_path, user_folder):
+  """Their histories are those of one process that has as many open; none outlives its parent."""
+  (user_folder / "my_lab.py").write_text(
+    MY_LAB.replace("  def evaluate(genotype, key):", "  def evaluate(genotype, key):\n" + SLOW)
+  )
+  fields = [f"--config.{key}={value!r}" for key, value in SMALL.items() if key != "search.budget"]
+  fields += ["--config.search.estimate=my_lab.convolutions", "--config.search.budget=12"]
+  environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{user_folder}"}
+  script, config = ROOT / "scripts" / "search.py", ROOT / "configs/strategies/local_search.py"
+
+  def start(name):
+    command = [sys.executable, script, "--config", config, "--workdir", tmp_path / name, *fields]
+    return subprocess.Popen([*command, "--config.search.workers=2"], env=environment)
+
+  killed = tmp_path / "killed"
+  process = start("killed")
+  while len(history.read(killed / "history.jsonl")) < 4:
+    assert process.poll() is None
+    time.sleep(0.01)
+  pids = {int(line) for line in (killed / "pids").read_text().split()}
+  assert len(pids) == 2
+  assert process.pid not in pids
+  process.kill()
+  process.wait()
+  for _ in range(500):
+    if not any(_runs(pid) for pid in pids):
+      break
+    time.sleep(0.02)
+  assert not any(_runs(pid) for pid in pids)
+  assert len(history.read(killed / "history.jsonl")) < 12
+  assert start("killed").wait() == 0
+  assert start("whole").wait() == 0
+  for name in ("history.jsonl", "genotype.json"):
+    assert (killed / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+SLOW = """
+    import os, time
+    with open(workdir / "pids", "a") as file:
+      print(os.getpid(), file=file)
+    time.sleep(0.1)
+"""
+
+
+def _runs(pid: int) -> bool:
+  try:
+    state = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+  except (FileNotFoundError, ProcessLookupError):
+    return False
+  return state != "Z"
