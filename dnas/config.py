@@ -136,6 +136,9 @@ def _look_up(spec: Any, module: types.ModuleType) -> tuple[Callable, dict[str, A
   if "." in name:
     return _import_function(name), arguments
   if name not in (there := functions(module)):
+    # A module may make functions from names that hold numbers (`csp_qarep_3x64`).
+    if (made := getattr(module, "from_name", lambda name: None)(name)) is not None:
+      return made, arguments
     raise ConfigError(choose_from(f"name in {module.__name__}:", name, there))
   return there[name], arguments
 

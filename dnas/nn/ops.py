@@ -15,9 +15,11 @@ import jax
 from flax import nnx
 
 from dnas.nn import blocks, depthwise
+from dnas.nn.csp import from_name as from_name  # names with numbers in them: csp_qarep_3x64
 from dnas.nn.init import Rngs
 from dnas.nn.layers import Conv, Sequence
 from dnas.nn.norm import BatchNorm
+from dnas.nn.qarepvgg import QARepVGG
 
 
 def none(c_in: int, c_out: int, stride: int, *, affine: bool, rngs: Rngs) -> nnx.Module:
@@ -110,3 +112,8 @@ def light_down(c_in: int, c_out: int, stride: int, *, affine: bool, rngs: Rngs) 
   """2x2 average pooling (at stride 2), convolution 1x1, batch norm: it leaves the work to cells."""
   layers = [blocks.avg_pool_2x2] if stride == 2 else []
   return Sequence(*layers, Conv(c_in, c_out, 1, rngs=rngs), BatchNorm(c_out, affine=affine))
+
+
+def qarep_3x3(c_in: int, c_out: int, stride: int, *, affine: bool, rngs: Rngs) -> nnx.Module:
+  """A QARepVGG block without identity: 3x3 and 1x1 side by side, batch norm, ReLU."""
+  return QARepVGG(c_in, c_out, stride, affine=affine, rngs=rngs)

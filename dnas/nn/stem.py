@@ -16,6 +16,7 @@ from dnas.nn.init import Rngs
 from dnas.nn.layers import Conv
 from dnas.nn.mode import Mode
 from dnas.nn.norm import BatchNorm
+from dnas.nn.qarepvgg import QARepVGG
 from dnas.space.space import SpaceError
 
 
@@ -51,6 +52,11 @@ def conv3x3(c_in: int, channels: int, *, rngs: Rngs) -> Stem:
 def conv3x3_stride2(c_in: int, channels: int, *, rngs: Rngs) -> Stem:
   """Convolution 3x3 of stride 2 and batch norm (detectors)."""
   return _single(c_in, channels, 2, rngs)
+
+
+def qarep_3x3_stride2(c_in: int, channels: int, *, rngs: Rngs) -> Stem:
+  """A QARepVGG block of stride 2 (YOLO-NAS)."""
+  return Stem([QARepVGG(c_in, channels, 2, rngs=rngs)], (2,), (channels,))
 
 
 def imagenet(c_in: int, channels: int, *, rngs: Rngs) -> Stem:
