@@ -52,6 +52,19 @@ def get_config() -> ConfigDict:
         watch=dict(every_steps=50, hessian_steps=0, genotypes=5),
         stop=None,
       ),
+      # What the network may cost, and how that enters the search: see DEFAULTS in dnas/hardware.py.
+      cost=dict(
+        latency_ms=None,
+        macs=None,
+        params=None,
+        energy_mj=None,
+        objective=None,
+        priced="latency_ms",
+        rate=0.05,
+        table=None,
+        latency=dict(),
+        energy=dict(),
+      ),
       train=dict(
         # None keeps the network of the search.
         network=dict(name="nasbench201", channels=16, cells=1),

@@ -51,6 +51,8 @@ def get_config() -> ConfigDict:
         # What the search looks like; every field is in configs/digits.py.
         watch=dict(every_steps=100, hessian_steps=0, genotypes=5),
       ),
+      # Budgets: see DEFAULTS in dnas/hardware.py.
+      cost=dict(latency_ms=None, macs=None, params=None, energy_mj=None),
       train=dict(
         # None keeps the network of the search.
         network=None,

@@ -15,6 +15,7 @@ from dnas import data
 from dnas import task as tasks
 from dnas.config import Config
 from dnas.errors import ConfigError, choose_from
+from dnas.hardware import Priced
 from dnas.nn import functional
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
@@ -23,6 +24,7 @@ from dnas.space import cells, macro
 from dnas.space.space import SearchSpace
 from dnas.strategy import (
   bilevel,
+  budgets,
   discretize,
   freezing,
   hypergradient,
@@ -82,7 +84,7 @@ class Method:
     problem: what is searched.
     relaxation: alpha -> mixing weights.
     machine: the loop's two functions.
-    decide: alpha -> genotype.
+    decide: alpha -> genotype, within the budgets as they are predicted.
     levels: 2, or 1 where alpha and weights descend the same loss (`hypergradient=None`).
   """
 
@@ -195,8 +197,16 @@ def supernet_of(settings: Config) -> Supernet:
   return Supernet(**fields)
 
 
-def make(settings: Config, task: tasks.Task, space: SearchSpace) -> Method:
+def make(
+  settings: Config, task: tasks.Task, space: SearchSpace, priced: Priced | None = None
+) -> Method:
   """The functions that the settings of a search compose, checked.
+
+  Args:
+    settings: of `settings_of`.
+    task: what the network is for.
+    space: what is searched.
+    priced: what `config.cost` asks for.
 
   Raises:
     DnasError: a name, an argument or a combination is wrong.
@@ -223,9 +233,19 @@ def make(settings: Config, task: tasks.Task, space: SearchSpace) -> Method:
     perturbation=optional(settings.perturbation, regularization),
     weight_penalty=optional(settings.weight_penalty, regularization),
     freezing=optional(settings.freezing, freezing),
+    pricing=None if priced is None else priced.pricing,
     average=settings.average,
   )
   decide = configs.bind(settings.discretize, discretize)
+  if priced is not None and priced.budgets:
+    decide = budgets.within(decide, priced.costs, priced.budgets)
+  if priced is not None and settings.relaxation.name == "score_function":
+    kept = [name for name in space.searched if space.cells[name].keep is not None]
+    if kept:
+      raise ConfigError(
+        f"config.cost: score_function has no gradient of the expected cost of cell {kept[0]}, "
+        "which keeps some edges a node; choose another relaxation"
+      )
   return Method(what, relax, machine, decide, 1 if settings.hypergradient is None else 2)
 
 

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from dnas import config as configs
-from dnas import data, explore, log, method, runs
+from dnas import data, explore, hardware, log, method, runs
 from dnas.config import Config
 from dnas.data.pipeline import Pipeline
 from dnas.errors import ConfigError
@@ -24,10 +24,10 @@ from dnas.nn import functional, network
 from dnas.nn.init import Rngs
 from dnas.space import macro
 from dnas.space.space import SearchSpace
-from dnas.strategy import bilevel, projection, stages
+from dnas.strategy import bilevel, discretize, projection, stages
 from dnas.watch import Stopped, Watch
 
-PARTS = ("seed", "seeds", "data", "task", "space", "search", "checkpoint", "log")
+PARTS = ("seed", "seeds", "data", "task", "space", "search", "cost", "checkpoint", "log")
 
 
 class Stage(NamedTuple):
@@ -52,6 +52,9 @@ def search(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Searc
   started again, the search goes on where it was. A space without choices (`cells.genotype`,
   `cells.sampled`) is its own result.
 
+  With `config.cost` the search knows what networks cost, and the genotype keeps the budgets: see
+  `dnas.hardware`.
+
   With `config.search.stages` each stage runs in a folder `stage0`, `stage1` ... of its own, with
   what it overrides; after it every edge keeps its `keep` strongest operations. With `config.seeds`
   above 1, so many searches (seed, seed + 1 ...) run in one program: their genotypes are in
@@ -65,6 +68,7 @@ def search(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Searc
   Raises:
     DnasError: the config, the data or the folder are wrong; before anything is computed.
   """
+  costs = hardware.settings_of(config)
   if config.search.get("strategy") is not None:
     return explore.explore(config, workdir, resume)
   settings = method.settings_of(config.search)
@@ -77,16 +81,21 @@ def search(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Searc
       log.atomic_write(workdir / "genotype.json", space.to_json())
     return space
   several = stages_of(settings)
-  methods = [method.make(s.settings, task, _in_network(s, space)) for s in several]
   for stage in several:
+    method.make(stage.settings, task, _in_network(stage, space))  # Checks what it composes.
     _pipeline(config, stage.settings, source, "weights", config.seed)  # Checks its arguments.
   seeds = config.get("seeds", 1)
   _check_seeds(seeds, settings)
+  price = hardware.pricer(config, task, workdir)
+  if costs is not None and "latency_ms" not in hardware.watched(costs):
+    price(space)  # What can be counted is checked now.
   with runs.folder(workdir, config, PARTS, resume):
     if seeds > 1:
-      genotype = _several_seeds(config, settings, methods[0], source, workdir, seeds)
+      stage_space = _in_network(several[0], space)
+      made = method.make(settings, task, stage_space, price(stage_space))
+      genotype = _several_seeds(config, settings, made, source, workdir, seeds)
     else:
-      genotype = _in_stages(config, several, task, space, source, workdir)
+      genotype = _in_stages(config, several, task, space, source, workdir, price)
     if jax.process_index() == 0:
       log.atomic_write(workdir / "genotype.json", genotype.to_json())
   return genotype
@@ -150,12 +159,13 @@ def _parts(made: method.Method) -> tuple[str, ...]:
   return ("weights", "alpha")[: made.levels]
 
 
-def _in_stages(config, several, task, space, source, workdir: pathlib.Path) -> SearchSpace:
+def _in_stages(config, several, task, space, source, workdir, price) -> SearchSpace:
   """All stages, one after another, and the decision."""
   before = None
   for n, stage in enumerate(several):
     space = _in_network(stage, space)
-    made = method.make(stage.settings, task, space)
+    priced = price(space)
+    made = method.make(stage.settings, task, space, priced)
     folder = workdir / f"stage{n}" if len(several) > 1 else workdir
     state = made.machine.init(jax.random.key(config.seed))
     if stage.inherit:
@@ -171,6 +181,9 @@ def _in_stages(config, several, task, space, source, workdir: pathlib.Path) -> S
       return stop.genotype
     alpha = jax.device_get(state.decided_by)
     if stage.keep is None:
+      if priced is not None and priced.budgets:
+        free = configs.bind(stage.settings.discretize, discretize)
+        return hardware.keep(config, task, priced, free, space, alpha, workdir)
       return _decide(config, stage, made, state, source, workdir)
     wide = space
     space, alpha = stages.prune(space, alpha, stage.keep)

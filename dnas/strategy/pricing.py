@@ -80,9 +80,8 @@ def pricing(
     return sum((multipliers[name] * excess(weights, name) for name in budgets), start=value)
 
   def update(weights: Mapping[str, Any], multipliers: Multipliers):
-    moved = {
-      name: jnp.maximum(0.0, multipliers[name] + rate * excess(weights, name)) for name in budgets
-    }
+    climb = lambda name: jnp.maximum(0.0, multipliers[name] + rate * excess(weights, name))
+    moved = {name: climb(name).astype(multipliers[name].dtype) for name in budgets}
     metrics = {f"expected/{name}": model.expected(weights) for name, model in costs.items()}
     return moved, metrics | {f"multiplier/{name}": value for name, value in moved.items()}
 

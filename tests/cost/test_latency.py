@@ -102,7 +102,7 @@ def test_tables_of_another_kind_are_refused(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
   ("given", "message"),
-  [(dict(batch=0), "latency.batch must be"), (dict(dtype="int8"), "'int8' is none of")],
+  [(dict(batch=0), "latency.batch must be"), (dict(dtype="int8"), "as yet, got 'int8'")],
 )
 def test_protocol_errors(given, message):
   with pytest.raises(DnasError, match=message):

@@ -1,0 +1,154 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""`config.cost`: budgets that a search keeps, and errors before anything is computed."""
+
+import json
+import random
+
+import numpy as np
+import pytest
+
+from dnas import config as configs
+from dnas import data, hardware, log, search
+from dnas import task as tasks
+from dnas.cost.latency import LatencyTable, Protocol
+from dnas.cost.model import CostModel
+from dnas.errors import DnasError
+from dnas.space.space import SearchSpace
+from dnas.strategy import discretize, pricing
+
+SMALL = {
+  "space": dict(name="dense", ops=("skip_connect", "nor_conv_1x1", "nor_conv_3x3"), nodes=1),
+  "search.network": dict(name="detector", channels=(4,), stem_channels=4),
+  "train.network": None,
+  "search.steps": 4,
+  "search.warmup_steps": 1,
+  "search.batch_size": 8,
+  "search.watch.every_steps": 0,
+  "data.threads": 1,
+}
+
+
+def small(root, **overrides):
+  changes = {**SMALL, **{key.replace("__", "."): value for key, value in overrides.items()}}
+  return configs.load(root / "configs" / "digits.py", changes)
+
+
+def task_and_space(config):
+  source = data.labelled(config.data.spec, config.data.train_split)
+  return search.task_of(config, source), search.space_of(config)
+
+
+@pytest.mark.slow
+def test_a_search_keeps_its_budget_and_reports_it(root, tmp_path):
+  """4 -> 4 channels on 2 x 2: conv 3x3 has 576 MACs, 1x1 has 64, skip none."""
+  config = small(root)
+  task, space = task_and_space(config)
+  price = hardware.pricer(small(root, cost__macs=10**9), task, tmp_path)
+  priced = price(space)
+  assert priced is not None
+  fixed = priced.costs["macs"].fixed
+  budget = fixed + 100
+  config = small(root, cost__macs=budget, search__alpha_optimizer__lr=0.5)
+  genotype = search.search(config, tmp_path / "run")
+  (edge,) = genotype.cells["cell"].edges
+  assert edge.ops[0] in ("skip_connect", "nor_conv_1x1")
+  assert tasks.cost(task, genotype).macs <= budget
+  record = json.loads((tmp_path / "run" / "cost.json").read_text())
+  assert record["budgets"] == {"macs": budget}
+  assert record["macs"] == tasks.cost(task, genotype).macs
+  steps = log.read(tmp_path / "run" / "metrics.jsonl")
+  assert "expected/macs" not in steps[0]  # the warm-up
+  assert fixed < steps[1]["expected/macs"] < fixed + 576
+  # The expected cost was above the budget, so its multiplier has grown.
+  assert 0 < steps[1]["multiplier/macs"] < steps[2]["multiplier/macs"]
+  assert search.search(config, tmp_path / "run") == genotype
+
+
+@pytest.mark.parametrize(
+  ("changes", "message"),
+  [
+    (dict(cost__macs=10.0), r"budget macs = 10 cannot be met: the cheapest .* Reachable: [\d,]+"),
+    (dict(cost__params=-1), "budget params must be a number above 0"),
+    (dict(cost__macs="many"), r"config.cost.macs must be a number, got 'many'"),
+    (dict(cost__macs=1e6, train__macs=1000), "cannot be combined with train.macs"),
+    (dict(cost__macs=1e6, search__discretize=dict(name="threshold")), "needs search.discretize"),
+    (dict(cost__macs=1e6, search__projection=dict(batches=1)), "cannot be combined with search.p"),
+    (dict(cost__objective=dict(name="absolute", target=1.0)), "is a reward for black-box"),
+    (dict(cost__latency_ms=1.0, seeds=2), "latency_ms: one seed at a time"),
+  ],
+)
+def test_errors_come_first(root, tmp_path, changes, message):
+  with pytest.raises(DnasError, match=message):
+    search.search(small(root, **changes), tmp_path / "run")
+  assert not (tmp_path / "run").exists()
+
+
+def test_unknown_fields(root):
+  config = small(root)
+  with config.unlocked():
+    config.cost = dict(latency=5.0, flops=3)
+  with pytest.raises(DnasError, match=r"unknown field of config\.cost: 'flops'"):
+    hardware.settings_of(config)
+
+
+def planted(space, fixed=1.0):
+  """A conv 3x3 costs 4 ms, a 1x1 2 ms, a skip nothing."""
+  cost = {"skip_connect": 0.0, "nor_conv_1x1": 2.0, "nor_conv_3x3": 4.0}
+  row = lambda edge: np.array([cost[op] for op in edge.ops])
+  rows = {"cell": tuple(map(row, space.cells["cell"].edges))}
+  return CostModel("latency_ms", space, fixed, rows)
+
+
+def test_a_network_that_is_slower_than_predicted_is_decided_anew(root, tmp_path):
+  config = small(root, cost__latency_ms=5.0)
+  task, space = task_and_space(config)
+  costs = {"latency_ms": planted(space)}
+  priced = hardware.Priced(costs, {"latency_ms": 5.0}, pricing.pricing(costs))
+  alpha = {"cell": ([0.0, 1.0, 2.0],)}
+  real = {"nor_conv_3x3": 6.0, "nor_conv_1x1": 4.0, "skip_connect": 3.0}
+  asked = []
+
+  def measure(genotype):
+    (edge,) = genotype.cells["cell"].edges
+    asked.append(edge.ops[0])
+    return real[edge.ops[0]]
+
+  free = discretize.argmax()
+  keep = lambda folder: hardware.keep(config, task, priced, free, space, alpha, folder, measure)
+  genotype = keep(tmp_path / "a")
+  assert asked == ["nor_conv_3x3", "nor_conv_1x1"]
+  assert genotype.cells["cell"].edges[0].ops == ("nor_conv_1x1",)
+  assert json.loads((tmp_path / "a" / "cost.json").read_text())["latency_ms_measured"] == 4.0
+  assert keep(tmp_path / "a") == genotype  # without measuring again
+  assert len(asked) == 2
+  real |= {"nor_conv_1x1": 5.5, "skip_connect": 5.2}
+  with pytest.raises(DnasError, match=r"latency_ms = 5.0: 3 genotypes .* Reachable: 5.2 ms"):
+    keep(tmp_path / "b")
+
+
+@pytest.mark.slow
+def test_latency_is_measured_and_the_budget_holds(root, tmp_path):
+  """End to end: the table, the prediction, a search and its measured genotype."""
+  quick = dict(rounds=3, calls=3, copies=2)
+  config = small(root)
+  task, space = task_and_space(config)
+  table = LatencyTable(tmp_path / "table.json", Protocol(**quick))
+  model = hardware.latency_model(task, space, table, calibration=2)
+  assert len(table.entries) == 2 + 2
+  genotype = space.sample(random.Random(1))
+  assert model.of(genotype) >= model.fixed >= 0
+  again = hardware.latency_model(task, space, LatencyTable(table.path), calibration=2)
+  assert again.of(genotype) == model.of(genotype)
+  budget = 5 * max(model.of(genotype), table.ms("nor_conv_3x3 4->4 2x2 stride 1"), 1.0)
+  config = small(
+    root, cost__latency_ms=budget, cost__latency=quick, cost__table=str(tmp_path / "table.json")
+  )
+  found = search.search(config, tmp_path / "run")
+  record = json.loads((tmp_path / "run" / "cost.json").read_text())
+  assert record["latency_ms_measured"] <= budget
+  assert SearchSpace.from_json(json.dumps(record["genotype"])) == found
+  assert {p.name for p in (tmp_path / "run").iterdir()}.isdisjoint({"latency.json"})
+  config = configs.changed(config, {"cost.latency_ms": 1e-6})
+  with pytest.raises(DnasError, match="cannot be met: the cheapest genotype of the space needs"):
+    search.search(config, tmp_path / "none")
