@@ -3,7 +3,7 @@
 """Kills a whole experiment again and again, and compares it bit for bit with one left in peace.
 
 python scripts/soak.py --config configs/digits.py --kills 20 --out paper_results/reliability/kills
-python scripts/soak.py --kills 29 --every 60 --set search.steps=20000 --out runs/soak_table
+python scripts/soak.py --kills 30 --every 60 --set search.steps=20000 --out runs/soak_table
 """
 
 import pathlib
@@ -28,6 +28,7 @@ def main() -> None:
   parser.add_argument("--kills", type=int, default=20)
   parser.add_argument("--every", type=float, help="kill so many seconds after each start instead")
   parser.add_argument("--seed", type=int, default=0, help="of the moments")
+  parser.add_argument("--note", help="a sentence for the table, such as what else ran meanwhile")
   parser.add_argument(
     "--set", action="append", default=[], metavar="FIELD=VALUE", help="sets a field of the config"
   )
@@ -45,10 +46,11 @@ def main() -> None:
       command, flags.workdir, flags.kills, every_s=flags.every, seed=flags.seed
     )
     how = shlex.join(["python", "scripts/soak.py", *sys.argv[1:]])
-    faults = reliability.write(flags.out or flags.workdir, flags.workdir, whole, lives, how)
+    told = {"command": how} | ({"note": flags.note} if flags.note else {})
+    faults = reliability.write(flags.out or flags.workdir, flags.workdir, whole, lives, **told)
     if faults:
       raise DnasError(f"not equal, or left behind: {', '.join(faults)}")
-  print(f"equal after {flags.kills} kills; the table is in {flags.out or flags.workdir}")
+  print(f"equal after {len(lives) - 1} kills; the table is in {flags.out or flags.workdir}")
 
 
 if __name__ == "__main__":

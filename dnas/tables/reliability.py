@@ -31,7 +31,9 @@ class Life:
     seconds: from its start to its end.
     until_loop_s: from its start to its first loop; NaN if it saw none.
     logged, saved: steps, of all loops of the run, that are in its metrics and in its checkpoints.
-    first_mib, last_mib: resident memory when it entered the loop, and the last that was seen.
+    first_mib, half_mib, last_mib: resident memory when it entered the loop, half-way between that
+      and its end, and the last that was seen. A leak is what grows in the second half: in the
+      first the programs are compiled.
   """
 
   ended: str = ""
@@ -40,6 +42,7 @@ class Life:
   logged: int = 0
   saved: int = 0
   first_mib: float = 0.0
+  half_mib: float = 0.0
   last_mib: float = 0.0
 
 
@@ -71,7 +74,7 @@ def live(
   spoken = workdir.with_name(f"{workdir.name}.log")
   before, enough, begun = _touched(workdir), None, _logged(workdir)
   spoken.parent.mkdir(parents=True, exist_ok=True)
-  looped = None
+  looped, seen = None, []
   with open(spoken, "wb") as output:
     process = subprocess.Popen(
       list(command), stdout=output, stderr=output, env={**os.environ, **(environment or {})}
@@ -82,6 +85,8 @@ def live(
         life.last_mib = _resident_mib(process.pid) or life.last_mib
         if looped is None and _touched(workdir) != before:
           looped, life.first_mib, life.until_loop_s = now, life.last_mib, now - start
+        if looped:
+          seen.append((now, life.last_mib))
         if enough is None and looped and _logged(workdir) - begun >= after_steps:
           enough = now
         since = now - (start if way == "starting" else enough or now + 1)
@@ -95,6 +100,8 @@ def live(
       process.kill()
       process.wait()
   life.seconds = time.monotonic() - start
+  half_s = (looped or start) + (time.monotonic() - (looped or start)) / 2
+  life.half_mib = next((mib for at, mib in seen if at >= half_s), life.last_mib)
   life.logged, life.saved = progress(workdir)
   if process.returncode > 0 or not life.ended:
     life.ended += f"{', ' if life.ended else ''}exit {process.returncode}"
@@ -132,7 +139,7 @@ def kill_many(
     command: folder -> what starts the run in it.
     workdir: gets `undisturbed/` and `killed/`.
     kills: how many.
-    every_s: kill so long after each start instead.
+    every_s: kill so long after each start instead; a run that is over earlier is killed less often.
     seed: of the moments.
     environment: added to this process's own.
     say: is told of each life.
@@ -155,6 +162,8 @@ def kill_many(
     lives.append(live(command(folder), folder, way, after_s, after_steps, environment=environment))
     say(f"{i + 1} of {kills}: {lives[-1]}")
     if lives[-1].ended.startswith("exit"):
+      if every_s and i:
+        return whole, lives
       raise DnasError(f"the run was over after {i} of {kills} kills: give it more steps")
   lives.append(live(command(folder), folder, environment=environment))
   say(f"to the end: {lives[-1]}")
@@ -183,9 +192,12 @@ def litter(workdir: pathlib.Path) -> list[str]:
 
 
 def write(
-  out: pathlib.Path, workdir: pathlib.Path, whole: Life, lives: Sequence[Life], command: str
+  out: pathlib.Path, workdir: pathlib.Path, whole: Life, lives: Sequence[Life], **provenance: str
 ) -> list[str]:
-  """Writes the table of all lives; returns what is wrong: files that differ, litter."""
+  """Writes the table of all lives; returns what is wrong: files that differ, litter.
+
+  `provenance` has the `command`, and may have a `note` of what else ran meanwhile.
+  """
   faults = differences(workdir / "undisturbed", workdir / "killed") + litter(workdir / "killed")
   rows = [
     {"life": name, **dataclasses.asdict(life)}
@@ -198,9 +210,10 @@ def write(
     f"A run killed {len(lives) - 1} times\n\n"
     + (f"Faults: {', '.join(faults)}." if faults else "Equal to the undisturbed run, bit for bit")
     + (f" ({compared} files with genotype, metrics, weights, results), and no litter.\n\n")
-    + f"Computed twice: {lost} steps. Memory is resident memory in MiB.",
+    + f"Computed twice: {lost} steps. Memory is resident memory in MiB."
+    + (f" {provenance['note']}" if "note" in provenance else ""),
     rows,
-    {"command": command},
+    provenance,
   )
   return faults
 

@@ -49,14 +49,14 @@ def test_a_toy_run_is_killed_in_each_way_and_ends_equal(tmp_path):
   assert (whole.ended, whole.logged, whole.saved) == ("exit 0", 240, 240)
   assert all(life.logged >= life.saved for life in lives)
   assert reliability.differences(tmp_path / "undisturbed", tmp_path / "killed") == []
-  assert reliability.write(tmp_path / "out", tmp_path, whole, lives, "soak") == []
+  assert reliability.write(tmp_path / "out", tmp_path, whole, lives, command="soak") == []
   text = (tmp_path / "out" / "README.md").read_text()
   assert "killed 4 times" in text
   assert "Equal to the undisturbed run, bit for bit (2 files" in text
   (tmp_path / "killed" / "genotype.json").write_text("{ }")
   (tmp_path / "killed" / ".x.json.7.tmp").write_text("")
   (tmp_path / "killed" / "more.npz").write_text("")
-  faults = reliability.write(tmp_path / "out", tmp_path, whole, lives, "soak")
+  faults = reliability.write(tmp_path / "out", tmp_path, whole, lives, command="soak")
   assert faults == ["genotype.json", "more.npz", ".x.json.7.tmp"]
   assert "Faults: genotype.json" in (tmp_path / "out" / "README.md").read_text()
 
