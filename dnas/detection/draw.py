@@ -1,7 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""A sheet of pictures with true and predicted boxes, to be looked at."""
+"""Pictures with true and predicted boxes, to be looked at: a sheet of them, or one in full."""
 
+import colorsys
+import io
 import math
 import os
 import pathlib
@@ -10,6 +12,8 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from dnas.log import atomic_write
 
 TRUE_COLOUR = (40, 220, 90)
 PREDICTED_COLOUR = (255, 70, 40)
@@ -82,6 +86,54 @@ def sheet(
   return path
 
 
+def picture(
+  image: np.ndarray,
+  predicted: Mapping[str, Any],
+  class_names: Sequence[str],
+  path: str | os.PathLike[str],
+) -> pathlib.Path:
+  """Writes an image in its own size with predicted boxes, a colour a class.
+
+  Args:
+    image: uint8 `[H, W, 3]`.
+    predicted: `{"boxes": [N, 4] xyxy px, "labels": [N], "scores": [N]}`.
+    class_names: the name of each class index.
+    path: its suffix says the format (.png, .jpg, ...); its folder is made if need be.
+
+  Returns:
+    The path.
+
+  Raises:
+    ValueError: as `sheet`, and for a suffix that stands for no format.
+  """
+  path = pathlib.Path(path)
+  kind = Image.registered_extensions().get(path.suffix.lower())
+  if kind not in Image.SAVE:
+    raise ValueError(f"{path}: no picture can be written as {path.suffix!r}; use .png or .jpg")
+  boxes, labels, scores = _entries(predicted, class_names, "picture")
+  if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3:
+    raise ValueError(f"picture: {image.dtype} {image.shape}; valid is uint8 [H, W, 3]")
+  canvas = Image.fromarray(image)
+  draw = ImageDraw.Draw(canvas)
+  width = max(2, round(max(canvas.size) / 400))
+  font_px = max(11, round(max(canvas.size) / 55))
+  for i in np.argsort(scores, kind="stable").tolist():  # Worst first: the best stays on top.
+    colour = _colour(int(labels[i]))
+    _outline(draw, boxes[i], colour, dashed=False, width=width)
+    text = f"{class_names[int(labels[i])]} {scores[i]:.2f}"
+    _caption(draw, boxes[i], text, colour, canvas.size, below=False, font_px=font_px)
+  buffer = io.BytesIO()
+  canvas.save(buffer, format=kind)
+  atomic_write(path, buffer.getvalue())
+  return path
+
+
+def _colour(label: int) -> tuple[int, int, int]:
+  """A bright colour for a class, far from that of the next: hues a golden section apart."""
+  r, g, b = colorsys.hsv_to_rgb((0.02 + label * 0.618034) % 1, 0.75, 1.0)
+  return round(255 * r), round(255 * g), round(255 * b)
+
+
 def _tile(
   image: np.ndarray,
   truth: Mapping[str, Any],
@@ -144,9 +196,14 @@ def _ordered(box: np.ndarray) -> tuple[float, float, float, float]:
 
 
 def _outline(
-  draw: ImageDraw.ImageDraw, box: np.ndarray, colour: tuple[int, int, int], *, dashed: bool
+  draw: ImageDraw.ImageDraw,
+  box: np.ndarray,
+  colour: tuple[int, int, int],
+  *,
+  dashed: bool,
+  width: int = 2,
 ) -> None:
-  """The edges of a box, 2 px wide and centred on it (`draw.rectangle` keeps them inside)."""
+  """The edges of a box, `width` px wide and centred on it (`draw.rectangle` is inside)."""
   x1, y1, x2, y2 = _ordered(box)
   for start, end in (
     *(((x1, y), (x2, y)) for y in (y1, y2)),
@@ -157,9 +214,9 @@ def _outline(
     for at in np.arange(0, length, 2 * dash):
       to = min(at + dash, length)
       if start[1] == end[1]:
-        draw.line((start[0] + at, start[1], start[0] + to, end[1]), fill=colour, width=2)
+        draw.line((start[0] + at, start[1], start[0] + to, end[1]), fill=colour, width=width)
       else:
-        draw.line((start[0], start[1] + at, end[0], start[1] + to), fill=colour, width=2)
+        draw.line((start[0], start[1] + at, end[0], start[1] + to), fill=colour, width=width)
 
 
 def _caption(
@@ -170,9 +227,10 @@ def _caption(
   limit: tuple[int, int],
   *,
   below: bool,
+  font_px: int = 11,
 ) -> None:
   """A label outside the box where the tile (`limit` px) has room: above it, or `below`."""
-  font = ImageFont.load_default(size=11)
+  font = ImageFont.load_default(size=font_px)
   left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
   width, height = right - left + 2, bottom - top + 2
   x1, y1, _, y2 = _ordered(box)

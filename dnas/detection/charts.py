@@ -1,0 +1,73 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures of a detector's figures: precision over recall, and what it takes for what."""
+
+import io
+import os
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from dnas.detection.curves import CONFUSION_IOU, CONFUSION_SCORE, Box
+from dnas.log import atomic_write
+
+_NAMED = 20  # with more classes than this, only the mean is drawn in colour
+
+
+def precision_recall(path: str | os.PathLike, box: Box, names: Sequence[str]) -> None:
+  """Precision over recall at IoU 0.5, a line a class and a thick one for their mean.
+
+  Args:
+    path: of the PNG.
+    box: the figures.
+    names: of all classes.
+  """
+  figure = Figure(figsize=(7.2, 4.6), layout="constrained")
+  axes = figure.add_subplot()
+  recall = np.linspace(0, 1, box.precision.shape[1])
+  few = len(box.classes) <= _NAMED
+  for k, label in enumerate(box.classes):
+    text = f"{names[label]} {box.ap[k, 0]:.3f}" if few else None
+    style = dict(linewidth=1.2, label=text) if few else dict(linewidth=0.6, color="0.75")
+    axes.plot(recall, box.precision[k], **style)
+  if len(box.classes):
+    mean = box.precision.mean(0)
+    axes.plot(recall, mean, color="black", linewidth=2.4, label=f"all classes {box.map50:.3f}")
+    axes.legend(title="AP at IoU 0.5", loc="outside right upper", fontsize=8)
+  axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
+  axes.grid(alpha=0.3)
+  _save(figure, path)
+
+
+def confusion(path: str | os.PathLike, matrix: np.ndarray, names: Sequence[str]) -> None:
+  """The matrix of `curves.confusion`, coloured by the share of each column, counts written in.
+
+  Args:
+    path: of the PNG.
+    matrix: int `[C + 1, C + 1]`.
+    names: C names.
+  """
+  labels = [*names, "background"]
+  side = float(np.clip(0.45 * len(labels) + 2, 4.5, 14))
+  figure = Figure(figsize=(side + 1, side), layout="constrained")
+  axes = figure.add_subplot()
+  share = matrix / np.maximum(matrix.sum(0, keepdims=True), 1)
+  image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+  if len(labels) <= _NAMED + 1:
+    for i, j in np.argwhere(matrix > 0).tolist():
+      colour = "white" if share[i, j] > 0.5 else "black"
+      axes.text(j, i, str(matrix[i, j]), ha="center", va="center", color=colour, fontsize=8)
+  size = 8 if len(labels) <= 40 else 5
+  axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=size)
+  axes.set_yticks(range(len(labels)), labels, fontsize=size)
+  axes.set(xlabel="true", ylabel="predicted")
+  axes.set_title(f"score above {CONFUSION_SCORE}, IoU above {CONFUSION_IOU}", fontsize=9)
+  figure.colorbar(image, ax=axes, shrink=0.8, label="share of the true ones")
+  _save(figure, path)
+
+
+def _save(figure: Figure, path: str | os.PathLike) -> None:
+  buffer = io.BytesIO()
+  figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
+  atomic_write(path, buffer.getvalue())
