@@ -76,9 +76,7 @@ def nms(
     )
   candidates = _candidates(boxes, scores, pre_top_k, multi_label)
   candidate_boxes, candidate_scores, labels = candidates
-  keep = jax.vmap(lambda b, s, c: _suppress(b, s, c, score_threshold, iou_threshold, class_aware))(
-    *candidates
-  )
+  keep = _suppress(*candidates, score_threshold, iou_threshold, class_aware)
   count = min(max_detections, keep.shape[-1])
   # Candidates are sorted already, so the kept ones only have to move to the front, in order.
   _, index = jax.lax.top_k(keep.astype(jnp.float32), count)
@@ -101,7 +99,9 @@ def _candidates(
     top, index = jax.lax.top_k(
       scores.reshape(batch, anchors * classes), min(pre_top_k, anchors * classes)
     )
-    anchor, label = index // classes, index % classes
+    # Nothing is negative here: plain division, without the steps that make it round down.
+    anchor = jax.lax.div(index, jnp.full_like(index, classes))
+    label = index - anchor * classes
   else:
     top, anchor = jax.lax.top_k(jnp.max(scores, -1), min(pre_top_k, anchors))
     label = jnp.take_along_axis(jnp.argmax(scores, -1), anchor, -1)
@@ -116,17 +116,17 @@ def _suppress(
   iou_threshold: float,
   class_aware: bool,
 ) -> jax.Array:
-  """The fixed point `keep` `[K]` for boxes `[K, 4]` in falling order of score."""
-  order = jnp.arange(len(scores))
+  """The fixed point `keep` `[B, K]` for boxes `[B, K, 4]` in falling order of score."""
+  order = jnp.arange(scores.shape[-1])
   conflict = (box_ops.iou(boxes, boxes) > iou_threshold) & (order[:, None] > order)
   if class_aware:
-    conflict &= labels[:, None] == labels
+    conflict &= labels[:, :, None] == labels[:, None]
   valid = scores > score_threshold
 
   def step(state):
     keep, _ = state
     # Rows are the suppressed, columns the earlier boxes: a reduction over the contiguous axis.
-    new = valid & ~jnp.any(conflict & keep, -1)
+    new = valid & ~jnp.any(conflict & keep[:, None], -1)
     return new, jnp.any(new != keep)
 
   keep, _ = jax.lax.while_loop(lambda state: state[1], step, (valid, jnp.any(valid)))

@@ -4,7 +4,7 @@
 
 XLA's weight gradient on a CPU transposes its operands to make batch and channels change places: for
 16 channels to 48 that takes ten times as long as the convolution. Here it is one matrix product per
-tap of the kernel. On GPU and TPU the stock convolution is used.
+tap of the kernel. On GPU and TPU, and for export, the stock convolution is used.
 """
 
 import functools
@@ -12,6 +12,8 @@ import functools
 import jax
 import jax.numpy as jnp
 from jax import lax
+
+from dnas.nn import platform
 
 Pair = tuple[int, int]
 
@@ -27,7 +29,7 @@ def convolve(
     stride, padding: (height, width); padding with zeros.
     dilation: in both directions.
   """
-  if jax.default_backend() != "cpu":
+  if not platform.on_cpu():
     return stock(x, kernel, stride, dilation, padding)
   if kernel.shape[:2] == (1, 1) and padding == (0, 0):
     x = lax.slice(x, (0,) * 4, x.shape, (1, *stride, 1)) if stride != (1, 1) else x

@@ -4,15 +4,19 @@
 
 XLA's grouped convolution on a CPU is several times slower than the sum of shifted slices below;
 its max-pooling gradient (`select_and_scatter`) thirty times. On GPU and TPU the stock convolution
-is used.
+is used; for export stock pooling too (see `dnas.nn.platform`).
 """
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 from jax import lax
+
+from dnas.nn import platform
 
 
 def convolve(
@@ -25,7 +29,7 @@ def convolve(
     kernel: `[k, k, C]`.
     stride, dilation, padding: in both directions; padding with zeros.
   """
-  if jax.default_backend() == "cpu":
+  if platform.on_cpu():
     return shifted(x, kernel, stride, dilation, padding)
   return lax.conv_general_dilated(
     x,
@@ -110,12 +114,23 @@ def _shifted_backward(stride, dilation, padding, residuals, dy):
 shifted.defvjp(_shifted_forward, _shifted_backward)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _window(stride: int) -> dict[str, Any]:
+  """What Flax' pools take by name (jax2onnx reads no positions)."""
+  return dict(window_shape=(3, 3), strides=(stride, stride), padding=((1, 1), (1, 1)))
+
+
 def max_pool_3x3(x: jax.Array, stride: int) -> jax.Array:
   """y[h, w] = max over the 3x3 window at stride * (h, w), the border left out; `[B, H, W, C]`.
 
   The gradient goes to the first of equal maxima in row-major order, as in PyTorch.
   """
+  if platform.is_portable():
+    return nnx.max_pool(x, **_window(stride))
+  return _max_pool(x, stride)  # pyright: ignore[reportReturnType]
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _max_pool(x: jax.Array, stride: int) -> jax.Array:
   return _max_forward(x, stride)[0]
 
 
@@ -151,12 +166,18 @@ def _max_backward(stride, residuals, dy):
   return (dx,)
 
 
-max_pool_3x3.defvjp(_max_forward, _max_backward)
+_max_pool.defvjp(_max_forward, _max_backward)
+
+
+def avg_pool_3x3(x: jax.Array, stride: int) -> jax.Array:
+  """y[h, w] = mean over the part of the 3x3 window at stride * (h, w) that lies in the image."""
+  if platform.is_portable():
+    return nnx.avg_pool(x, count_include_pad=False, **_window(stride))
+  return _avg_pool(x, stride)  # pyright: ignore[reportReturnType]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def avg_pool_3x3(x: jax.Array, stride: int) -> jax.Array:
-  """y[h, w] = mean over the part of the 3x3 window at stride * (h, w) that lies in the image."""
+def _avg_pool(x: jax.Array, stride: int) -> jax.Array:
   return _avg_forward(x, stride)[0]
 
 
@@ -186,4 +207,4 @@ def _avg_backward(stride, shape, dy):
   return (_box(_spread(dy * inverse.astype(dy.dtype), stride, *shape[1:3])),)
 
 
-avg_pool_3x3.defvjp(_avg_forward, _avg_backward)
+_avg_pool.defvjp(_avg_forward, _avg_backward)

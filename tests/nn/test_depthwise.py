@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from dnas.nn import depthwise
+from dnas.nn import dense, depthwise, platform
 
 SEED = jax.random.key(0)
 # Compiling is all the time these tests take, and the code is to be compared, not to be fast.
@@ -117,3 +117,21 @@ def test_platforms_agree(monkeypatch):
   elsewhere = jit(lambda: depthwise.convolve(x, kernel, 2, 1, 0))()
   assert on_cpu.shape == (2, 2, 2, 4)
   np.testing.assert_allclose(on_cpu, elsewhere, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("pool", [depthwise.max_pool_3x3, depthwise.avg_pool_3x3])
+def test_portable_pools_are_equal(pool, stride):
+  x = np.random.default_rng(0).normal(size=(2, 7, 8, 3)).astype(np.float32)
+  fast = pool(x, stride)
+  with platform.portable():
+    np.testing.assert_allclose(pool(x, stride), fast, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("function", [depthwise.convolve, dense.convolve])
+def test_portable_convolutions_are_single_operations(function):
+  kernel = np.ones((3, 3, 4) if function is depthwise.convolve else (3, 3, 4, 4), np.float32)
+  args = (1, 1, 1) if function is depthwise.convolve else ((1, 1), 1, (1, 1))
+  with platform.portable():
+    jaxpr = jax.make_jaxpr(lambda x: function(x, kernel, *args))(np.ones((1, 8, 8, 4), np.float32))
+  assert [eqn.primitive.name for eqn in jaxpr.eqns] == ["conv_general_dilated"]
