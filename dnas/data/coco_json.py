@@ -29,6 +29,7 @@ def load(
   *,
   memory_mib: float = 512.0,
   decode_all: bool | None = None,
+  skip_broken: bool = False,
 ) -> DetectionSource:
   """A split of a COCO data set.
 
@@ -38,6 +39,7 @@ def load(
       if there is no placeholder.
     memory_mib: see `dnas.data.images.Images`.
     decode_all: decode each image before training; see `dnas.data.files.inspect`.
+    skip_broken: leave out images that cannot be decoded; see `dnas.data.files.inspect`.
 
   Raises:
     DataError: with everything that is wrong.
@@ -52,19 +54,20 @@ def load(
   if not images:
     raise DataError(f"{name} is empty: it lists no images")
   paths = [folder / entry["file_name"] for entry in images]
-  infos = inspect(paths, report, decode_all)
+  infos = inspect(paths, report, decode_all, skip_broken)
   sizes, upright = _sizes(images, infos, paths, report)
   per_image = _annotations(data["annotations"], images, sizes, categories, report)
   report.check(name)
+  used = [i for i, info in enumerate(infos) if info]
   return DetectionSource(
     name,
     list(categories.values()),
-    [entry["id"] for entry in images],
-    file_images(paths, memory_mib, lambda i: upright[i]),
+    [images[i]["id"] for i in used],
+    file_images([paths[i] for i in used], memory_mib, lambda i: upright[used[i]]),
     report,
-    annotations=Annotations.of(per_image),
-    sizes=sizes,
-    files=[entry["file_name"] for entry in images],
+    annotations=Annotations.of([per_image[i] for i in used]),
+    sizes=[sizes[i] for i in used],
+    files=[images[i]["file_name"] for i in used],
     category_ids=list(categories),
   )
 

@@ -36,14 +36,19 @@ class Info(NamedTuple):
 
 
 def inspect(
-  paths: Sequence[pathlib.Path], report: Report, decode_all: bool | None = None
+  paths: Sequence[pathlib.Path],
+  report: Report,
+  decode_all: bool | None = None,
+  skip_broken: bool = False,
 ) -> list[Info | None]:
-  """The sizes of image files; None, and a fatal fault in `report`, for what cannot be used.
+  """The sizes of image files; None, and a fault in `report`, for what cannot be used.
 
   Args:
     paths: the files.
     report: gets one line for each file that is missing or unreadable.
     decode_all: decode each file; None: if there are at most 20,000.
+    skip_broken: files that are there and cannot be decoded are noted by `report.skip`, unless
+      none can be; otherwise any such file is fatal.
   """
   if decode_all is None:
     decode_all = len(paths) <= DECODED_BY_DEFAULT
@@ -54,9 +59,11 @@ def inspect(
   if len(missing) == len(paths) > 1:
     report.stop(missing[0], f"missing, as all {len(paths)} images are: is the folder right?")
     return [None] * len(paths)
+  tolerant = skip_broken and any(isinstance(info, Info) for info in found)
   for path, fault in zip(paths, found):
     if isinstance(fault, str):
-      report.stop(path, fault)
+      note = report.skip if tolerant and fault != "missing" else report.stop
+      note(path, fault)
   return [info if isinstance(info, Info) else None for info in found]
 
 

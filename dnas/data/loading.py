@@ -31,6 +31,7 @@ def load(
   data_dir: str | os.PathLike | None = None,
   memory_mib: float = 512.0,
   decode_all: bool | None = None,
+  skip_broken: bool = False,
 ) -> Source:
   """The split of a data set.
 
@@ -44,6 +45,8 @@ def load(
     memory_mib: decoded images are kept in memory up to this much.
     decode_all: decode every image file once to find broken ones; None: if there are at most
       20,000. (Headers are read in any case.)
+    skip_broken: of files (`coco:`, `yolo:`), leave out images that cannot be decoded; they are
+      named in `report.skipped`. Otherwise one such image makes the data set unusable.
 
   Raises:
     DataError: the spec, the split or the data are wrong; everything found is in one message.
@@ -52,7 +55,9 @@ def load(
   if kind == "coco" and rest:
     from dnas.data import coco_json
 
-    return coco_json.load(rest, split, memory_mib=memory_mib, decode_all=decode_all)
+    return coco_json.load(
+      rest, split, memory_mib=memory_mib, decode_all=decode_all, skip_broken=skip_broken
+    )
   if split is None:
     raise DataError(f"{spec} has several splits: say which")
   if spec == "digits":
@@ -67,7 +72,9 @@ def load(
   if kind == "yolo" and rest:
     from dnas.data import yolo_yaml
 
-    return yolo_yaml.load(rest, split, memory_mib=memory_mib, decode_all=decode_all)
+    return yolo_yaml.load(
+      rest, split, memory_mib=memory_mib, decode_all=decode_all, skip_broken=skip_broken
+    )
   if kind == "tfds" and rest:
     from dnas.data import tfds_source
 

@@ -26,12 +26,14 @@ class Report:
     fatal: one line for each fault that stops, in the order found.
     mended: kind of fault -> how often it was met and mended.
     example: kind of fault -> where it was met first.
+    skipped: (file, fault) of images that were left out because they cannot be decoded.
   """
 
   def __init__(self):
     self.fatal: list[str] = []
     self.mended: dict[str, int] = {}
     self.example: dict[str, str] = {}
+    self.skipped: list[tuple[str, str]] = []
 
   def stop(self, where: object, fault: str) -> None:
     """Notes a fault that makes the data set unusable."""
@@ -41,6 +43,10 @@ class Report:
     """Notes `count` faults of a kind that have been mended."""
     self.mended[kind] = self.mended.get(kind, 0) + count
     self.example.setdefault(kind, str(where))
+
+  def skip(self, where: object, fault: str) -> None:
+    """Notes an image that is left out."""
+    self.skipped.append((str(where), fault))
 
   def check(self, name: str) -> None:
     """Ends the reading of `name`: raises everything fatal that was found as one error.
@@ -59,9 +65,10 @@ class Report:
 
   def lines(self) -> list[str]:
     """One line for each kind of mended fault, `12 x box clipped to the image (first: ...)`."""
-    return [
+    lines = [
       f"{count} x {kind} (first: {self.example[kind]})" for kind, count in self.mended.items()
     ]
+    return lines + [f"left out: {where}: {fault}" for where, fault in self.skipped]
 
 
 @dataclasses.dataclass

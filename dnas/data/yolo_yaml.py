@@ -37,6 +37,7 @@ def load(
   *,
   memory_mib: float = 512.0,
   decode_all: bool | None = None,
+  skip_broken: bool = False,
 ) -> DetectionSource:
   """A split of a YOLO data set.
 
@@ -45,6 +46,7 @@ def load(
     split: "train", "val" (or "validation"), "test".
     memory_mib: see `dnas.data.images.Images`.
     decode_all: decode each image before training; see `dnas.data.files.inspect`.
+    skip_broken: leave out images that cannot be decoded; see `dnas.data.files.inspect`.
 
   Raises:
     DataError: with everything that is wrong.
@@ -60,8 +62,11 @@ def load(
   report.check(name)
   if not paths:
     raise DataError(f"{name} is empty: {data[split]!r} holds no images ({', '.join(SUFFIXES)})")
-  infos = inspect(paths, report, decode_all)
-  sizes = [info.upright if info else (1, 1) for info in infos]
+  infos = inspect(paths, report, decode_all, skip_broken)
+  left_out = {where for where, _ in report.skipped}
+  used = [(path, info) for path, info in zip(paths, infos) if str(path) not in left_out]
+  paths = [path for path, _ in used]
+  sizes = [info.upright if info else (1, 1) for _, info in used]
   labels = [label_file(path) for path in paths]
   if len(paths) > 1 and not any(p.exists() for p in labels):
     report.stop(labels[0], f"missing, and so are the labels of all {len(paths)} images")

@@ -303,3 +303,16 @@ def test_blood_cells(shared):
   assert batch["image"].shape == (4, 160, 160, 3)
   assert np.allclose(batch["scale"], 0.25)
   assert batch["offset"].tolist() == [[0, 20]] * 4
+
+
+def test_an_image_that_cannot_be_decoded_is_left_out_where_that_is_asked_for(folder):
+  (folder.path / "images" / "a.jpg").write_bytes(b"no image")
+  source = folder.load(skip_broken=True)
+  assert (source.ids.tolist(), source.files) == ([3], ("b.png",))
+  assert source.sizes.tolist() == [[24, 20]]
+  assert source.annotations.boxes.tolist() == [[4.5, 5, 10.5, 12.25]]
+  assert source.images.read(0).shape == (24, 20, 3)
+  assert source.report.skipped[0][0].endswith("a.jpg")
+  (folder.path / "images" / "b.png").write_bytes(b"no image either")
+  with pytest.raises(data.DataError, match="2 faults"):
+    folder.load(skip_broken=True)

@@ -249,3 +249,22 @@ def test_missing_files(folder, tmp_path):
   folder.yaml["train"] = "list.txt"
   with pytest.raises(data.DataError, match=r"list\.txt: is not UTF-8 text: byte 0"):
     folder.load()
+
+
+def test_an_image_that_cannot_be_decoded_is_left_out_where_that_is_asked_for(folder):
+  broken = folder.path / "data" / "images" / "train" / "c.png"
+  broken.write_bytes(broken.read_bytes()[:50])
+  with pytest.raises(data.DataError, match=r"c\.png: cannot be read"):
+    folder.load()
+  source = folder.load(skip_broken=True)
+  assert [pathlib.Path(file).name for file in source.files] == ["a.png", "b.png"]
+  ((where, why),) = source.report.skipped
+  assert (where, "cannot be read" in why) == (str(broken), True)
+  assert any("left out" in line for line in source.report.lines())
+  np.testing.assert_array_equal(source.annotations.starts, [0, 2, 3])
+  broken.unlink()
+  folder.yaml["train"] = "list.txt"
+  images = folder.path / "data" / "images" / "train"
+  (folder.path / "data" / "list.txt").write_text(f"{images}/a.png\n{images}/gone.png\n")
+  with pytest.raises(data.DataError, match=r"gone\.png: missing"):
+    folder.load(skip_broken=True)

@@ -1,0 +1,146 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures to predict on: a file, a folder, a pattern, a video or an array, as one stream."""
+
+import glob
+import os
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+
+from dnas.data.files import SUFFIXES
+from dnas.data.images import ImageError, decode
+from dnas.data.source import DataError
+
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
+
+
+class Picture:
+  """One picture of a stream.
+
+  Attributes:
+    name: for people: a path, `clip.mp4 frame 12`, `image 3`.
+    stem: for the file that is drawn from it.
+  """
+
+  def __init__(self, name: str, stem: str, load: Callable[[], np.ndarray]):
+    self.name, self.stem, self._load = name, stem, load
+
+  def read(self) -> np.ndarray:
+    """The pixels, uint8 `[H, W, 3]` RGB; files are decoded anew at each call.
+
+    Raises:
+      ImageError: it cannot be read or decoded; the message names it.
+    """
+    try:
+      return self._load()
+    except (OSError, ImageError) as error:
+      raise ImageError(f"{self.name}: {error}") from error
+
+
+def pictures(source: Any) -> Iterator[Picture]:
+  """The pictures that `source` stands for.
+
+  Args:
+    source: the path of an image, of a video, of a folder (its images, sorted), or a pattern with
+      `*`; uint8 `[H, W, 3]` RGB or `[B, H, W, 3]`; or a sequence of any of these.
+
+  Raises:
+    DataError: nothing is there, or it is of another kind. Paths are checked at once, before the
+      first picture is asked for.
+  """
+  return _stream(_expand(source, "source"))
+
+
+def _stream(parts: list[Callable[[], Iterator[Picture]]]) -> Iterator[Picture]:
+  for part in parts:
+    yield from part()
+
+
+def _expand(source: Any, where: str) -> list[Callable[[], Iterator[Picture]]]:
+  """What has been checked, as functions that start each part of the stream."""
+  if isinstance(source, np.ndarray):
+    return [lambda: iter(_arrays(source, where))] if _is_image(source, where) else []
+  if isinstance(source, (str, os.PathLike)):
+    return _path(str(source))
+  if isinstance(source, Sequence):
+    parts = [part for i, one in enumerate(source) for part in _expand(one, f"{where}[{i}]")]
+    if not parts:
+      raise DataError(f"{where} is an empty list: nothing to predict on")
+    return parts
+  raise DataError(
+    f"{where} is a {type(source).__name__}; valid: a path, a pattern, a uint8 array "
+    "[H, W, 3] or [B, H, W, 3] in RGB, or a list of these"
+  )
+
+
+def _path(text: str) -> list[Callable[[], Iterator[Picture]]]:
+  if "://" in text:
+    raise DataError(f"{text}: addresses are not followed; give a file, a folder or a pattern")
+  path = pathlib.Path(text).expanduser()
+  if path.is_dir():
+    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+    if not files:
+      raise DataError(f"{path} is a folder without images ({', '.join(SUFFIXES)})")
+  elif path.is_file():
+    files = [path]
+  elif glob.has_magic(text):
+    files = sorted(map(pathlib.Path, glob.glob(str(path), recursive=True)))
+    files = [p for p in files if p.suffix.lower() in (*SUFFIXES, *VIDEO_SUFFIXES)]
+    if not files:
+      raise DataError(f"{text} matches no image and no video")
+  else:
+    raise DataError(f"{path}: there is no such file or folder")
+  for file in files:
+    if file.suffix.lower() not in (*SUFFIXES, *VIDEO_SUFFIXES):
+      raise DataError(
+        f"{file} is neither an image ({', '.join(SUFFIXES)}) nor a video "
+        f"({', '.join(VIDEO_SUFFIXES)})"
+      )
+  return [
+    (lambda file=file: _frames(file))
+    if file.suffix.lower() in VIDEO_SUFFIXES
+    else (lambda file=file: iter([_of_file(file)]))
+    for file in files
+  ]
+
+
+def _of_file(file: pathlib.Path) -> Picture:
+  return Picture(str(file), file.stem, lambda: decode(np.fromfile(file, np.uint8))[0])
+
+
+def _frames(file: pathlib.Path) -> Iterator[Picture]:
+  """The frames of a video, held one at a time."""
+  video = cv2.VideoCapture(str(file))
+  try:
+    count = 0
+    while True:
+      more, frame = video.read()
+      if not more:
+        break
+      pixels = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+      yield Picture(f"{file} frame {count}", f"{file.stem}_{count:06d}", lambda p=pixels: p)
+      count += 1
+    if not count:
+      raise DataError(f"{file}: OpenCV reads no frame of it; is it a whole video?")
+  finally:
+    video.release()
+
+
+def _is_image(array: np.ndarray, where: str) -> bool:
+  if array.dtype != np.uint8 or array.ndim not in (3, 4) or array.shape[-1] != 3 or not array.size:
+    raise DataError(
+      f"{where} is {array.dtype} {list(array.shape)}; valid: uint8 [H, W, 3] or [B, H, W, 3], RGB"
+    )
+  return True
+
+
+def _arrays(array: np.ndarray, where: str) -> list[Picture]:
+  several = array if array.ndim == 4 else array[None]
+  name = "image" if where == "source" else where.replace("source", "image")
+  names = [name] if array.ndim == 3 else [f"{name}[{i}]" for i in range(len(several))]
+  stem = lambda text: text.replace("[", "_").replace("]", "")
+  return [Picture(n, stem(n), lambda pixels=p: pixels) for n, p in zip(names, several)]
