@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from dnas import data, log
+from dnas import data, runs
 from dnas import task as tasks
 from dnas.config import Config
 from dnas.data.pipeline import Pipeline
@@ -24,6 +24,8 @@ from dnas.trees import load_tree
 
 def evaluate(config: Config, workdir: pathlib.Path) -> dict[str, Any]:
   """Measures the weights of a training's folder; writes `evaluation.json`.
+
+  Each process of a run measures all of the split, on one device.
 
   Args:
     config: fields as in `configs/digits.py`.
@@ -50,11 +52,13 @@ def evaluate(config: Config, workdir: pathlib.Path) -> dict[str, Any]:
     size=tuple(config.data.size),
     train=False,
     threads=config.data.threads,
+    content=config.data.get("content"),
+    interpolation=config.data.get("interpolation", "area"),
   )
   measured = task.measure(source, predictions(task, network, {}, pipeline), workdir)
   cost = tasks.cost(task, genotype)
   measured |= {"params": cost.params, "macs": cost.macs}
-  log.atomic_write(workdir / "evaluation.json", json.dumps(measured, indent=2) + "\n")
+  runs.write(workdir / "evaluation.json", json.dumps(measured, indent=2) + "\n")
   return measured
 
 

@@ -11,7 +11,7 @@ import json
 import pathlib
 from typing import Any
 
-from dnas import data, log, report
+from dnas import data, report, runs
 from dnas.config import Config
 from dnas.evaluate import evaluate
 from dnas.search import search
@@ -37,6 +37,7 @@ def run(config: Config, workdir: pathlib.Path, resume: str = "auto") -> dict[str
   genotype = search(config, workdir, resume)
   train(config, genotype, workdir / "train", resume)
   result = evaluate(config, workdir / "train")
-  log.atomic_write(workdir / "result.json", json.dumps(result, indent=2) + "\n")
-  report.draw(workdir)
+  runs.write(workdir / "result.json", json.dumps(result, indent=2) + "\n")
+  if runs.first():
+    report.draw(workdir)
   return result

@@ -22,7 +22,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from dnas import config as configs
-from dnas import log
+from dnas import mesh, runs
 from dnas import task as tasks
 from dnas.config import Config
 from dnas.cost import latency, objective
@@ -322,7 +322,7 @@ def keep(
     network = trained(config, genotype)
     record |= {name: model.of(genotype) for name, model in priced.costs.items()}
     if slowest is not None:
-      tried.append(take(network))
+      tried.append(mesh.of_first(take(network)))
       record["latency_ms_measured"] = tried[-1]
       if tried[-1] > slowest:
         # Never the same genotype again.
@@ -331,7 +331,7 @@ def keep(
         limits["latency_ms"] = min(shrunken, model.of(genotype) * (1 - 1e-6))
         continue
     record["genotype"] = json.loads(genotype.to_json())
-    log.atomic_write(done, json.dumps(record, indent=2) + "\n")
+    runs.write(done, json.dumps(record, indent=2) + "\n")
     return genotype
   raise DnasError(
     f"config.cost.latency_ms = {slowest}: {len(tried)} genotypes that should keep it were measured "

@@ -93,6 +93,21 @@ def replicate(tree: Any, mesh: Mesh) -> Any:
   return jax.tree.map(put, tree)
 
 
+def local(tree: Any) -> Any:
+  """A replicated tree as arrays of this process alone, as `replicate` takes them."""
+  if jax.process_count() == 1:
+    return tree
+
+  def take(leaf: Any) -> jax.Array:
+    if is_key(leaf):
+      return jax.random.wrap_key_data(
+        take(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf)
+      )
+    return jnp.asarray(np.asarray(leaf))
+
+  return jax.tree.map(take, tree)
+
+
 def shard_batch(batch: Any, mesh: Mesh) -> Any:
   """A batch split over the axis `data`: leaves [B, ...] on the host -> global arrays.
 
@@ -137,6 +152,19 @@ def all_noticed(step: int, noticed: Callable[[], bool]) -> bool:
   if jax.process_count() == 1:
     return noticed()
   return multihost_utils.reached_preemption_sync_point(step)
+
+
+def of_first(value: float) -> float:
+  """The first process's number in all processes of the run: a measurement is not repeatable."""
+  if jax.process_count() == 1:
+    return value
+  return float(multihost_utils.broadcast_one_to_all(np.float64(value)))
+
+
+def meet(place: str) -> None:
+  """Waits for all processes of the run; each passes the same words."""
+  if jax.process_count() > 1:
+    multihost_utils.sync_global_devices(place)
 
 
 def is_key(leaf: Any) -> bool:

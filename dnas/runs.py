@@ -28,6 +28,22 @@ from dnas.finite import Skips, describe, explain, values
 RESUME = ("auto", "force", "never")
 
 
+def first() -> bool:
+  """Whether this process is the one that writes: of several processes of a run, the first."""
+  return jax.process_index() == 0
+
+
+def write(path: pathlib.Path, data: str | bytes) -> None:
+  """Writes a file of a run: one process does, and the others go on once it is there.
+
+  Raises:
+    OSError: names `path`.
+  """
+  if first():
+    log.atomic_write(path, data)
+  mesh.meet(f"wrote {path.name}")
+
+
 class NotFiniteError(DnasError):
   """A run's loss or gradient was NaN or infinite too often in a row."""
 
@@ -51,8 +67,7 @@ def folder(
   """
   if resume not in RESUME:
     raise ConfigError(f"resume: {resume!r} is none of {', '.join(RESUME)}")
-  first = jax.process_index() == 0
-  with run_lock(workdir, active=first):
+  with run_lock(workdir, active=first()):
     path = workdir / "config.json"
     if path.exists():
       if resume == "never":
@@ -65,10 +80,11 @@ def folder(
           f"{workdir} holds a run with another config ({'; '.join(changes)}): choose another "
           "--workdir, or --resume=force to go on with the new one"
         )
-    if first:
+    mesh.meet("config.json is read")  # Before it is written.
+    if first():
       for left in workdir.glob(".*.tmp"):  # By `log.atomic_write` in a process that was killed.
         left.unlink(missing_ok=True)
-      log.atomic_write(path, configs.to_json(config))
+    write(path, configs.to_json(config))
     yield workdir
 
 
@@ -133,7 +149,7 @@ def loop(
         description=description,
         start_step=start,
         every_steps=config.log.every_steps,
-        active=jax.process_index() == 0,
+        active=first(),
       )
     )
     if start:

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from dnas import config as configs
-from dnas import data, explore, hardware, log, method, runs
+from dnas import data, explore, hardware, mesh, method, runs
 from dnas.config import Config
 from dnas.data.pipeline import Pipeline
 from dnas.errors import ConfigError
@@ -78,7 +78,7 @@ def search(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Searc
   if space.is_genotype:
     task.build(space, Rngs(None))  # An unknown operation is found now, not when it is trained.
     with runs.folder(workdir, config, PARTS, resume):
-      log.atomic_write(workdir / "genotype.json", space.to_json())
+      runs.write(workdir / "genotype.json", space.to_json())
     return space
   several = stages_of(settings)
   for stage in several:
@@ -96,8 +96,7 @@ def search(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Searc
       genotype = _several_seeds(config, settings, made, source, workdir, seeds)
     else:
       genotype = _in_stages(config, several, task, space, source, workdir, price)
-    if jax.process_index() == 0:
-      log.atomic_write(workdir / "genotype.json", genotype.to_json())
+    runs.write(workdir / "genotype.json", genotype.to_json())
   return genotype
 
 
@@ -174,10 +173,10 @@ def _in_stages(config, several, task, space, source, workdir, price) -> SearchSp
     if stopped.exists():
       return SearchSpace.from_json((workdir / "genotype.json").read_text(encoding="utf-8"))
     try:
-      state = _loop(config, stage, made, state, source, folder)
+      state = mesh.local(_loop(config, stage, made, state, source, folder))
     except Stopped as stop:
-      log.atomic_write(workdir / "genotype.json", stop.genotype.to_json())
-      log.atomic_write(stopped, json.dumps({"at": stop.at, "taken_from": stop.taken_from}) + "\n")
+      runs.write(workdir / "genotype.json", stop.genotype.to_json())
+      runs.write(stopped, json.dumps({"at": stop.at, "taken_from": stop.taken_from}) + "\n")
       return stop.genotype
     alpha = jax.device_get(state.decided_by)
     if stage.keep is None:
@@ -239,16 +238,20 @@ def _decide(config, stage: Stage, made: method.Method, state, source, workdir) -
   settings = stage.settings
   if not settings.projection:
     return made.decide(made.problem.space, jax.device_get(state.decided_by))
-  done = workdir / "projection.json"
-  if done.exists():
-    return SearchSpace.from_json(done.read_text(encoding="utf-8"))
-  batches = {p: iter(_pipeline(config, settings, source, p, config.seed + 1)) for p in _parts(made)}
   project = projection.projector(
     made.problem, made.relaxation, method.tuning(settings), **dict(settings.projection)
   )
-  genotype = project(state, lambda part: next(batches[part]))
-  log.atomic_write(done, genotype.to_json())
-  return genotype
+  last = runs.loop(
+    workdir / "projection",
+    "projection",
+    project.init(state),
+    project.step,
+    {p: _pipeline(config, settings, source, p, config.seed + 1) for p in _parts(made)},
+    config,
+    steps=project.steps,
+    lowers="alpha_loss",
+  )
+  return project.genotype(last)
 
 
 def _several_seeds(config, settings, made: method.Method, source, workdir, seeds: int):
@@ -288,6 +291,5 @@ def _several_seeds(config, settings, made: method.Method, source, workdir, seeds
   for n, seed in enumerate(numbers):
     alpha = jax.tree.map(lambda leaf, n=n: leaf[n], jax.device_get(state.decided_by))
     found.append(made.decide(made.problem.space, alpha))
-    if jax.process_index() == 0:
-      log.atomic_write(workdir / "seeds" / str(seed) / "genotype.json", found[-1].to_json())
+    runs.write(workdir / "seeds" / str(seed) / "genotype.json", found[-1].to_json())
   return found[0]

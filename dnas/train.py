@@ -1,8 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""Training a genotype's network from scratch, with averaged weights."""
+"""Training a genotype's network, from scratch or from given weights, with averaged weights."""
 
 import dataclasses
+import json
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 import optax
 
 from dnas import config as configs
-from dnas import data, log, runs
+from dnas import data, mesh, runs
 from dnas import task as tasks
 from dnas.config import Config
 from dnas.cost import budget
@@ -25,7 +26,7 @@ from dnas.nn.mode import Mode
 from dnas.space import macro
 from dnas.space.space import SearchSpace
 from dnas.strategy import optimizer
-from dnas.trees import save_tree
+from dnas.trees import named_leaves, save_tree
 
 PARTS = ("seed", "data", "task", "train", "checkpoint", "log")
 
@@ -73,6 +74,7 @@ def make(
   steps: int,
   ema: float = 0.0,
   drop_path: float = 0.0,
+  start: tuple[Any, Any] | None = None,
 ) -> tuple[Callable[[jax.Array], TrainState], Callable]:
   """A training as (init, step): key -> state, and (state, batch) -> (state, metrics), jitted.
 
@@ -87,12 +89,16 @@ def make(
     steps: length of the training.
     ema: the average's decay in [0, 1); 0: the last weights count.
     drop_path: probability at the last step, rising linearly from 0 (1603.09382, 1806.09055).
+    start: (params, stats) to go on from; entries that are missing or of another shape (the
+      predictions of other classes) are initialised. None: everything is.
   """
   static, _, _ = functional.split(task.build(genotype, Rngs(None)))
 
   def init(key: jax.Array) -> TrainState:
     build_key, run_key = jax.random.split(key)
     _, params, stats = functional.split(task.build(genotype, Rngs(build_key)))
+    if start is not None:
+      params, stats = (transferred(*pair) for pair in zip(start, (params, stats), strict=True))
     params, stats = jax.tree.map(jnp.array, (params, stats))
     averaged = jax.tree.map(jnp.array, (params, stats))
     state = opt.init(params)
@@ -123,10 +129,24 @@ def make(
   return init, jax.jit(step, donate_argnums=0)
 
 
+def transferred(old: Any, new: Any) -> Any:
+  """The tree `new` with those leaves of `old` that have their path and shape in it."""
+  have = named_leaves(old)
+  leaves = [
+    have[name] if name in have and have[name].shape == leaf.shape else leaf
+    for name, leaf in named_leaves(new).items()
+  ]
+  return jax.tree.unflatten(jax.tree.structure(new), leaves)
+
+
 def train(
-  config: Config, genotype: SearchSpace, workdir: pathlib.Path, resume: str = "auto"
+  config: Config,
+  genotype: SearchSpace,
+  workdir: pathlib.Path,
+  resume: str = "auto",
+  start: tuple[Any, Any] | None = None,
 ) -> pathlib.Path:
-  """Trains a genotype from scratch and writes `genotype.json` and `weights.npz`.
+  """Trains a genotype and writes `genotype.json`, `classes.json` and `weights.npz`.
 
   Killed and started again, the training goes on where it was.
 
@@ -135,6 +155,8 @@ def train(
     genotype: what to train; `config.train.network` may put its cells in another network.
     workdir: the run's folder.
     resume: as in `runs.folder`.
+    start: as in `make`; None: from scratch. A run is told apart from others by its config, so what
+      it starts from is named there (`config.train.start`).
 
   Returns:
     The file of the averaged weights.
@@ -150,7 +172,13 @@ def train(
   genotype = derived(config, task, genotype)
   opt = configs.bind(settings.optimizer, optimizer, steps=settings.steps)
   init, step = make(
-    task, genotype, opt, steps=settings.steps, ema=settings.ema, drop_path=settings.drop_path
+    task,
+    genotype,
+    opt,
+    steps=settings.steps,
+    ema=settings.ema,
+    drop_path=settings.drop_path,
+    start=start,
   )
   pipeline = Pipeline(
     source=source,
@@ -162,12 +190,15 @@ def train(
     process_index=jax.process_index(),
     process_count=jax.process_count(),
     threads=config.data.threads,
+    content=config.data.get("content"),
+    interpolation=config.data.get("interpolation", "area"),
   )
   with runs.folder(workdir, config, PARTS, resume):
     path = workdir / "genotype.json"
     if path.exists() and SearchSpace.from_json(path.read_text(encoding="utf-8")) != genotype:
       raise configs.ConfigError(f"{path} is another genotype: choose another --workdir")
-    log.atomic_write(path, genotype.to_json())
+    runs.write(path, genotype.to_json())
+    runs.write(workdir / "classes.json", json.dumps(source.classes) + "\n")
     state = runs.loop(
       workdir,
       "train",
@@ -179,6 +210,7 @@ def train(
       lowers="loss",
     )
     params, stats = jax.device_get(state.averaged)
-    if jax.process_index() == 0:
+    if runs.first():
       save_tree(workdir / "weights.npz", {"params": params, "stats": stats})
+    mesh.meet("wrote weights.npz")
   return workdir / "weights.npz"

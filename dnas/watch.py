@@ -11,7 +11,7 @@ import jax
 from jax.core import Tracer
 
 from dnas import config as configs
-from dnas import log, method
+from dnas import method, runs
 from dnas.config import Config
 from dnas.space.space import SearchSpace
 from dnas.strategy import bilevel, diagnostics, observe
@@ -63,8 +63,7 @@ class Watch:
     progress = method.progress_at(self.settings, i)
     found = self.observe(state, batch, genotypes[-(self.last - 1) :], progress)
     record = {"genotype": json.loads(found.genotype.to_json()), **found.metrics}
-    if jax.process_index() == 0:
-      log.atomic_write(self.folder / f"{i:08d}.json", json.dumps(record) + "\n")
+    runs.write(self.folder / f"{i:08d}.json", json.dumps(record) + "\n")
     if self.stop is not None:
       history = [abs(record["hessian/dominant"]) for record in [*seen, record]]
       index = self.stop(history)

@@ -5,7 +5,7 @@
 python scripts/search.py --config configs/digits.py --workdir runs/digits
 """
 
-from dnas import process, report
+from dnas import process, report, runs
 from dnas.config import command_line
 from dnas.search import search
 
@@ -20,7 +20,8 @@ def main() -> None:
   )
   with process.running():
     genotype = search(config, workdir, flags.resume)
-    report.draw(workdir)
+    if runs.first():
+      report.draw(workdir)
   print(genotype)
   print(f"genotype and pictures are in {workdir}")
 

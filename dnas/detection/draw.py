@@ -81,8 +81,9 @@ def sheet(
     row, column = divmod(i, columns)
     canvas.paste(tile, (column * cell_width + _MARGIN_PX, row * cell_height + _MARGIN_PX))
   path = pathlib.Path(path)
-  path.parent.mkdir(parents=True, exist_ok=True)
-  canvas.save(path, format="PNG")
+  buffer = io.BytesIO()
+  canvas.save(buffer, format="PNG")
+  atomic_write(path, buffer.getvalue())
   return path
 
 

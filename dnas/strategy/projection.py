@@ -6,7 +6,8 @@ An architecture weight need not say what an operation is worth; taking the opera
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -48,6 +49,43 @@ def fixable(problem: Problem) -> Problem:
   return Problem(problem.space, problem.init, loss)
 
 
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Projecting:
+  """A projection under way; each leaf is an array.
+
+  Attributes:
+    search: the state of the fine-tuning.
+    free, fixed: what `Fixed` batches carry: which edges are not decided, the others' weights.
+    chosen: per edge the index of its operation, -1 where it has none (yet).
+    losses: [T], of the trials of the decision at hand, summed over the batches so far.
+    step: int32, the number of steps done.
+  """
+
+  search: SearchState
+  free: Any
+  fixed: Any
+  chosen: Any
+  losses: jax.Array
+  step: jax.Array
+
+
+class Projection(NamedTuple):
+  """A projection as functions, for a loop that saves its state.
+
+  Attributes:
+    steps: how many in all.
+    init: the state at the end of the search -> the first state; shares no memory with it.
+    step: (i, state, weight_batch, alpha_batch) -> (state, metrics), i counted from 1.
+    genotype: the last state -> what was decided.
+  """
+
+  steps: int
+  init: Callable[[SearchState], Projecting]
+  step: Callable[[int, Projecting, Any, Any], tuple[Projecting, dict[str, Any]]]
+  genotype: Callable[[Projecting], SearchSpace]
+
+
 def projector(
   problem: Problem,
   relaxation: Relaxation,
@@ -56,13 +94,13 @@ def projector(
   batches: int = 4,
   tune_steps: int = 20,
   seed: int = 0,
-) -> Callable[[SearchState, Callable[[str], Any]], SearchSpace]:
-  """(state, draw) -> genotype: edges in random order, then which edges stay, tuned in between.
+) -> Projection:
+  """state -> genotype: edges in random order, then which edges stay, tuned in between.
 
   For each edge: op = argmax over o of loss(supernet without o on this edge), its weight set to 0
   and the others' left as they are. Where a cell keeps k edges per node, its nodes follow in random
-  order: those k edges stay without which the loss is largest. `state` is that at the end of the
-  search, and is not changed; `draw` gives the next batch of "weights" or "alpha".
+  order: those k edges stay without which the loss is largest. A decision takes `batches` steps,
+  each of which adds up the losses on one batch, and `tune_steps` more.
 
   Args:
     problem: what was searched.
@@ -86,100 +124,141 @@ def projector(
       f"projection: batches must be 1 or more and tune_steps 0 or more, got {batches}, {tune_steps}"
     )
   space, wrapped = problem.space, fixable(problem)
-  machine = tune(wrapped)
+  machine, decisions = tune(wrapped), _decisions(space, seed)
+  each = batches + tune_steps
 
   @jax.jit
-  def relaxed(alpha, key):
-    return relax(relaxation, key, alpha, jnp.float32(1), space)
+  def relaxed(alpha):
+    return relax(relaxation, jax.random.key(seed), alpha, jnp.float32(1), space)
 
   @jax.jit
-  def measure(params, stats, alpha, batch, key):
+  def measure(search: SearchState, batch: Fixed):
+    key = jax.random.fold_in(search.key, search.step)
     relax_key, loss_key = jax.random.split(key)
-    weights = relax(relaxation, relax_key, alpha, jnp.float32(1), space)
-    return wrapped.loss(params, stats, weights, batch, loss_key, True, jnp.float32(1))[0]
+    weights = relax(relaxation, relax_key, search.alpha, jnp.float32(1), space)
+    args = search.params, search.stats, weights, batch, loss_key, True, jnp.float32(1)
+    return wrapped.loss(*args)[0]
 
-  def project(state: SearchState, draw: Callable[[str], Any]) -> SearchSpace:
-    rng = np.random.default_rng(seed)
-    run = _Projection(space, measure, draw, batches, _start(machine, state))
-    edges = [(name, e) for name in run.free for e in range(len(space.cells[name].edges))]
-    nodes = [(name, node) for name in run.free for node in space.cells[name].nodes]
-    for n in rng.permutation(len(edges)):
-      name, e = edges[n]
-      run.decide_edge(name, e, relaxed(run.state.alpha, jax.random.key(seed))[name][e])
-      run.tune(machine, tune_steps)
-    for n in rng.permutation(len(nodes)):
-      if run.drop_edges(*nodes[n]):
-        run.tune(machine, tune_steps)
-    return space.decide(run.choices)
+  def step(i: int, state: Projecting, weight_batch: Any, alpha_batch: Any):
+    turn, place = divmod(i - 1, each)
+    name, edges = decisions[turn]
+    if place >= batches:
+      fixed = [Fixed(b, state.free, state.fixed) for b in (weight_batch, alpha_batch)]
+      search, report = machine.step(state.search, *fixed)
+      return dataclasses.replace(state, search=search, step=state.step + 1), report
+    now = relaxed(state.search.alpha)[name]
+    without = lambda e, weights: Fixed(
+      alpha_batch, _at(state.free, name, e, 0), _at(state.fixed, name, e, weights)
+    )
+    trials = _trials(space, name, edges, now, state)
+    loss = [measure(state.search, without(*trial)) for trial in trials]
+    before = state.losses if place else jnp.zeros_like(state.losses)
+    losses = before.at[: len(loss)].add(jnp.stack(loss))
+    state = dataclasses.replace(state, losses=losses, step=state.step + 1)
+    if place == batches - 1:
+      decide = _decide_edge if isinstance(edges, int) else _drop_edges
+      state = decide(space, name, edges, now, losses[: len(loss)], state)
+    return state, {"trial_loss": jnp.mean(jnp.stack(loss)), "skipped": jnp.zeros((), jnp.int32)}
 
-  return project
-
-
-class _Projection:
-  """One projection under way: what is decided, and the state of the fine-tuning."""
-
-  def __init__(self, space: SearchSpace, measure: Callable, draw: Callable, batches: int, state):
-    self.space, self.measure, self.draw, self.batches = space, measure, draw, batches
-    self.state = state
-    edges = {name: space.cells[name].edges for name in space.searched}
-    self.free = {n: [np.float32(1)] * len(several) for n, several in edges.items()}
-    self.fixed = {n: [np.zeros(len(e.ops), np.float32) for e in s] for n, s in edges.items()}
-    self.choices: dict[str, list[str | None]] = {n: [None] * len(s) for n, s in edges.items()}
-
-  def decide_edge(self, name: str, e: int, weights: Any) -> None:
-    """The operation without which the loss is largest gets the weight of all."""
-    cell, now = self.space.cells[name], np.asarray(weights)
-    ops = cell.edges[e].ops
-    one = lambda op: np.arange(now.size) == ops.index(op)
-    candidates = cell.candidates(cell.edges[e])
-    losses = self._losses(name, [(e, np.where(one(op), 0, now)) for op in candidates])
-    best = candidates[int(np.argmax(losses))]
-    self.choices[name][e] = best
-    self.free[name][e] = np.float32(0)
-    # The weight of all: 1 on the simplex, or the edge's share of its node.
-    self.fixed[name][e] = (now.sum() * one(best)).astype(np.float32)
-
-  def drop_edges(self, name: str, node: int) -> bool:
-    """Drops those edges of a node without which the loss is smallest; whether there were any."""
-    cell = self.space.cells[name]
-    incoming = cell.incoming(node)
-    if cell.kept(node) == len(incoming):
-      return False
-    losses = self._losses(name, [(e, 0 * self.fixed[name][e]) for e in incoming])
-    for place in np.argsort(-np.asarray(losses), kind="stable")[cell.kept(node) :]:
-      e = incoming[place]
-      self.choices[name][e], self.fixed[name][e] = None, 0 * self.fixed[name][e]
-    return True
-
-  def tune(self, machine: Bilevel, steps: int) -> None:
-    """Trains what is left, with what is decided held."""
-    for _ in range(steps):
-      weight_batch, alpha_batch = (self._batch(self.draw(part)) for part in ("weights", "alpha"))
-      self.state, _ = machine.step(self.state, weight_batch, alpha_batch)
-
-  def _losses(self, name: str, trials: Sequence[tuple[int, np.ndarray]]) -> list[float]:
-    """The mean loss with the weights of one edge set, for each trial on the same batches."""
-    held = [self.draw("alpha") for _ in range(self.batches)]
-    state, losses = self.state, []
-    key = jax.random.fold_in(state.key, state.step)
-    for e, weights in trials:
-      before = self.free[name][e], self.fixed[name][e]
-      self.free[name][e], self.fixed[name][e] = np.float32(0), weights.astype(np.float32)
-      each = [
-        self.measure(state.params, state.stats, state.alpha, self._batch(b), key) for b in held
-      ]
-      self.free[name][e], self.fixed[name][e] = before
-      losses.append(float(np.mean(jax.device_get(each))))
-    return losses
-
-  def _batch(self, batch: Any) -> Fixed:
-    now = [{n: tuple(v) for n, v in each.items()} for each in (self.free, self.fixed)]
-    return Fixed(batch, *now)
+  return Projection(
+    len(decisions) * each,
+    functools.partial(_start, space, machine),
+    step,
+    functools.partial(_genotype, space),
+  )
 
 
-def _start(machine: Bilevel, state: SearchState) -> SearchState:
-  """The state of the fine-tuning: weights and alpha of the search, optimisers as at a beginning."""
+def run(projection: Projection, state: SearchState, draw: Callable[[str, int], Any]) -> SearchSpace:
+  """A whole projection; `draw` gives the i-th batch of "weights" or "alpha"."""
+  now = projection.init(state)
+  for i in range(1, projection.steps + 1):
+    now, _ = projection.step(i, now, draw("weights", i), draw("alpha", i))
+  return projection.genotype(now)
+
+
+def _decisions(space: SearchSpace, seed: int) -> list[tuple[str, int | list[int]]]:
+  """In order: (cell, edge) whose operation, then (cell, edges) of which some, are decided."""
+  rng = np.random.default_rng(seed)
+  edges = [(name, e) for name in space.searched for e in range(len(space.cells[name].edges))]
+  nodes = [(name, node) for name in space.searched for node in space.cells[name].nodes]
+  found: list[tuple[str, int | list[int]]] = [edges[n] for n in rng.permutation(len(edges))]
+  for n in rng.permutation(len(nodes)):
+    name, node = nodes[n]
+    incoming = list(space.cells[name].incoming(node))
+    if space.cells[name].kept(node) < len(incoming):
+      found.append((name, incoming))
+  return found
+
+
+def _trials(space, name: str, edges: int | list[int], now, state: Projecting):
+  """(edge, its weights) for each candidate that is taken away."""
+  if not isinstance(edges, int):
+    return [(e, 0 * state.fixed[name][e]) for e in edges]
+  cell = space.cells[name]
+  ops = cell.edges[edges].ops
+  without = lambda op: now[edges].at[ops.index(op)].set(0)
+  return [(edges, without(op)) for op in cell.candidates(cell.edges[edges])]
+
+
+def _decide_edge(space, name: str, e: int, now, losses, state: Projecting) -> Projecting:
+  """The operation without which the loss is largest gets the weight of all."""
+  cell = space.cells[name]
+  ops = cell.edges[e].ops
+  places = jnp.array([ops.index(op) for op in cell.candidates(cell.edges[e])], jnp.int32)
+  best = places[jnp.argmax(losses)]
+  # The weight of all: 1 on the simplex, or the edge's share of its node.
+  weights = jnp.where(jnp.arange(len(ops)) == best, now[e].sum(), 0)
+  return dataclasses.replace(
+    state,
+    free=_at(state.free, name, e, 0),
+    fixed=_at(state.fixed, name, e, weights),
+    chosen=_at(state.chosen, name, e, best),
+  )
+
+
+def _drop_edges(space, name: str, edges: list[int], now, losses, state: Projecting) -> Projecting:
+  """Drops those edges of a node without which the loss is smallest."""
+  del now
+  cell = space.cells[name]
+  kept = cell.kept(cell.edges[edges[0]].dst)
+  rank = jnp.argsort(jnp.argsort(-losses, stable=True))
+  fixed, chosen = state.fixed, state.chosen
+  for place, e in enumerate(edges):
+    stays = rank[place] < kept
+    fixed = _at(fixed, name, e, jnp.where(stays, fixed[name][e], 0))
+    chosen = _at(chosen, name, e, jnp.where(stays, chosen[name][e], -1))
+  return dataclasses.replace(state, fixed=fixed, chosen=chosen)
+
+
+def _at(tree: Any, name: str, e: int, value: Any) -> Any:
+  """The tree, of one array per edge, with another value at one edge."""
+  each = list(tree[name])
+  each[e] = jnp.broadcast_to(jnp.asarray(value, each[e].dtype), each[e].shape)
+  return {**tree, name: tuple(each)}
+
+
+def _start(space: SearchSpace, machine: Bilevel, state: SearchState) -> Projecting:
+  """Weights and alpha of the search, optimisers as at a beginning, nothing decided."""
   fresh = machine.init(state.key)
   own = lambda tree: jax.tree.map(lambda x: jnp.array(x, copy=True), tree)
   taken = {name: own(getattr(state, name)) for name in ("params", "stats", "alpha")}
-  return dataclasses.replace(fresh, **taken)
+  cells = {name: space.cells[name] for name in space.searched}
+  of_edges = lambda value: {n: tuple(map(value, cell.edges)) for n, cell in cells.items()}
+  most = max(
+    max(len(cell.edges), *(len(edge.ops) for edge in cell.edges)) for cell in cells.values()
+  )
+  return Projecting(
+    dataclasses.replace(fresh, **taken),
+    free=of_edges(lambda edge: jnp.ones((), jnp.float32)),
+    fixed=of_edges(lambda edge: jnp.zeros(len(edge.ops), jnp.float32)),
+    chosen=of_edges(lambda edge: jnp.full((), -1, jnp.int32)),
+    losses=jnp.zeros(most, jnp.float32),
+    step=jnp.zeros((), jnp.int32),
+  )
+
+
+def _genotype(space: SearchSpace, state: Projecting) -> SearchSpace:
+  """What was decided."""
+  chosen = jax.device_get(state.chosen)
+  ops = lambda name: zip(space.cells[name].edges, map(int, chosen[name]), strict=True)
+  return space.decide({n: [e.ops[o] if o >= 0 else None for e, o in ops(n)] for n in chosen})

@@ -155,13 +155,7 @@ def _by_projection(settings: Config, steps: int) -> planted.Choose:
       made[end.problem] = projection.projector(
         end.problem, relax, tune, **dict(settings.projection)
       )
-    count = {"weights": 0, "alpha": 0}
-
-    def draw(part: str) -> Any:
-      count[part] += 1
-      return end.draw(part, count[part])
-
-    return made[end.problem](end.state, draw)
+    return projection.run(made[end.problem], end.state, end.draw)
 
   return choose
 
