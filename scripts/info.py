@@ -6,6 +6,7 @@
   python scripts/info.py --genotype runs/digits/genotype.json --json
   python scripts/info.py --genotype '|nor_conv_3x3~0|+|none~0|skip_connect~1|' --layers 1
   python scripts/info.py --space darts --supernet
+  python scripts/info.py --model yolo_nas_s --json
 
 Parameters include the auxiliary head; MACs are of evaluation, where it is off. One MAC is one
 multiplication and one addition of a convolution or linear layer.
@@ -42,6 +43,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
   what.add_argument(
     "--space", metavar="NAME_OR_FILE", help="darts, nasbench201, robust_s1 ... robust_s4, or a file"
   )
+  what.add_argument(
+    "--model", metavar="NAME", help="a published network: efficientnet_b0, yolo_nas_s ..."
+  )
   parser.add_argument(
     "--supernet", action="store_true", help="with --space: counts the supernet too"
   )
@@ -59,9 +63,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     help="cells in all, for nasbench201 cells per stage (default: cifar 20, imagenet 14, "
     "nasbench201 5; supernets 8, 8, 1)",
   )
-  parser.add_argument("--classes", type=positive, help="default: imagenet 1000, others 10")
   parser.add_argument(
-    "--image_size", type=positive, metavar="PX", help="default: imagenet 224, others 32"
+    "--classes", type=positive, help="default: imagenet 1000, others 10; models as published"
+  )
+  parser.add_argument(
+    "--image_size",
+    type=positive,
+    metavar="PX",
+    help="default: imagenet 224, others 32; models as published",
   )
   parser.add_argument("--auxiliary", action="store_true", help="with the auxiliary head")
   parser.add_argument("--json", action="store_true", help="prints one JSON object")
@@ -72,19 +81,25 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
   for name in network:
     if args.space and not args.supernet and getattr(args, name):
       parser.error(f"--{name} of a space is the supernet's: add --supernet")
+    if args.model and name not in ("classes", "image_size") and getattr(args, name):
+      parser.error(f"--{name} is not for --model, whose network is fixed")
   return args
 
 
 def main(arguments: list[str] | None = None) -> None:
   """Loads, counts, prints."""
   args = vars(parse(arguments))
-  as_json = args.pop("json")
+  as_json, model = args.pop("json"), args.pop("model")
   what = [args.pop(name) for name in ("genotype", "space", "supernet")]
   if str(pathlib.Path.cwd()) not in sys.path:
     sys.path.append(str(pathlib.Path.cwd()))  # so that operations of one's own are found
-  from dnas import info  # brings in JAX, which a wrong flag need not wait for
+  from dnas import info, models  # bring in JAX, which a wrong flag need not wait for
 
   with one_line_errors():
+    if model is not None:
+      measured = models.measure(model, args["classes"], args["image_size"])
+      print(json.dumps(measured.to_json())) if as_json else info.show(models.render(measured))
+      return
     name, space, costs = info.report(*what, args)
   if as_json:
     print(json.dumps(costs.to_json() if costs else info.describe(space)))

@@ -16,7 +16,7 @@ FLOORS = (
   ("experiment",),
   ("estimate", "search", "explore", "train", "evaluate", "tune", "report", "export", "info"),
   ("watch", "method"),
-  ("runs", "task", "hardware"),
+  ("runs", "task", "hardware", "models"),
   ("strategy",),
   ("nn",),
   ("cost",),

@@ -190,3 +190,29 @@ def test_counting_starts_no_device(root):
   )
   result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
   assert result.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.slow
+def test_published_models(run):
+  code, out, _ = run("--model", "yolo_nas_s", "--json")
+  assert code == 0
+  found = json.loads(out)
+  assert (found["params_with_placeholders"], found["macs_fused"]) == (19_053_888, 15_898_624_000)
+  code, out, _ = run("--model", "yolo_nas_s", "--classes", "3", "--image_size", "64")
+  assert code == 0
+  assert "3 classes" in out
+  assert "64 x 64 px" in out
+
+
+@pytest.mark.parametrize(
+  ("flags", "message"),
+  [
+    (["--model", "yolo_nas_xs"], "unknown model 'yolo_nas_xs'"),
+    (["--model", "yolo_nas_s", "--layers", "3"], "--layers is not for --model"),
+    (["--model", "yolo_nas_s", "--image_size", "100"], "multiples of 32 px, got 100 x 100"),
+  ],
+)
+def test_wrong_models(run, flags, message):
+  code, _, err = run(*flags)
+  assert code == 2
+  assert message in err
