@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The blocks that operations, cells and stems are made of."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -31,6 +33,24 @@ class Identity(nnx.Module):
   def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
     """Returns x."""
     return x
+
+
+class Residual(nnx.Module):
+  """y = x + f(x) as one operation: drop-path is for its f only, which drops it by itself."""
+
+
+def drop_path(y: jax.Array, mode: Mode) -> jax.Array:
+  """y * b / (1 - p), b ~ Bernoulli(1 - p) for each example (1605.07648); y where nothing drops.
+
+  Args:
+    y: `[B, H, W, C]`.
+    mode: p is its `drop_path`.
+  """
+  if not mode.train or mode.drop_path is None:
+    return y
+  keep = 1 - jnp.asarray(mode.drop_path, jnp.float32)
+  mask = jax.random.bernoulli(mode.random_key("drop-path"), keep, (y.shape[0], 1, 1, 1))
+  return y * (mask / keep).astype(y.dtype)
 
 
 class Noise(nnx.Module):
@@ -150,11 +170,24 @@ class ChannelAttention(nnx.Module):
 
   Squeeze-and-excitation (1709.01507, equations 2 to 4); on the edges of a fusion cell it weighs one
   scale against the other.
+
+  Args:
+    channels: of the features.
+    hidden: width of W1's output; None: a quarter of the channels.
+    activate: what stands in the place of ReLU.
+    rngs: initialises the weights.
   """
 
-  def __init__(self, channels: int, *, rngs: Rngs):
-    hidden = max(channels // 4, 1)
-    self.relu = Function(jax.nn.relu)
+  def __init__(
+    self,
+    channels: int,
+    hidden: int | None = None,
+    activate: Callable[[jax.Array], jax.Array] = jax.nn.relu,
+    *,
+    rngs: Rngs,
+  ):
+    hidden = max(channels // 4, 1) if hidden is None else hidden
+    self.relu = Function(activate)
     self.first = Linear(channels, hidden, rngs=rngs)
     self.second = Linear(hidden, channels, rngs=rngs)
 

@@ -118,9 +118,9 @@ class MixedOp(nnx.Module):
 
 
 def drop(op: nnx.Module, x: jax.Array, mode: Mode) -> jax.Array:
-  """op(x) * b / (1 - p), b ~ Bernoulli(1 - p) for each example.
+  """op(x) with drop-path (see `blocks.drop_path`).
 
-  Identities are left alone by drop-path; with `mode.skip_dropout` each of their numbers is dropped
+  Identities are left alone, and residual operations drop by themselves; with `mode.skip_dropout` each of their numbers is dropped
   by itself.
   """
   y = op(x, mode)  # pyright: ignore[reportCallIssue]
@@ -128,11 +128,8 @@ def drop(op: nnx.Module, x: jax.Array, mode: Mode) -> jax.Array:
     keep = 1 - jnp.asarray(mode.skip_dropout, jnp.float32)
     mask = jax.random.bernoulli(mode.random_key("skip drop-out"), keep, y.shape)
     return y * (mask / keep).astype(y.dtype)
-  if not mode.train or mode.drop_path is None or isinstance(op, blocks.Identity | blocks.Zero):
-    return y
-  keep = 1 - jnp.asarray(mode.drop_path, jnp.float32)
-  mask = jax.random.bernoulli(mode.random_key("drop-path"), keep, (x.shape[0], 1, 1, 1))
-  return y * (mask / keep).astype(y.dtype)
+  alone = isinstance(op, blocks.Identity | blocks.Zero | blocks.Residual)
+  return y if alone else blocks.drop_path(y, mode)
 
 
 class Cell(nnx.Module):

@@ -15,9 +15,9 @@ import jax
 from flax import nnx
 
 from dnas.nn import blocks, depthwise
-from dnas.nn.csp import from_name as from_name  # names with numbers in them: csp_qarep_3x64
 from dnas.nn.init import Rngs
 from dnas.nn.layers import Conv, Sequence
+from dnas.nn.named import from_name as from_name  # names with numbers in them: csp_qarep_3x64
 from dnas.nn.norm import BatchNorm
 from dnas.nn.qarepvgg import QARepVGG
 

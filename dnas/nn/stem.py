@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import jax
 from flax import nnx
 
-from dnas.nn import layers
+from dnas.nn import layers, mbconv
 from dnas.nn.init import Rngs
 from dnas.nn.layers import Conv
 from dnas.nn.mode import Mode
@@ -54,6 +54,21 @@ def conv3x3_stride2(c_in: int, channels: int, *, rngs: Rngs) -> Stem:
   return _single(c_in, channels, 2, rngs)
 
 
+def conv3x3_stride2_relu(c_in: int, channels: int, *, rngs: Rngs) -> Stem:
+  """Convolution 3x3 of stride 2, batch norm, ReLU (FBNet)."""
+  return _activated(c_in, channels, "relu", rngs)
+
+
+def conv3x3_stride2_relu6(c_in: int, channels: int, *, rngs: Rngs) -> Stem:
+  """Convolution 3x3 of stride 2, batch norm, ReLU6 (MobileNetV2, ProxylessNAS)."""
+  return _activated(c_in, channels, "relu6", rngs)
+
+
+def conv3x3_stride2_swish(c_in: int, channels: int, *, rngs: Rngs) -> Stem:
+  """Convolution 3x3 of stride 2, batch norm, swish (EfficientNet)."""
+  return _activated(c_in, channels, "swish", rngs)
+
+
 def qarep_3x3_stride2(c_in: int, channels: int, *, rngs: Rngs) -> Stem:
   """A QARepVGG block of stride 2 (YOLO-NAS)."""
   return Stem([QARepVGG(c_in, channels, 2, rngs=rngs)], (2,), (channels,))
@@ -83,3 +98,10 @@ def imagenet(c_in: int, channels: int, *, rngs: Rngs) -> Stem:
 def _single(c_in: int, channels: int, stride: int, rngs: Rngs) -> Stem:
   part = layers.Sequence(Conv(c_in, channels, 3, stride, rngs=rngs), BatchNorm(channels))
   return Stem([part], (stride,), (channels,))
+
+
+def _activated(c_in: int, channels: int, activation: str, rngs: Rngs) -> Stem:
+  conv = Conv(c_in, channels, 3, 2, rngs=rngs)
+  norm = BatchNorm(channels, epsilon=mbconv.EPSILON)
+  part = layers.Sequence(conv, norm, mbconv.ACTIVATIONS[activation])
+  return Stem([part], (2,), (channels,))
