@@ -18,7 +18,7 @@ from rich.text import Text
 
 from dnas.cost import count
 from dnas.errors import choose_from
-from dnas.nn import efficientnet, yolo_nas
+from dnas.nn import efficientdet, efficientnet, yolo_nas
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
 from dnas.space import mbconv
@@ -51,6 +51,10 @@ MODELS: dict[str, Model] = {
   **{
     name: Model(_named(efficientnet.build, name), 1000, px)
     for name, (_, _, px) in efficientnet.COEFFICIENTS.items()
+  },
+  **{
+    name: Model(_named(efficientdet.build, name), 90, size.image)
+    for name, size in efficientdet.SIZES.items()
   },
   **{
     name: Model(_named(yolo_nas.build, name), 80, 640, yolo_nas.fuse)

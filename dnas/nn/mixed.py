@@ -120,8 +120,8 @@ class MixedOp(nnx.Module):
 def drop(op: nnx.Module, x: jax.Array, mode: Mode) -> jax.Array:
   """op(x) with drop-path (see `blocks.drop_path`).
 
-  Identities are left alone, and residual operations drop by themselves; with `mode.skip_dropout` each of their numbers is dropped
-  by itself.
+  Residual operations drop by themselves. Identities are left alone by drop-path; with
+  `mode.skip_dropout` each of their numbers is dropped by itself.
   """
   y = op(x, mode)  # pyright: ignore[reportCallIssue]
   if mode.train and mode.skip_dropout is not None and isinstance(op, blocks.Identity):
