@@ -7,6 +7,7 @@ come as bytes `[B, H, W, 3]` and are scaled here.
 """
 
 import dataclasses
+import functools
 import json
 import pathlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,13 +19,14 @@ import numpy as np
 import optax
 from flax import nnx
 
-from dnas import log
+from dnas import runs
 from dnas.cost import count
 from dnas.data.source import ClassificationSource, DetectionSource, Source
 from dnas.detection import assign, coco, draw, nms
 from dnas.detection import loss as detection_loss
 from dnas.errors import DnasError
 from dnas.nn import network
+from dnas.nn import yolo_nas as yolo
 from dnas.nn.detector import Detector
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
@@ -131,7 +133,7 @@ def classification(
       nats -= float(log_p[np.arange(len(labels)), labels][valid].sum())
       total += int(valid.sum())
     rows = [{"id": i, "class": source.classes[c]} for i, c in zip(ids, classes_found, strict=True)]
-    log.atomic_write(folder / "predictions.json", json.dumps(rows) + "\n")
+    runs.write(folder / "predictions.json", json.dumps(rows) + "\n")
     return {"accuracy": right / total, "cross_entropy": nats / total, "images": total}
 
   return Task(build, forward, loss, predict, measure, "accuracy", image)
@@ -174,8 +176,6 @@ def detection(
   Raises:
     DnasError: the source is none for detection.
   """
-  if not isinstance(source, DetectionSource):
-    raise DnasError(f"task detection: {source.name} is a data set for {source.task}")
 
   def build(space, rngs, search: bool | None = None, supernet: Supernet = PLAIN) -> Detector:
     return Detector(
@@ -191,34 +191,103 @@ def detection(
       rngs=rngs,
     )
 
-  def forward(model: Detector, weights: network.Weights, images: jax.Array, mode: Mode):
-    return model(network.image_to_float(images), weights, mode)
+  criterion = functools.partial(
+    detection_loss.detection_loss,
+    assigner=assigner,
+    classification=classification_loss,
+    box_similarity=box_similarity,
+    class_weight=class_weight,
+    iou_weight=iou_weight,
+    dfl_weight=dfl_weight,
+  )
+  suppress = functools.partial(
+    nms.nms,
+    score_threshold=score_threshold,
+    iou_threshold=iou_threshold,
+    max_detections=max_detections,
+  )
+  return _on_boxes(source, image, build, network.image_to_float, criterion, suppress)
 
-  def loss(model: Detector, weights: network.Weights, batch: Batch, mode: Mode):
+
+def yolo_nas(
+  source: Source,
+  image: tuple[int, int],
+  *,
+  assigner: detection_loss.Assigner = assign.task_aligned,
+  classification_loss: str = "varifocal",
+  box_similarity: str = "giou",
+  class_weight: float = 1.0,
+  iou_weight: float = 2.5,
+  dfl_weight: float = 0.5,
+  score_threshold: float = 0.01,
+  iou_threshold: float = 0.7,
+  max_detections: int = 300,
+) -> Task:
+  """Object detection by a network of YOLO-NAS' kind (`space.yolo_nas`), pixels in [0, 1].
+
+  Args:
+    source: gives the classes.
+    image: height and width of the network's input, multiples of 32.
+    assigner, classification_loss, box_similarity, class_weight, iou_weight, dfl_weight,
+    score_threshold, iou_threshold, max_detections: as in `detection`.
+
+  Raises:
+    DnasError: the source is none for detection, or the network does not take such images.
+  """
+  yolo.check_size(*image)
+
+  def build(space, rngs, search: bool | None = None, supernet: Supernet = PLAIN) -> yolo.YoloNas:
+    return yolo.YoloNas(space, len(source.classes), search=search, supernet=supernet, rngs=rngs)
+
+  criterion = functools.partial(
+    detection_loss.detection_loss,
+    assigner=assigner,
+    classification=classification_loss,
+    box_similarity=box_similarity,
+    class_weight=class_weight,
+    iou_weight=iou_weight,
+    dfl_weight=dfl_weight,
+  )
+  suppress = functools.partial(
+    nms.nms,
+    score_threshold=score_threshold,
+    iou_threshold=iou_threshold,
+    max_detections=max_detections,
+  )
+  scaled = lambda images: images.astype(jnp.float32) / 255
+  return _on_boxes(source, image, build, scaled, criterion, suppress)
+
+
+def _on_boxes(
+  source: Source,
+  image: tuple[int, int],
+  build: Callable[..., nnx.Module],
+  scaled: Callable[[jax.Array], jax.Array],
+  criterion: Callable[..., tuple[jax.Array, Metrics]],
+  suppress: Callable[..., nms.Detections],
+) -> Task:
+  """A detection task around a network that gives `detection.loss.Predictions`.
+
+  Args:
+    source, image: as in `detection`.
+    build: as `Task.build`.
+    scaled: pixels in [0, 255] -> what the network takes.
+    criterion: (predictions, targets) -> (loss, its parts).
+    suppress: (boxes, scores) -> detections.
+  """
+  if not isinstance(source, DetectionSource):
+    raise DnasError(f"task detection: {source.name} is a data set for {source.task}")
+
+  def forward(model: Any, weights: network.Weights, images: jax.Array, mode: Mode):
+    return model(scaled(images), weights, mode)
+
+  def loss(model: Any, weights: network.Weights, batch: Batch, mode: Mode):
     predictions = forward(model, weights, batch["image"], mode)
-    targets = assign.Targets(batch["boxes"], batch["labels"], batch["mask"])
-    return detection_loss.detection_loss(
-      predictions,
-      targets,
-      assigner=assigner,
-      classification=classification_loss,
-      box_similarity=box_similarity,
-      class_weight=class_weight,
-      iou_weight=iou_weight,
-      dfl_weight=dfl_weight,
-    )
+    return criterion(predictions, assign.Targets(batch["boxes"], batch["labels"], batch["mask"]))
 
-  def predict(model: Detector, weights: network.Weights, batch: Batch):
+  def predict(model: Any, weights: network.Weights, batch: Batch):
     predictions = forward(model, weights, batch["image"], Mode())
-    boxes, scores = detection_loss.decode(predictions)
-    found = nms.nms(
-      boxes,
-      scores,
-      score_threshold=score_threshold,
-      iou_threshold=iou_threshold,
-      max_detections=max_detections,
-    )
-    return found._asdict()
+    return suppress(*detection_loss.decode(predictions))._asdict()
 
   def measure(source: Source, results: Iterable[Result], folder: pathlib.Path) -> dict[str, Any]:
     assert isinstance(source, DetectionSource)
@@ -238,9 +307,10 @@ def detection(
       shown += [
         _tile(batch, outputs, i) for i in np.flatnonzero(batch["valid"])[: _SHEET - len(shown)]
       ]
-    log.atomic_write(folder / "predictions.json", json.dumps(rows) + "\n")
-    images, true, predicted = zip(*shown, strict=True)
-    draw.sheet(images, true, predicted, source.classes, folder / "predictions.png", min_score=0.3)
+    runs.write(folder / "predictions.json", json.dumps(rows) + "\n")
+    if runs.first():
+      images, true, predicted = zip(*shown, strict=True)
+      draw.sheet(images, true, predicted, source.classes, folder / "predictions.png", min_score=0.3)
     return coco.evaluate(truth, rows)
 
   return Task(build, forward, loss, predict, measure, "AP", image)

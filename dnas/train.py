@@ -19,7 +19,7 @@ from dnas.config import Config
 from dnas.cost import budget
 from dnas.data.pipeline import Pipeline
 from dnas.finite import skip_unless_finite
-from dnas.method import task_of
+from dnas.method import check_accumulate, task_of
 from dnas.nn import functional
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
@@ -74,19 +74,22 @@ def make(
   steps: int,
   ema: float = 0.0,
   drop_path: float = 0.0,
+  accumulate: int = 1,
   start: tuple[Any, Any] | None = None,
 ) -> tuple[Callable[[jax.Array], TrainState], Callable]:
   """A training as (init, step): key -> state, and (state, batch) -> (state, metrics), jitted.
 
   averaged <- d averaged + (1 - d) (params, stats), d = min(ema, (1 + t) / (10 + t)): early steps
-  count little once better ones follow. A step whose loss or gradient is NaN or infinite moves
-  nothing but the count of steps, and its metric `skipped` is 1 (else 0).
+  count little once better ones follow. Where k batches make one update, t counts updates, and each
+  batch takes d^(1/k): k of them at the same weights come to d. A step whose loss or gradient is NaN
+  or infinite moves nothing but the count of steps, and its metric `skipped` is 1 (else 0).
 
   Args:
     task: gives network and loss.
     genotype: what to train.
     opt: the optimiser.
-    steps: length of the training.
+    steps: length of the training, in batches.
+    accumulate: k, which `opt` has to know as well (`optimizer.accumulated`).
     ema: the average's decay in [0, 1); 0: the last weights count.
     drop_path: probability at the last step, rising linearly from 0 (1603.09382, 1806.09055).
     start: (params, stats) to go on from; entries that are missing or of another shape (the
@@ -117,8 +120,9 @@ def make(
     (value, (stats, metrics)), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
     updates, opt_state = opt.update(gradient, state.opt, state.params)
     params = optax.apply_updates(state.params, updates)
-    t = state.step.astype(jnp.float32)
+    t = (state.step // accumulate).astype(jnp.float32)
     decay = jnp.minimum(ema, (1 + t) / (10 + t))
+    decay = decay if accumulate == 1 else decay ** (1 / accumulate)
     averaged = jax.tree.map(
       lambda old, new: decay * old + (1 - decay) * new, state.averaged, (params, stats)
     )
@@ -170,7 +174,11 @@ def train(
   source = data.labelled(config.data.spec, config.data.train_split)
   task = task_of(config, source)
   genotype = derived(config, task, genotype)
-  opt = configs.bind(settings.optimizer, optimizer, steps=settings.steps)
+  accumulate = settings.get("accumulate", 1)
+  check_accumulate("config.train", accumulate, settings.steps)
+  updates = settings.steps // accumulate
+  opt = configs.bind(settings.optimizer, optimizer, steps=updates)
+  opt = optimizer.accumulated(opt, accumulate)
   init, step = make(
     task,
     genotype,
@@ -178,6 +186,7 @@ def train(
     steps=settings.steps,
     ema=settings.ema,
     drop_path=settings.drop_path,
+    accumulate=accumulate,
     start=start,
   )
   pipeline = Pipeline(
@@ -193,6 +202,7 @@ def train(
     content=config.data.get("content"),
     interpolation=config.data.get("interpolation", "area"),
   )
+  runs.devices_of(config)  # Wrong sizes are found now.
   with runs.folder(workdir, config, PARTS, resume):
     path = workdir / "genotype.json"
     if path.exists() and SearchSpace.from_json(path.read_text(encoding="utf-8")) != genotype:

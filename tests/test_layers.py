@@ -14,8 +14,11 @@ FLOORS = (
   ("nas",),
   ("tables",),
   ("experiment",),
-  ("estimate", "search", "explore", "train", "evaluate", "tune", "report", "export", "info"),
-  ("watch", "method"),
+  (
+    *("estimate", "search", "explore", "train", "finetune", "evaluate", "validate", "predict"),
+    *("tune", "report", "export", "info"),
+  ),
+  ("watch", "method", "detectors"),
   ("runs", "task", "hardware", "models"),
   ("strategy",),
   ("nn",),

@@ -23,6 +23,11 @@ def precision_recall(path: str | os.PathLike, box: Box, names: Sequence[str]) ->
     box: the figures.
     names: of all classes.
   """
+  _save(draw_precision_recall(box, names), path)
+
+
+def draw_precision_recall(box: Box, names: Sequence[str]) -> Figure:
+  """The figure of `precision_recall`."""
   figure = Figure(figsize=(7.2, 4.6), layout="constrained")
   axes = figure.add_subplot()
   recall = np.linspace(0, 1, box.precision.shape[1])
@@ -34,10 +39,10 @@ def precision_recall(path: str | os.PathLike, box: Box, names: Sequence[str]) ->
   if len(box.classes):
     mean = box.precision.mean(0)
     axes.plot(recall, mean, color="black", linewidth=2.4, label=f"all classes {box.map50:.3f}")
-    axes.legend(title="AP at IoU 0.5", loc="outside right upper", fontsize=8)
+    figure.legend(title="AP at IoU 0.5", loc="outside right upper", fontsize=8)
   axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
   axes.grid(alpha=0.3)
-  _save(figure, path)
+  return figure
 
 
 def confusion(path: str | os.PathLike, matrix: np.ndarray, names: Sequence[str]) -> None:
@@ -48,7 +53,21 @@ def confusion(path: str | os.PathLike, matrix: np.ndarray, names: Sequence[str])
     matrix: int `[C + 1, C + 1]`.
     names: C names.
   """
-  labels = [*names, "background"]
+  _save(draw_confusion(matrix, [*names, "background"]), path)
+
+
+def draw_confusion(
+  matrix: np.ndarray,
+  labels: Sequence[str],
+  title: str = f"score above {CONFUSION_SCORE}, IoU above {CONFUSION_IOU}",
+) -> Figure:
+  """The figure of `confusion`, of any square matrix.
+
+  Args:
+    matrix: counts, rows predicted, columns true.
+    labels: of its rows and columns.
+    title: stands above it.
+  """
   side = float(np.clip(0.45 * len(labels) + 2, 4.5, 14))
   figure = Figure(figsize=(side + 1, side), layout="constrained")
   axes = figure.add_subplot()
@@ -56,15 +75,15 @@ def confusion(path: str | os.PathLike, matrix: np.ndarray, names: Sequence[str])
   image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
   if len(labels) <= _NAMED + 1:
     for i, j in np.argwhere(matrix > 0).tolist():
-      colour = "white" if share[i, j] > 0.5 else "black"
+      colour = "#fefefe" if share[i, j] > 0.5 else "#111111"
       axes.text(j, i, str(matrix[i, j]), ha="center", va="center", color=colour, fontsize=8)
   size = 8 if len(labels) <= 40 else 5
   axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=size)
   axes.set_yticks(range(len(labels)), labels, fontsize=size)
   axes.set(xlabel="true", ylabel="predicted")
-  axes.set_title(f"score above {CONFUSION_SCORE}, IoU above {CONFUSION_IOU}", fontsize=9)
+  axes.set_title(title, fontsize=9)
   figure.colorbar(image, ax=axes, shrink=0.8, label="share of the true ones")
-  _save(figure, path)
+  return figure
 
 
 def _save(figure: Figure, path: str | os.PathLike) -> None:

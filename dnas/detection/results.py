@@ -102,6 +102,12 @@ class Result:
     }
 
 
+def numbered(stem: str, seen: collections.Counter[str]) -> str:
+  """A file name for a stem; pictures of one stem, from several folders, are told apart."""
+  seen[stem] += 1
+  return f"{stem}_{seen[stem]}.png" if seen[stem] > 1 else f"{stem}.png"
+
+
 class Results(Sequence[Result]):
   """The results of several pictures in order; those of one also by `.boxes`, `.scores`, `.labels`.
 
@@ -174,12 +180,7 @@ class Results(Sequence[Result]):
     if folder.suffix and not folder.is_dir():
       raise DnasError(f"{folder} is one file for {len(self)} pictures; name a folder")
     seen: collections.Counter[str] = collections.Counter()
-    files = []
-    for result in self._results:
-      seen[result.stem] += 1
-      again = f"_{seen[result.stem]}" if seen[result.stem] > 1 else ""
-      files.append(result.save(folder / f"{result.stem}{again}.png"))
-    return files
+    return [result.save(folder / numbered(result.stem, seen)) for result in self._results]
 
   def to_coco(self, category_ids: Sequence[int] | None = None) -> list[dict[str, Any]]:
     """COCO's result list; pictures are numbered from 1."""

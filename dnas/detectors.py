@@ -1,0 +1,299 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Detectors with their weights, from whatever names one: a network's name, a file, or a run.
+
+  load("yolo_nas_s")                               random weights
+  load("yolo_nas_s", weights="yolo_nas_s.npz")     those that you have; or load("yolo_nas_s.npz")
+  load("runs/quickstart")                          what a run has trained
+  load("genotype.json", classes=["cat", "dog"])    random weights
+
+Every one is the same kind of thing, `Loaded`: predicting, measuring and training on need no more.
+"""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+from flax import nnx
+from ml_collections import ConfigDict
+
+from dnas import config as configs
+from dnas import data, models
+from dnas import task as tasks
+from dnas.config import Config
+from dnas.data.images import Images
+from dnas.data.source import Annotations, DetectionSource
+from dnas.detection.coco_names import COCO_NAMES
+from dnas.detection.loss import decode
+from dnas.errors import DnasError, choose_from
+from dnas.nn import functional, qarepvgg, yolo_nas_weights
+from dnas.nn.init import Rngs
+from dnas.nn.mode import Mode
+from dnas.nn.yolo_nas import SIZE_STEP
+from dnas.space import genotypes, macro
+from dnas.space import yolo_nas as yolo_nas_spaces
+from dnas.space.space import SearchSpace, SpaceError
+from dnas.trees import load_tree
+
+WEIGHT_SUFFIXES = (".npz", ".pt", ".pth")
+IMAGE = (640, 640)  # of a network that has not been trained here
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Loaded:
+  """A detector with weights.
+
+  Attributes:
+    name: for people.
+    genotype: what its network is built from.
+    task: builds the network and knows its loss.
+    config: `task` (and, of a run, all else), so that it can be trained on.
+    classes: names.
+    params, stats: weights and batch statistics, as trained.
+    image: height and width of the network's input, px.
+    multiple: sides of an input are multiples of it, px.
+    margin: an image fills so much less than the input, px.
+    interpolation: see `data.letterbox`.
+    random: whether the weights are initial ones.
+  """
+
+  name: str
+  genotype: SearchSpace
+  task: tasks.Task
+  config: Config
+  classes: tuple[str, ...]
+  params: Any
+  stats: Any
+  image: tuple[int, int]
+  multiple: int
+  margin: int
+  interpolation: str
+  random: bool
+
+  def module(self, fused: bool = False) -> nnx.Module:
+    """The network with its weights; fused: blocks with branches as one convolution each."""
+    static, _, _ = functional.split(self.task.build(self.genotype, Rngs(None)))
+    module = static.merge(self.params, self.stats)
+    return qarepvgg.fuse(module) if fused else module
+
+  def boxes(self, module: nnx.Module, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Every box before suppression, xyxy px `[B, A, 4]`, and scores `[B, A, C]`.
+
+    Args:
+      module: of `module`.
+      images: `[B, H, W, 3]`, 0 to 255, of any dtype.
+    """
+    return decode(self.task.forward(module, {}, images, Mode()))
+
+  def check_image(self, size: tuple[int, int]) -> tuple[int, int]:
+    """The size, if the network takes it.
+
+    Raises:
+      DnasError: it does not.
+    """
+    if len(size) != 2 or any(side < 1 or side % self.multiple for side in size):
+      raise DnasError(
+        f"image size {tuple(size)} px: {self.name} takes sides that are multiples of "
+        f"{self.multiple}"
+      )
+    return int(size[0]), int(size[1])
+
+
+def load(
+  what: str | pathlib.Path | SearchSpace,
+  *,
+  weights: str | pathlib.Path | None = None,
+  classes: int | Sequence[str] | None = None,
+) -> Loaded:
+  """A detector with its weights.
+
+  Args:
+    what: a name in `models.MODELS`; a weight file (.npz, .pt, .pth) of YOLO-NAS; the folder of a
+      run, or its weights.npz; a genotype, its file or its published name.
+    weights: a weight file for a name or a genotype of YOLO-NAS' kind.
+    classes: names, or how many there are. By default what the weights or the run say, else COCO's
+      80. Where weights are of another number, their class predictions are replaced by initial
+      ones.
+
+  Raises:
+    DnasError: nothing is there, or it is of another kind; the message says what there is.
+  """
+  if isinstance(what, SearchSpace):
+    return _of_genotype("genotype", what, weights, classes)
+  text, path = str(what), pathlib.Path(what)
+  if text in yolo_nas_spaces.NAMES:
+    return _of_genotype(text, yolo_nas_spaces.genotype(text), weights, classes)
+  if path.is_dir():
+    _refuse_weights(weights, path)
+    return _of_run(path, classes)
+  if path.suffix in WEIGHT_SUFFIXES:
+    _refuse_weights(weights, path)
+    return _of_file(path, classes)
+  if path.suffix == ".json" or text.startswith("|") or text in genotypes.NAMES:
+    return _of_genotype(path.stem, genotypes.load(what), weights, classes)
+  if path.is_file():
+    raise DnasError(
+      f"{path}: a detector is loaded from a folder of a run, a genotype (.json) or weights "
+      f"({', '.join(WEIGHT_SUFFIXES)}), not from {path.suffix or 'a file without suffix'}"
+    )
+  raise DnasError(
+    choose_from("detector (no file or folder of that name either)", text, models.MODELS)
+  )
+
+
+def _refuse_weights(weights: Any, path: pathlib.Path) -> None:
+  if weights is not None:
+    raise DnasError(f"weights={str(weights)!r}: {path} has weights of its own; name one of them")
+
+
+def blank(classes: Sequence[str]) -> DetectionSource:
+  """What a network needs to know of a data set, its classes; its one image cannot be read."""
+  name = "a data set of which only the classes are known"
+
+  def fetch(i: int) -> bytes:
+    raise OSError(f"{name} has no images")
+
+  annotations = Annotations.of([[]])
+  images = Images(fetch, lambda i: name)
+  return DetectionSource(name, classes, [1], images, annotations=annotations, sizes=[(1, 1)])
+
+
+def _names(classes: int | Sequence[str] | None, count: int | None) -> tuple[str, ...]:
+  """Class names; `count` is what the weights say."""
+  if classes is None:
+    classes = count if count is not None else len(COCO_NAMES)
+  if isinstance(classes, str) or (not isinstance(classes, int) and not len(classes)):
+    raise DnasError(f"classes = {classes!r}; valid: how many, or a list of names")
+  if isinstance(classes, int):
+    if classes < 1:
+      raise DnasError(f"classes = {classes}; valid: 1 or more, or a list of names")
+    known = classes == len(COCO_NAMES)
+    return COCO_NAMES if known else tuple(f"class {k}" for k in range(classes))
+  return tuple(map(str, classes))
+
+
+# ---------------------------------------------------------------------------------------------
+# Genotypes and weight files
+
+
+def _of_genotype(
+  name: str,
+  genotype: SearchSpace,
+  weights: str | pathlib.Path | None,
+  classes: int | Sequence[str] | None,
+  state: yolo_nas_weights.State | None = None,
+) -> Loaded:
+  if not genotype.is_genotype:
+    raise SpaceError(f"{name}: still holds choices in the cells {', '.join(genotype.searched)}")
+  of_yolo = yolo_nas_spaces.is_member(genotype)
+  if not of_yolo and weights is not None:
+    raise DnasError(
+      f"weights={str(weights)!r}: only networks of YOLO-NAS' kind are loaded from weight files; "
+      "what a run has trained is loaded from its folder"
+    )
+  if weights is not None:
+    state = yolo_nas_weights.read(weights)
+  names = _names(classes, yolo_nas_weights.classes_of(state) if state else None)
+  if not of_yolo and genotype.stem != "conv3x3_stride2":
+    genotype = macro.detector(genotype)
+  config = ConfigDict(dict(task=dict(name="yolo_nas" if of_yolo else "detection")))
+  task = configs.bind(config.task, tasks, blank(names), IMAGE)
+  module = task.build(genotype, Rngs(jax.random.key(0)))
+  if state is not None:
+    origin = str(weights if weights is not None else name)
+    yolo_nas_weights.put(module, state, transfer=True, source=origin)
+  _, params, stats = functional.split(module)
+  return Loaded(
+    name=name,
+    genotype=genotype,
+    task=task,
+    config=config,
+    classes=names,
+    params=params,
+    stats=stats,
+    image=IMAGE,
+    multiple=SIZE_STEP if of_yolo else 1,
+    # Source: the published pre-processing: the longest side to 636 of 640 px, bilinear.
+    margin=4 if of_yolo else 0,
+    interpolation="linear" if of_yolo else "area",
+    random=state is None,
+  )
+
+
+def _of_file(path: pathlib.Path, classes: int | Sequence[str] | None) -> Loaded:
+  """A weight file by itself: of a run, whose folder says the rest, or of YOLO-NAS."""
+  if path.suffix == ".npz" and (path.parent / "genotype.json").is_file():
+    return _of_run(path.parent, classes)
+  state = yolo_nas_weights.read(path)
+  variant = yolo_nas_weights.variant_of(state)
+  if variant is None:
+    raise DnasError(
+      f"{path}: its widths are those of none of {', '.join(yolo_nas_spaces.NAMES)}; weights of a "
+      "network of your own need its genotype: NAS('genotype.json', weights=...), or NAS(FOLDER) "
+      "of the run"
+    )
+  genotype = yolo_nas_spaces.genotype(variant)
+  loaded = _of_genotype(str(path), genotype, None, classes, state)
+  return dataclasses.replace(loaded, name=path.stem)
+
+
+# ---------------------------------------------------------------------------------------------
+# Runs
+
+
+def _of_run(path: pathlib.Path, classes: int | Sequence[str] | None) -> Loaded:
+  folder = next((f for f in (path, path / "train") if (f / "weights.npz").is_file()), None)
+  if folder is None:
+    raise DnasError(
+      f"{path} holds no weights.npz, nor does {path / 'train'}: no run has ended here"
+    )
+  for name in ("genotype.json", "config.json"):
+    if not (folder / name).is_file():
+      raise DnasError(f"{folder / name} is missing: the folder is not one of a run")
+  text = (folder / "config.json").read_text(encoding="utf-8")
+  config = configs.from_json(text, source=str(folder / "config.json"))
+  if config.task.name == "classification":
+    raise DnasError(f"{folder} was trained for classification; NAS is for detectors")
+  genotype = SearchSpace.from_json((folder / "genotype.json").read_text(encoding="utf-8"))
+  names = _classes_of_run(folder, config) if classes is None else _names(classes, None)
+  image = (int(config.data.size[0]), int(config.data.size[1]))
+  task = configs.bind(config.task, tasks, blank(names), image)
+  _, params, stats = functional.split(task.build(genotype, Rngs(None)))
+  saved = load_tree(folder / "weights.npz", {"params": params, "stats": stats})
+  content = config.data.get("content") or image
+  return Loaded(
+    name=path.name if path.name != "train" else path.resolve().parent.name,
+    genotype=genotype,
+    task=task,
+    config=config,
+    classes=names,
+    params=saved["params"],
+    stats=saved["stats"],
+    image=image,
+    multiple=SIZE_STEP if yolo_nas_spaces.is_member(genotype) else 1,
+    margin=image[0] - int(content[0]),
+    interpolation=config.data.get("interpolation", "area"),
+    random=False,
+  )
+
+
+def _classes_of_run(folder: pathlib.Path, config: Config) -> tuple[str, ...]:
+  file = folder / "classes.json"
+  if file.is_file():
+    try:
+      names = json.loads(file.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+      raise DnasError(f"{file} is not valid JSON: {error}") from error
+    if not isinstance(names, list) or not names:
+      raise DnasError(f"{file} holds {names!r}; valid: a list of class names")
+    return tuple(map(str, names))
+  # A run of before this file was written: its data set knows.
+  try:
+    return data.load(config.data.spec, config.data.train_split, decode_all=False).classes
+  except DnasError as error:
+    raise DnasError(
+      f"{file} is missing and the run's data cannot be loaded ({error}): say classes=[...]"
+    ) from error

@@ -1,0 +1,398 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""The five-line API: load a detector, look at it, measure it, predict, train it on, export it.
+
+from dnas import NAS
+
+model = NAS("runs/quickstart")               # or "yolo_nas_s", "yolo_nas_s.npz", a genotype file
+model.info()
+metrics = model.val(data="cbc.yaml")         # metrics.box.map, metrics.coco["AP"]
+results = model.predict("image.jpg")         # results.boxes, results.save("out.png")
+model.train(data="cbc.yaml", epochs=50)
+model.export("model.onnx")
+"""
+
+import pathlib
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from dnas import info, mesh
+from dnas.cost import count
+from dnas.data import media
+from dnas.data.images import ImageError
+from dnas.detection import nms
+from dnas.detection.results import Result, Results
+from dnas.detectors import Loaded, load
+from dnas.errors import DnasError
+from dnas.nn import functional, yolo_nas, yolo_nas_weights
+from dnas.nn.mode import Mode
+from dnas.predict import Job, Network, Thresholds, stream
+from dnas.space.space import SearchSpace
+from dnas.validate import THRESHOLDS, Metrics, validate
+
+Size = int | tuple[int, int] | None
+
+
+class Info(NamedTuple):
+  """The four numbers of `NAS.info`.
+
+  Attributes:
+    layers: convolutions and linear layers.
+    parameters: weights, batch statistics left out, as trained (before fusing).
+    gradients: of them, those that training moves: all.
+    gflops: 1e9 floating-point operations for one image, two for each multiply-accumulate.
+  """
+
+  layers: int
+  parameters: int
+  gradients: int
+  gflops: float
+
+
+class NAS:
+  """A detector with its weights.
+
+  Args:
+    model: a name in `dnas.models.MODELS` (random weights, unless `weights` are given); a weight
+      file of YOLO-NAS (.npz, .pt, .pth); the folder of a run; a genotype or its file.
+    weights: a weight file for a name or a genotype of YOLO-NAS' kind.
+    classes: names, or how many; see `dnas.detectors.load`.
+
+  Raises:
+    DnasError: nothing is there, or it is of another kind.
+  """
+
+  def __init__(
+    self,
+    model: str | pathlib.Path | SearchSpace,
+    weights: str | pathlib.Path | None = None,
+    classes: int | Sequence[str] | None = None,
+  ):
+    if jax.config.jax_compilation_cache_dir is None:
+      mesh.enable_compilation_cache()
+    self._take(load(model, weights=weights, classes=classes))
+    if self.loaded.random:
+      print(yolo_nas_weights.RANDOM.format(name=self.loaded.name), file=sys.stderr)
+
+  def _take(self, loaded: Loaded) -> None:
+    self.loaded = loaded
+    self._network: Network | None = None
+
+  @property
+  def network(self) -> Network:
+    """The fused network and its compiled programs, made when they are first needed."""
+    if self._network is None:
+      self._network = Network(self.loaded)
+    return self._network
+
+  @property
+  def names(self) -> tuple[str, ...]:
+    """The names of the classes."""
+    return self.loaded.classes
+
+  def __repr__(self) -> str:
+    loaded = self.loaded
+    height, width = loaded.image
+    kind = "random" if loaded.random else "trained"
+    classes = len(loaded.classes)
+    return f"<NAS {loaded.name}: {classes} classes, {width} x {height} px, {kind} weights>"
+
+  def info(self, size: Size = None, verbose: bool = True) -> Info:
+    """Counts the network; nothing is run.
+
+    Args:
+      size: of the image; None: the network's own.
+      verbose: prints a table, with the fused form's figures where there is one.
+
+    Returns:
+      Layers, parameters, gradients and GFLOPs.
+    """
+    loaded = self.loaded
+    height, width = loaded.check_image(_pair(size) or loaded.image)
+    call = lambda module, images: loaded.task.forward(module, {}, images, Mode())
+    module = loaded.module()
+    cost = count.count(module, call, (height, width, 3))
+    layers = sum(macs > 0 for _, _, macs in cost.rows)
+    numbers = Info(layers, cost.params, cost.params, 2 * cost.macs / 1e9)
+    if not verbose:
+      return numbers
+    table = Table("part", "parameters", "MACs", box=None, pad_edge=False, header_style="bold")
+    for column in table.columns[1:]:
+      column.justify = "right"
+    for part, params, macs in cost.by(1):
+      table.add_row(Text(part), f"{params:,}", f"{macs:,}")
+    table.add_row("total", f"{cost.params:,}", f"{cost.macs:,}", style="bold")
+    fused = count.count(loaded.module(fused=True), call, (height, width, 3))
+    if fused.params != cost.params:
+      table.add_row("fused for evaluation", f"{fused.params:,}", f"{fused.macs:,}")
+    if unused := yolo_nas.placeholder_params(module):
+      table.add_row("in published files, placeholders included", f"{cost.params + unused:,}", "")
+    heading = (
+      f"{loaded.name}: {layers} layers, {numbers.parameters:,} parameters, "
+      f"{numbers.gradients:,} gradients, {numbers.gflops:.1f} GFLOPs"
+    )
+    image = f"{len(loaded.classes)} classes, image {width} x {height} px"
+    info.show(Group(Text(heading, style="bold"), Text(image), Text(""), table))
+    return numbers
+
+  def val(
+    self,
+    data: str,
+    split: str = "val",
+    *,
+    size: Size = None,
+    batch: int = 16,
+    conf: float = THRESHOLDS.score,
+    iou: float = THRESHOLDS.iou,
+    max_det: int = THRESHOLDS.max_detections,
+    rect: bool = False,
+    folder: str | pathlib.Path | None = "runs/val",
+    verbose: bool = True,
+  ) -> Metrics:
+    """Measures the detector on a split of any data set.
+
+    Args:
+      data: its SPEC (`coco:...`, `yolo:...`, `tfds:...`, `digit_scenes`), or a YAML file.
+      split: "val", "test", "train", ...
+      size: of the network's input, px; None: its own.
+      batch: images that go through the network together.
+      conf, iou, max_det: least score, most overlap and number of detections. The defaults are
+        YOLO-NAS' for validation; the YOLO tools take a `conf` of 0.001.
+      rect: pads images to the next multiple of 64 px only; the network is compiled for each shape.
+      folder: gets the pictures and numbers; None: none are written.
+      verbose: prints a table.
+
+    Returns:
+      The figures: see `dnas.validate.Metrics`.
+    """
+    metrics = validate(
+      self.network,
+      data,
+      split,
+      size=_pair(size),
+      batch=batch,
+      thresholds=Thresholds(conf, iou, THRESHOLDS.top_k, max_det),
+      rect=rect,
+      folder=None if folder is None else pathlib.Path(folder),
+    )
+    _say_skipped(metrics.skipped, metrics.images + len(metrics.skipped))
+    if verbose:
+      info.show(metrics.page())
+    return metrics
+
+  def predict(
+    self,
+    source: Any,
+    *,
+    conf: float = Thresholds().score,
+    iou: float = Thresholds().iou,
+    max_det: int = Thresholds().max_detections,
+    size: Size = None,
+    batch: int = 1,
+    rect: bool = False,
+  ) -> Results:
+    """Finds objects on pictures.
+
+    Args:
+      source: an image file, a folder, a pattern with `*`, a video, uint8 arrays `[H, W, 3]` or
+        `[B, H, W, 3]` in RGB, or a list of these.
+      conf, iou, max_det: least score, most overlap and number of detections. The defaults are
+        YOLO-NAS' for predicting.
+      size: of the network's input, px; None: its own.
+      batch: pictures that go through the network together.
+      rect: as in `val`.
+
+    Returns:
+      A result for each picture that could be decoded; `skipped` names the others.
+
+    Raises:
+      DnasError: nothing is there, or none of it can be decoded.
+    """
+    found, skipped = [], []
+    options = dict(conf=conf, iou=iou, max_det=max_det, size=size, batch=batch, rect=rect)
+    for one in self._stream(source, **options):
+      (found if isinstance(one, Result) else skipped).append(one)
+    if skipped and not found:
+      raise ImageError("; ".join(f"{why}" for _, why in skipped[:3]))
+    _say_skipped(skipped, len(found) + len(skipped))
+    return Results(found, self.names, skipped)
+
+  def predict_each(self, source: Any, **options: Any) -> Iterator[Result]:
+    """`predict`, one result at a time as it comes: for long videos and large folders.
+
+    What cannot be decoded is named on stderr.
+    """
+    for one in self._stream(source, **options):
+      if isinstance(one, Result):
+        yield one
+      else:
+        print(f"skipped: {one[1]}", file=sys.stderr)
+
+  def _stream(
+    self,
+    source: Any,
+    *,
+    conf: float = Thresholds().score,
+    iou: float = Thresholds().iou,
+    max_det: int = Thresholds().max_detections,
+    size: Size = None,
+    batch: int = 1,
+    rect: bool = False,
+  ) -> Iterator[Result | tuple[str, str]]:
+    """A result, or (picture, why) for what cannot be decoded, picture by picture."""
+
+    def job(picture: media.Picture) -> Job[media.Picture]:
+      def read(content: tuple[int, int]):
+        pixels = picture.read()
+        return pixels, 1, (pixels.shape[0], pixels.shape[1])
+
+      return Job(picture, read)
+
+    found = stream(
+      self.network,
+      map(job, media.pictures(source)),
+      size=_pair(size) or self.loaded.image,
+      batch=batch,
+      thresholds=Thresholds(conf, iou, Thresholds().top_k, max_det),
+      rect=rect,
+    )
+    for one in found:
+      if one.fault is not None:
+        yield one.key.name, one.fault
+        continue
+      boxes = one.boxes.astype(np.float32)
+      picture = one.key
+      yield Result(
+        picture.name,
+        picture.stem,
+        one.size,
+        boxes,
+        one.scores,
+        one.labels,
+        self.names,
+        one.speed,
+        picture.read,
+      )
+
+  def predict_raw(self, images: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Every box of the network before suppression.
+
+    Args:
+      images: float32 `[B, H, W, 3]` in [0, 1], RGB, at the network's size.
+
+    Returns:
+      Boxes xyxy `[B, A, 4]` in px of the network's input, and scores `[B, A, classes]` in [0, 1].
+
+    Raises:
+      DnasError: images of another type, shape or range.
+    """
+    images = np.asarray(images)
+    if images.dtype != np.float32 or images.ndim != 4 or images.shape[-1] != 3:
+      raise DnasError(
+        f"images: {images.dtype} {list(images.shape)}; valid: float32 [B, H, W, 3] in [0, 1]"
+      )
+    if not images.size or not (images.min() >= 0 and images.max() <= 1):
+      raise DnasError("images: valid are numbers from 0 to 1, and at least one image")
+    self.loaded.check_image(images.shape[1:3])
+    boxes, scores = jax.device_get(self.network.boxes(images * np.float32(255)))
+    return boxes, scores
+
+  def train(
+    self,
+    data: str,
+    epochs: int = 50,
+    *,
+    workdir: str | pathlib.Path = "runs/finetune",
+    resume: str = "auto",
+    size: Size = None,
+    **options: Any,
+  ) -> pathlib.Path:
+    """Trains the detector, from its weights or, where they are random, from scratch.
+
+    The folder is a run like any other: killed and called again it goes on where it was, and
+    `NAS(workdir)` loads what came of it. This object has the trained weights, too.
+
+    Args:
+      data: SPEC of the data set, or a YAML file; its classes may be others than the detector's.
+      epochs: how often the training goes through the data.
+      workdir: the run's folder.
+      resume: "auto": go on from what is there; "force": even if the config has changed; "never".
+      size: of the network's input, px; None: its own.
+      options: `batch`, `lr`, `split`, `augment`, `seed`, `overrides` of `dnas.finetune.recipe`.
+
+    Returns:
+      The folder.
+    """
+    from dnas.finetune import finetune  # Checkpoints, optimisers: predicting needs none of it.
+
+    workdir = pathlib.Path(workdir)
+    finetune(self.loaded, data, epochs, workdir, resume, size=_pair(size), **options)
+    self._take(load(workdir))
+    return workdir
+
+  def export(
+    self,
+    path: str | pathlib.Path,
+    *,
+    size: Size = None,
+    detections: bool = True,
+    conf: float = Thresholds().score,
+    iou: float = Thresholds().iou,
+    max_det: int = Thresholds().max_detections,
+    **options: Any,
+  ) -> Mapping[str, Any]:
+    """Writes the network for other programs, checked against JAX: see `dnas.export.export`.
+
+    Args:
+      path: ends in `.onnx`, `.stablehlo` or `.tflite`.
+      size: of the network's input, px; None: its own.
+      detections: whether suppression is in it (`boxes`, `scores`, `labels`, `valid`); otherwise
+        it gives the `boxes` and `scores` of all anchors.
+      conf, iou, max_det: of suppression.
+      options: `images`, `batch`, `fold`, `int8`, `calibration`.
+
+    Returns:
+      `format`, `bytes` and `error`.
+    """
+    from dnas import export as exporting  # Brings in packages of other formats.
+
+    loaded, thresholds = self.loaded, Thresholds(conf, iou, Thresholds().top_k, max_det).check()
+    static, params, stats = functional.split(loaded.module(fused=True))
+
+    def apply(weights: Any, images: jax.Array) -> Mapping[str, jax.Array]:
+      boxes, scores = loaded.boxes(static.merge(*weights), images)
+      if not detections:
+        return {"boxes": boxes, "scores": scores}
+      found = nms.nms(
+        boxes,
+        scores,
+        score_threshold=thresholds.score,
+        iou_threshold=thresholds.iou,
+        pre_top_k=thresholds.top_k,
+        max_detections=thresholds.max_detections,
+      )
+      return found._asdict()
+
+    image = loaded.check_image(_pair(size) or loaded.image)
+    model = exporting.Model(apply, (params, stats), image, loaded.classes)
+    return exporting.export(model, path, **options)
+
+
+def _pair(size: Size) -> tuple[int, int] | None:
+  """A size as (height, width); one number is a square."""
+  return (size, size) if isinstance(size, int) else size
+
+
+def _say_skipped(skipped: Sequence[tuple[str, str]], of: int) -> None:
+  if skipped:
+    names = ", ".join(name for name, _ in skipped[:5]) + (" ..." if len(skipped) > 5 else "")
+    print(
+      f"skipped {len(skipped)} of {of} pictures that cannot be decoded: {names}", file=sys.stderr
+    )

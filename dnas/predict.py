@@ -1,0 +1,277 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Detectors on pictures: decoded and letterboxed in threads, in batches of one shape, timed.
+
+A program is compiled once for each shape of a batch. With `rect` an image is padded only to the
+next multiple of `BUCKET_PX` instead of to a whole square, so there are few shapes.
+"""
+
+import collections
+import concurrent.futures
+import dataclasses
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import jax
+import numpy as np
+
+from dnas.data.images import ImageError
+from dnas.data.letterbox import content_size, letterbox, to_image
+from dnas.detection import nms
+from dnas.detectors import Loaded
+from dnas.errors import DnasError
+from dnas.nn import functional
+
+BUCKET_PX = 64
+Key = TypeVar("Key")
+
+
+class Thresholds(NamedTuple):
+  """What counts as found: see `detection.nms.nms`. These are YOLO-NAS' for predicting."""
+
+  score: float = 0.25
+  iou: float = 0.7
+  top_k: int = 1024
+  max_detections: int = 300
+
+  def check(self) -> "Thresholds":
+    """Itself.
+
+    Raises:
+      DnasError: a value is out of range.
+    """
+    if not (0 <= self.score <= 1 and 0 <= self.iou <= 1):
+      raise DnasError(f"conf = {self.score}, iou = {self.iou}; valid: 0 to 1")
+    if self.top_k < 1 or self.max_detections < 1:
+      raise DnasError(f"max_det = {self.max_detections}; valid: 1 or more")
+    return self
+
+
+class Network:
+  """A detector's programs, fused and compiled, one for each shape.
+
+  Attributes:
+    loaded: the detector.
+    compile_s: what each program took to compile: (what, shape) -> seconds.
+  """
+
+  def __init__(self, loaded: Loaded):
+    self.loaded = loaded
+    static, params, stats = functional.split(loaded.module(fused=True))
+    self._static = static
+    self._weights = jax.device_put((params, stats))
+    self._programs: dict[tuple, Any] = {}
+    self.compile_s: dict[tuple, float] = {}
+
+  def boxes(self, images: Any) -> tuple[jax.Array, jax.Array]:
+    """Every box before suppression: see `Loaded.boxes`."""
+
+    def run(params, stats, images):
+      return self.loaded.boxes(self._static.merge(params, stats), images)
+
+    return self._run(("boxes",), run, *self._weights, images)
+
+  def suppress(self, boxes: Any, scores: Any, thresholds: Thresholds) -> nms.Detections:
+    """What is found, see `nms.nms`."""
+
+    def run(boxes, scores):
+      return nms.nms(
+        boxes,
+        scores,
+        score_threshold=thresholds.score,
+        iou_threshold=thresholds.iou,
+        pre_top_k=thresholds.top_k,
+        max_detections=thresholds.max_detections,
+      )
+
+    return self._run(("nms", *thresholds), run, boxes, scores)
+
+  def _run(self, what: tuple, function: Callable, *args: Any) -> Any:
+    key = (*what, *args[-1].shape, str(args[-1].dtype))
+    if key not in self._programs:
+      start = time.perf_counter()
+      self._programs[key] = jax.jit(function).lower(*args).compile()
+      self.compile_s[key] = time.perf_counter() - start
+    return self._programs[key](*args)
+
+
+@dataclasses.dataclass(frozen=True)
+class Job(Generic[Key]):
+  """A picture to predict on.
+
+  Attributes:
+    key: what it is to the caller.
+    read: (height, width that it will be shown at) -> (pixels, reduction, size of the original).
+  """
+
+  key: Key
+  read: Callable[[tuple[int, int]], tuple[np.ndarray, int, tuple[int, int]]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Found(Generic[Key]):
+  """What was found on a picture, or why not.
+
+  Attributes:
+    key: of the job.
+    size: height and width of the picture, px.
+    boxes: float64 `[N, 4]` xyxy, px of the picture; best first.
+    scores: float32 `[N]`.
+    labels: int32 `[N]`.
+    speed: ms for `preprocess` (decoding and letterbox), and its share of its batch for `inference`
+      and `postprocess` (suppression). Compiling is not in it.
+    fault: why it could not be read; None if it could.
+  """
+
+  key: Key
+  size: tuple[int, int]
+  boxes: np.ndarray
+  scores: np.ndarray
+  labels: np.ndarray
+  speed: Mapping[str, float]
+  fault: str | None = None
+
+
+class _Ready(NamedTuple):
+  job: Job
+  image: np.ndarray
+  scale: np.ndarray
+  offset: np.ndarray
+  original: tuple[int, int]
+  ms: float
+
+
+def canvas_of(loaded: Loaded, original: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+  """The smallest canvas in steps of BUCKET_PX, at most `size`, that holds a letterboxed image."""
+  h, w = content_size(original, _content(loaded, size))
+  step = BUCKET_PX
+  up = lambda side, most: min(most, -(-(side + loaded.margin) // step) * step)
+  return up(h, size[0]), up(w, size[1])
+
+
+def _content(loaded: Loaded, size: tuple[int, int]) -> tuple[int, int]:
+  return max(1, size[0] - loaded.margin), max(1, size[1] - loaded.margin)
+
+
+def stream(
+  network: Network,
+  jobs: Iterable[Job[Key]],
+  *,
+  size: tuple[int, int],
+  batch: int,
+  thresholds: Thresholds,
+  rect: bool = False,
+  threads: int | None = None,
+) -> Iterator[Found[Key]]:
+  """What is found on each picture, in order.
+
+  Args:
+    network: the programs.
+    jobs: the pictures; those that follow each other and have one canvas share batches.
+    size: height and width of the canvas, px.
+    batch: pictures that go through the network together; the last ones are filled up with grey.
+    thresholds: of suppression.
+    rect: whether each picture's canvas is only as large as `canvas_of` says.
+    threads: that decode; None: one per CPU, at most 8.
+  """
+  loaded, thresholds = network.loaded, thresholds.check()
+  size = loaded.check_image(size)
+  if batch < 1:
+    raise DnasError(f"batch = {batch}; valid: 1 or more")
+  content = _content(loaded, size)
+
+  def prepare(job: Job) -> _Ready | Found:
+    start = time.perf_counter()
+    try:
+      pixels, reduction, original = job.read(content)
+    except ImageError as error:
+      empty = np.zeros((0, 4)), np.zeros(0, np.float32), np.zeros(0, np.int32)
+      return Found(job.key, (0, 0), *empty, {}, str(error))
+    canvas = canvas_of(loaded, original, size) if rect else size
+    fitted = letterbox(
+      pixels,
+      canvas,
+      content=content,
+      interpolation=loaded.interpolation,
+      reduction=reduction,
+      original=original,
+    )
+    return _Ready(job, *fitted, original, 1e3 * (time.perf_counter() - start))
+
+  threads = threads or min(8, os.cpu_count() or 1)
+  waiting: list[_Ready | Found] = []
+  for one in _ahead(prepare, jobs, threads, 2 * batch):
+    ready = [other for other in waiting if isinstance(other, _Ready)]
+    if ready and isinstance(one, _Ready) and ready[0].image.shape != one.image.shape:
+      yield from _flush(network, waiting, batch, thresholds)
+      waiting, ready = [], []
+    waiting.append(one)
+    if len(ready) + isinstance(one, _Ready) == batch:
+      yield from _flush(network, waiting, batch, thresholds)
+      waiting = []
+  yield from _flush(network, waiting, batch, thresholds)
+
+
+def _ahead(function: Callable, items: Iterable, threads: int, count: int) -> Iterator:
+  """function(item) for each item, in order, `count` of them in advance."""
+  with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+    pending: collections.deque = collections.deque()
+    items = iter(items)
+    for item in itertools.islice(items, count):
+      pending.append(pool.submit(function, item))
+    while pending:
+      yield pending.popleft().result()
+      for item in itertools.islice(items, 1):
+        pending.append(pool.submit(function, item))
+
+
+def _flush(
+  network: Network, waiting: list[_Ready | Found], batch: int, thresholds: Thresholds
+) -> Iterator[Found]:
+  """The pictures that wait, through the network together, and those without pixels as they are."""
+  ready = [one for one in waiting if isinstance(one, _Ready)]
+  if not ready:
+    yield from (one for one in waiting if isinstance(one, Found))
+    return
+  images = np.full((batch, *ready[0].image.shape), 114, np.uint8)
+  for row, one in enumerate(ready):
+    images[row] = one.image
+  seen = len(network.compile_s)
+  boxes, inference_ms = _timed(lambda: network.boxes(images))
+  found, post_ms = _timed(lambda: network.suppress(*boxes, thresholds))
+  if len(network.compile_s) > seen:  # The first time of a shape, its compiling was in it: again.
+    boxes, inference_ms = _timed(lambda: network.boxes(images))
+    found, post_ms = _timed(lambda: network.suppress(*boxes, thresholds))
+  found = nms.Detections(*jax.device_get(found))
+  row = 0
+  for one in waiting:
+    if isinstance(one, Found):
+      yield one
+      continue
+    speed = {
+      "preprocess": one.ms,
+      "inference": inference_ms / len(ready),
+      "postprocess": post_ms / len(ready),
+    }
+    yield _found(one, nms.Detections(*(field[row] for field in found)), speed)
+    row += 1
+
+
+def _timed(run: Callable[[], Any]) -> tuple[Any, float]:
+  start = time.perf_counter()
+  value = jax.block_until_ready(run())
+  return value, 1e3 * (time.perf_counter() - start)
+
+
+def _found(one: _Ready, found: nms.Detections, speed: Mapping[str, float]) -> Found:
+  """Back to px of the picture; what lies entirely in the padding is left out."""
+  keep = np.asarray(found.valid)
+  boxes = np.asarray(found.boxes, np.float64)[keep]
+  scale, offset = one.scale.astype(np.float64), one.offset.astype(np.float64)
+  boxes = to_image(boxes, scale, offset, one.original)
+  inside = np.all(boxes[:, 2:] > boxes[:, :2], -1)
+  scores, labels = np.asarray(found.scores)[keep], np.asarray(found.labels)[keep]
+  return Found(one.job.key, one.original, boxes[inside], scores[inside], labels[inside], speed)

@@ -1,0 +1,293 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Measuring a detector on a split of any data set: figures, pictures of them, and its speed."""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from dnas import data, log
+from dnas.data.letterbox import reduction_for
+from dnas.data.source import DataError, DetectionSource
+from dnas.detection import coco, curves, draw
+from dnas.detectors import Loaded
+from dnas.errors import DnasError
+from dnas.predict import Found, Job, Network, Thresholds, canvas_of, stream
+
+# YOLO-NAS' for validation: see the specification in `predict.Thresholds`.
+THRESHOLDS = Thresholds(score=0.01, iou=0.7, top_k=1000, max_detections=300)
+_SHEET, _TILE_PX = 9, 400  # pictures on the sheet of predictions, and their longer side
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Metrics:
+  """What a detector reaches on a split.
+
+  Attributes:
+    box: the figures of the YOLO tools (`detection.curves`): `.map`, `.map50`, `.map75`, `.maps`,
+      `.mp`, `.mr`.
+    coco: COCO's twelve statistics and `per_class`, exactly those of pycocotools
+      (`detection.coco`): `coco["AP"]`.
+    confusion: int `[C + 1, C + 1]`, see `detection.curves.confusion`.
+    names: of the data set's classes.
+    images: how many were measured.
+    skipped: (file, why) of those that could not be decoded.
+    speed: ms per image for `preprocess`, `inference` and `postprocess`; compiling is not in it.
+    compile_s: what compiling took, in all.
+    shapes: how many shapes of batches the network was compiled for.
+    folder: where the pictures and `metrics.json` are; None: nowhere.
+  """
+
+  box: curves.Box
+  coco: dict[str, Any]
+  confusion: np.ndarray
+  names: tuple[str, ...]
+  images: int
+  skipped: tuple[tuple[str, str], ...]
+  speed: dict[str, float]
+  compile_s: float
+  shapes: int
+  folder: pathlib.Path | None
+
+  @property
+  def results_dict(self) -> dict[str, float]:
+    """The four figures by the names that the YOLO tools give them."""
+    return {
+      "metrics/precision(B)": self.box.mp,
+      "metrics/recall(B)": self.box.mr,
+      "metrics/mAP50(B)": self.box.map50,
+      "metrics/mAP50-95(B)": self.box.map,
+    }
+
+  def per_class(self) -> list[dict[str, Any]]:
+    """A row for each class that has objects."""
+    box = self.box
+    return [
+      {
+        "name": self.names[label],
+        "objects": int(box.objects[k]),
+        "precision": float(box.p[k]),
+        "recall": float(box.r[k]),
+        "mAP50": float(box.ap[k, 0]),
+        "mAP50-95": float(box.ap[k].mean()),
+        "COCO AP": self.coco["per_class"][self.names[label]],
+      }
+      for k, label in enumerate(box.classes)
+    ]
+
+  def to_dict(self) -> dict[str, Any]:
+    """The same as a JSON object."""
+    return {
+      **self.results_dict,
+      "coco": self.coco,
+      "per_class": self.per_class(),
+      "confusion": self.confusion.tolist(),
+      "images": self.images,
+      "skipped": [{"file": name, "reason": why} for name, why in self.skipped],
+      "speed_ms": self.speed,
+      "compile_s": self.compile_s,
+      "shapes": self.shapes,
+    }
+
+  def page(self) -> Group:
+    """A page for the terminal."""
+    columns = ("objects", "precision", "recall", "mAP50", "mAP50-95", "COCO AP")
+    table = Table("class", *columns, box=None, pad_edge=False, header_style="bold")
+    for column in table.columns[1:]:
+      column.justify = "right"
+    everything = {
+      "name": f"all ({self.images} images)",
+      "objects": int(self.box.objects.sum()),
+      "precision": self.box.mp,
+      "recall": self.box.mr,
+      "mAP50": self.box.map50,
+      "mAP50-95": self.box.map,
+      "COCO AP": self.coco["AP"],
+    }
+    show = lambda value: f"{value:.3f}" if isinstance(value, float) else f"{value:,}"
+    for row in (everything, *self.per_class()):
+      table.add_row(row["name"], *(show(row[column]) for column in columns))
+    speed = ", ".join(f"{ms:.1f} ms {what}" for what, ms in self.speed.items())
+    shapes = f"{self.shapes} shape" + "s" * (self.shapes != 1)
+    text = f"per image: {speed}; {shapes} compiled in {self.compile_s:.1f} s"
+    return Group(table, Text(text))
+
+
+def spec_of(text: str) -> str:
+  """A data set's SPEC; the path of a YAML file stands for `yolo:PATH`."""
+  is_path = text.endswith((".yaml", ".yml")) and not text.startswith("yolo:")
+  return f"yolo:{text}" if is_path else text
+
+
+def validate(
+  network: Network,
+  spec: str,
+  split: str = "val",
+  *,
+  size: tuple[int, int] | None = None,
+  batch: int = 16,
+  thresholds: Thresholds = THRESHOLDS,
+  rect: bool = False,
+  folder: pathlib.Path | None = None,
+) -> Metrics:
+  """Measures a detector on a split.
+
+  Args:
+    network: the detector.
+    spec: of the data set, see `dnas.data.load`; or the path of a YAML file.
+    split: "val", "test", "train", ...
+    size: of the network's input; None: the detector's own.
+    batch: images that go through the network together.
+    thresholds: of suppression.
+    rect: see `predict.stream`.
+    folder: gets `precision_recall.png`, `confusion_matrix.png`, `predictions.png` (9 pictures with
+      true and predicted boxes), `predictions.json` (COCO's result list) and `metrics.json`.
+
+  Raises:
+    DnasError: the data set is wrong, or its classes are not the detector's.
+  """
+  loaded = network.loaded
+  source = data.labelled(spec_of(spec), split, skip_broken=True)
+  if not isinstance(source, DetectionSource):
+    raise DataError(f"{source.name} is a data set for {source.task}; detectors need boxes")
+  label_of = match_classes(loaded, source)
+  size = loaded.check_image(size or loaded.image)
+  jobs = _jobs(source, loaded, size, rect)
+  seen = dict(network.compile_s)
+  options = dict(size=size, batch=batch, thresholds=thresholds, rect=rect)
+  found = [_renamed(one, label_of) for one in stream(network, jobs, **options)]
+  found.sort(key=lambda one: one.key)
+  skipped = list(source.report.skipped)
+  skipped += [(source.images.name(one.key), one.fault) for one in found if one.fault]
+  good = [one for one in found if one.fault is None]
+  if not good:
+    raise DataError(f"{source.name}: none of its images can be decoded; first: {skipped[0][1]}")
+  new = {key: s for key, s in network.compile_s.items() if key not in seen}
+  speed = {part: float(np.mean([one.speed[part] for one in good])) for part in good[0].speed}
+  metrics = _measure(source, good, folder, skipped)
+  shapes = sum(key[0] == "boxes" for key in new)
+  metrics = dataclasses.replace(metrics, speed=speed, compile_s=sum(new.values()), shapes=shapes)
+  if folder is not None:
+    log.atomic_write(folder / "metrics.json", json.dumps(metrics.to_dict(), indent=2) + "\n")
+  return metrics
+
+
+def match_classes(loaded: Loaded, source: DetectionSource) -> np.ndarray:
+  """The data set's label of each class of the detector, -1: none; int `[C]`.
+
+  By name where the detector knows every class of the data set; otherwise by place, for which their
+  numbers have to be equal.
+
+  Raises:
+    DnasError: neither.
+  """
+  have, wanted = loaded.classes, source.classes
+  if set(wanted) <= set(have):
+    return np.asarray([wanted.index(name) if name in wanted else -1 for name in have])
+  if len(have) == len(wanted):
+    return np.arange(len(have))
+  unknown = [name for name in wanted if name not in have]
+  raise DnasError(
+    f"{source.name} has {len(wanted)} classes, {loaded.name} has {len(have)}, and does not know "
+    f"{', '.join(unknown[:5])}{' ...' if len(unknown) > 5 else ''}: train it on them "
+    "(model.train), or name the classes alike"
+  )
+
+
+def _jobs(
+  source: DetectionSource, loaded: Loaded, size: tuple[int, int], rect: bool
+) -> Iterator[Job[int]]:
+  """The images of a split, those of one canvas after each other."""
+  sizes = [(int(h), int(w)) for h, w in source.sizes]
+  order: Sequence[int] = range(len(source))
+  if rect:
+    order = sorted(order, key=lambda i: (canvas_of(loaded, sizes[i], size), i))
+
+  def reader(i: int):
+    def read(content: tuple[int, int]):
+      area = loaded.interpolation == "area"
+      wanted = reduction_for(sizes[i], content) if area else 1
+      return *source.images.reduced(i, wanted), sizes[i]
+
+    return read
+
+  return (Job(i, reader(i)) for i in order)
+
+
+def _renamed(one: Found[int], label_of: np.ndarray) -> Found[int]:
+  """Labels of the data set; what it has no class for is left out."""
+  labels = label_of[one.labels]
+  keep = labels >= 0
+  return dataclasses.replace(
+    one, boxes=one.boxes[keep], scores=one.scores[keep], labels=labels[keep]
+  )
+
+
+def _measure(
+  source: DetectionSource,
+  found: Sequence[Found[int]],
+  folder: pathlib.Path | None,
+  skipped: Sequence[tuple[str, str]],
+) -> Metrics:
+  """Figures of what was found on images of a split; the pictures of them in `folder`."""
+  count = len(source.classes)
+  truths = [_truth(source, one.key) for one in found]
+  objects = np.bincount(np.concatenate([t["labels"] for t in truths]), minlength=count)
+  seen = [{"boxes": f.boxes, "labels": f.labels, "scores": f.scores} for f in found]
+  box = curves.summarise(
+    np.concatenate([f.scores for f in found]),
+    np.concatenate([f.labels for f in found]),
+    np.concatenate([curves.matches(f, t) for f, t in zip(seen, truths)]),
+    objects,
+  )
+  rows = [row for one in found for row in _rows(source, one)]
+  truth, used = source.to_coco(), {int(source.ids[one.key]) for one in found}
+  truth["images"] = [image for image in truth["images"] if image["id"] in used]
+  truth["annotations"] = [a for a in truth["annotations"] if a["image_id"] in used]
+  exact = coco.evaluate(truth, rows)
+  matrix = curves.confusion(seen, truths, count)
+  if folder is not None:
+    from dnas.detection import charts  # Half a second of matplotlib, for pictures only.
+
+    charts.precision_recall(folder / "precision_recall.png", box, source.classes)
+    charts.confusion(folder / "confusion_matrix.png", matrix, source.classes)
+    log.atomic_write(folder / "predictions.json", json.dumps(rows) + "\n")
+    shown = range(min(_SHEET, len(found)))
+    images = [source.images.read(found[i].key) for i in shown]
+    sheet = folder / "predictions.png"
+    draw.sheet(
+      images,
+      truths[:_SHEET],
+      seen[:_SHEET],
+      source.classes,
+      sheet,
+      min_score=0.25,
+      tile_px=_TILE_PX,
+    )
+  return Metrics(box, exact, matrix, source.classes, len(found), tuple(skipped), {}, 0.0, 0, folder)
+
+
+def _truth(source: DetectionSource, i: int) -> Mapping[str, np.ndarray]:
+  """Boxes and labels of an image, crowd regions left out."""
+  boxes = source.boxes(i)
+  single = ~boxes["crowd"]
+  return {"boxes": boxes["boxes"][single], "labels": boxes["labels"][single]}
+
+
+def _rows(source: DetectionSource, one: Found[int]) -> Iterator[dict[str, Any]]:
+  """COCO's result rows of an image."""
+  for box, score, label in zip(one.boxes.tolist(), one.scores.tolist(), one.labels.tolist()):
+    x1, y1, x2, y2 = box
+    yield {
+      "image_id": int(source.ids[one.key]),
+      "category_id": int(source.category_ids[label]),
+      "bbox": [x1, y1, x2 - x1, y2 - y1],
+      "score": score,
+    }

@@ -1,0 +1,68 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Finds objects on images and videos; draws them, or lists them as JSON.
+
+  python scripts/predict.py --model runs/quickstart --source photos/
+  python scripts/predict.py --model yolo_nas_s.npz --source 'clip.mp4' --out frames
+  python scripts/predict.py --model runs/quickstart --source a.jpg --json
+
+The drawn pictures are in --out, and beside them `results.jsonl`, an object a picture.
+"""
+
+import argparse
+import collections
+import json
+import pathlib
+
+from dnas import process
+from dnas.config import Parser
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+  """The command line."""
+  parser = Parser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+  )
+  parser.add_argument(
+    "--model", required=True, help="folder of a run, weights (.npz, .pt, .pth), genotype, or name"
+  )
+  parser.add_argument("--weights", help="a weight file for a name or a genotype")
+  parser.add_argument(
+    "--source", required=True, help="an image, a video, a folder, or a pattern in quotes"
+  )
+  parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("predictions"))
+  parser.add_argument("--json", action="store_true", help="prints JSON lines and draws nothing")
+  parser.add_argument("--conf", type=float, default=0.25, help="least score (%(default)s)")
+  parser.add_argument("--iou", type=float, default=0.7, help="most overlap (%(default)s)")
+  parser.add_argument("--max_det", type=int, default=300, help="most detections (%(default)s)")
+  parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="of the network, px")
+  parser.add_argument("--batch", type=int, default=1, help="pictures at a time (%(default)s)")
+  parser.add_argument("--rect", action="store_true", help="pads pictures as little as possible")
+  return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> None:
+  """Loads, predicts, draws."""
+  args = parse(arguments)
+  with process.running():
+    from dnas.detection.results import numbered
+    from dnas.log import atomic_write
+    from dnas.nas import NAS
+
+    model = NAS(args.model, args.weights)
+    options = {name: getattr(args, name) for name in ("conf", "iou", "max_det", "batch", "rect")}
+    size = tuple(args.size) if args.size else None
+    lines, seen = [], collections.Counter()
+    for result in model.predict_each(args.source, size=size, **options):
+      lines.append(json.dumps(result.to_dict()))
+      if args.json:
+        print(lines[-1], flush=True)
+      else:
+        file = result.save(args.out / numbered(result.stem, seen))
+        print(f"{result} -> {file}", flush=True)
+    if lines and not args.json:
+      atomic_write(args.out / "results.jsonl", "\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+  main()
