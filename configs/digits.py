@@ -14,6 +14,8 @@ def get_config() -> ConfigDict:
       seed=0,
       # So many searches (seed, seed + 1, ...) at once, in one program.
       seeds=1,
+      # Devices: batches are split over `data` (-1: all that are left), seeds over `seed`.
+      mesh=dict(seed=1, data=-1),
       data=dict(
         spec="digits",
         size=(8, 8),
@@ -29,6 +31,8 @@ def get_config() -> ConfigDict:
         steps=300,
         warmup_steps=50,
         batch_size=64,
+        # So many batches make one update: what is too large for the memory is seen in parts.
+        accumulate=1,
         # The share of the training split that the weights are trained on; alpha gets the rest.
         weight_share=0.5,
         relaxation=dict(name="softmax"),
@@ -72,6 +76,7 @@ def get_config() -> ConfigDict:
         macs=None,
         steps=400,
         batch_size=64,
+        accumulate=1,
         optimizer=dict(name="sgd", lr=0.1, lr_end=0.0, weight_decay=5e-4),
         ema=0.99,
         drop_path=0.0,

@@ -17,6 +17,8 @@ def get_config() -> ConfigDict:
   return ConfigDict(
     dict(
       seed=0,
+      # Devices: batches are split over `data` (-1: all that are left).
+      mesh=dict(seed=1, data=-1),
       data=dict(
         spec="digit_scenes",
         size=(96, 96),
@@ -41,6 +43,7 @@ def get_config() -> ConfigDict:
         steps=300,
         warmup_steps=60,
         batch_size=16,
+        accumulate=1,
         # The share of the training split that the weights are trained on; alpha gets the rest.
         weight_share=0.5,
         relaxation=dict(name="softmax"),
@@ -60,6 +63,7 @@ def get_config() -> ConfigDict:
         macs=None,
         steps=1500,
         batch_size=16,
+        accumulate=1,
         optimizer=dict(
           name="adamw", lr=4e-3, warmup_steps=100, b2=0.99, weight_decay=0.02, clip=10.0
         ),

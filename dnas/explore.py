@@ -29,7 +29,7 @@ from dnas.fields import plain
 from dnas.method import space_of, task_of
 from dnas.nn.init import Rngs
 from dnas.space.space import SearchSpace
-from dnas.strategy import ask_tell, black_box, history
+from dnas.strategy import ask_tell, black_box, history, shared
 from dnas.strategy.ask_tell import Evaluator, Query
 
 PARTS = ("seed", "seeds", "data", "task", "space", "search", "train", "checkpoint", "log")
@@ -39,10 +39,14 @@ DEFAULTS: dict[str, Any] = {
   # Processes that evaluate, so many candidates at a time; 0: this one. Part of what is searched:
   # a strategy that asks for two at once knows less when it asks for the second.
   "workers": 0,
+  # True: those processes are started by hand, on any machines that share the run's folder, with the
+  # same command line and `--worker`. One that dies loses an evaluation, which another repeats.
+  "elsewhere": False,
   # "params", "macs": of the network that a candidate would be trained in, among its metrics.
   "costs": (),
 }
 COSTS = ("params", "macs")
+QUEUE = "queue"
 
 
 def explore(config: Config, workdir: pathlib.Path, resume: str = "auto") -> SearchSpace:
@@ -73,7 +77,11 @@ def explore(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Sear
   with runs.folder(workdir, config, PARTS, resume), contextlib.ExitStack() as stack:
     evaluator = Evaluate(configs.to_json(config), str(workdir))
     evaluator.prepare()  # Wrong settings are found, and a supernet is trained, in this process.
-    parallel = stack.enter_context(process.workers(settings.workers)) if settings.workers else None
+    parallel = None
+    if settings.elsewhere:
+      parallel = stack.enter_context(contextlib.closing(shared.Executor(workdir / QUEUE)))
+    elif settings.workers:
+      parallel = stack.enter_context(process.workers(settings.workers))
     queries = history.run(
       space,
       strategy,
@@ -91,6 +99,25 @@ def explore(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Sear
     log.atomic_write(workdir / "genotype.json", genotype.to_json())
   print(f"best of {len(queries)}: query {best.number}, score {best.metrics['score']:.5g}")
   return genotype
+
+
+def work(config: Config, workdir: pathlib.Path) -> int:
+  """Evaluates candidates for the search that runs in `workdir`, to its end; returns how many.
+
+  Raises:
+    ConfigError: no search with this config runs there, or it has `elsewhere` off.
+  """
+  if config.search.get("strategy") is None or not settings_of(config.search).elsewhere:
+    raise ConfigError("--worker: needs config.search.strategy, and config.search.elsewhere=true")
+  path = workdir / "config.json"
+  if not path.exists():
+    raise ConfigError(f"--worker: {path} is missing: start the search itself first")
+  before = configs.from_json(path.read_text(encoding="utf-8"), source=str(path))
+  if changes := configs.diff(before, config):
+    raise ConfigError(f"--worker: the search in {workdir} has another config: {'; '.join(changes)}")
+  evaluator = Evaluate(configs.to_json(config), str(workdir))
+  evaluator.prepare()
+  return shared.work(workdir / QUEUE, evaluator)
 
 
 def settings_of(search: Config) -> Config:
@@ -113,6 +140,11 @@ def settings_of(search: Config) -> Config:
     value = settings[name]
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
       raise ConfigError(f"config.search.{name} must be a whole number, {least} or more: {value!r}")
+  if not isinstance(settings.elsewhere, bool) or (settings.elsewhere and not settings.workers):
+    raise ConfigError(
+      "config.search.elsewhere: true or false, and with true config.search.workers says how many "
+      f"candidates are open at a time; got {settings.elsewhere!r} and {settings.workers}"
+    )
   for name in settings.costs:
     if name not in COSTS:
       raise ConfigError(choose_from("name in config.search.costs:", name, COSTS))

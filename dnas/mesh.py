@@ -71,14 +71,19 @@ def over_batch(mesh: Mesh) -> NamedSharding:
   return NamedSharding(mesh, PartitionSpec("data"))
 
 
-def replicate(tree: Any, mesh: Mesh) -> Any:
-  """A copy of `tree` (arrays, typed keys) on each device of the mesh.
+def over_seeds(mesh: Mesh) -> NamedSharding:
+  """The sharding of what is stacked over seeds, [S, ...]: S / mesh.shape["seed"] on each device."""
+  return NamedSharding(mesh, PartitionSpec("seed"))
+
+
+def replicate(tree: Any, mesh: Mesh, sharding: NamedSharding | None = None) -> Any:
+  """A copy of `tree` (arrays, typed keys) on each device of the mesh, or split as in `sharding`.
 
   It shares no memory with `tree`, so that it may be donated. With several processes each passes
   the same values; no data is exchanged, and equality is not checked here (`Checkpointer.save`
   does).
   """
-  sharding = replicated(mesh)
+  sharding = sharding or replicated(mesh)
   if jax.process_count() == 1:
     return jax.tree.map(lambda x: jax.device_put(x, sharding, may_alias=False), tree)
 

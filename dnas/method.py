@@ -48,6 +48,8 @@ DEFAULTS: dict[str, Any] = {
   "average": 0.0,
   # Fields of dnas.nn.supernet.Supernet.
   "supernet": {},
+  # So many batches make one update, of the weights and of alpha.
+  "accumulate": 1,
   # Drop-path while searching: the rate at the end, rising linearly from 0.
   "drop_path": 0.0,
   # Drop-out behind skip connections: the rate at first, falling to e^-3 of it.
@@ -130,6 +132,7 @@ def _check(settings: Config) -> None:
   for name, rate in (("drop_path", settings.drop_path), ("skip_dropout", settings.skip_dropout)):
     if not 0 <= rate < 1:
       raise ConfigError(f"config.search.{name} must be in [0, 1), got {rate!r}")
+  check_accumulate("config.search", settings.accumulate, settings.steps)
   if settings.hypergradient is None and settings.weight_share != 1.0:
     raise ConfigError(
       "config.search.weight_share must be 1.0 with hypergradient=None: with one level alpha and "
@@ -146,6 +149,14 @@ def _check(settings: Config) -> None:
     raise ConfigError(
       "config.search.stop looks at the Hessian's eigenvalues: set watch.every_steps and "
       "watch.hessian_steps"
+    )
+
+
+def check_accumulate(section: str, accumulate: Any, steps: int) -> None:
+  """ConfigError unless `accumulate` batches an update fit into `steps`."""
+  if type(accumulate) is not int or accumulate < 1 or steps % accumulate:
+    raise ConfigError(
+      f"{section}.accumulate must be 1 or more and divide steps = {steps}, got {accumulate!r}"
     )
 
 
@@ -224,8 +235,7 @@ def make(
     what,
     relax,
     optional(settings.hypergradient, hypergradient),
-    configs.bind(settings.weight_optimizer, optimizer, steps=settings.steps),
-    configs.bind(settings.alpha_optimizer, optimizer, steps=settings.steps),
+    *(_optimizer(settings, spec) for spec in (settings.weight_optimizer, settings.alpha_optimizer)),
     steps=settings.steps,
     warmup_steps=settings.warmup_steps,
     edge_weights=settings.edge_weights,
@@ -249,6 +259,12 @@ def make(
   return Method(what, relax, machine, decide, 1 if settings.hypergradient is None else 2)
 
 
+def _optimizer(settings: Config, spec: Config) -> optimizer.Optimizer:
+  """An optimiser of the search, with its gradients added up over `accumulate` batches."""
+  updates = settings.steps // settings.accumulate
+  return optimizer.accumulated(configs.bind(spec, optimizer, steps=updates), settings.accumulate)
+
+
 def tuning(settings: Config) -> Callable[[bilevel.Problem], bilevel.Bilevel]:
   """The loop of the fine-tuning between the decisions of a projection.
 
@@ -270,8 +286,7 @@ def tuning(settings: Config) -> Callable[[bilevel.Problem], bilevel.Bilevel]:
       what,
       configs.bind(settings.relaxation, relaxation),
       configs.bind(settings.hypergradient, hypergradient),
-      configs.bind(spec, optimizer, steps=settings.steps),
-      configs.bind(settings.alpha_optimizer, optimizer, steps=settings.steps),
+      *(_optimizer(settings, one) for one in (spec, settings.alpha_optimizer)),
       steps=settings.steps,
       edge_weights=settings.edge_weights,
     )

@@ -32,7 +32,7 @@ _VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 
 
 @contextlib.contextmanager
-def running(cache: bool = True) -> Iterator[None]:
+def running(cache: bool = True, keep: bool = True) -> Iterator[None]:
   """Around all that a script computes: joins the other processes, and ends in good order.
 
   Memory is kept between steps, programs are kept on disk, SIGTERM ends the process with
@@ -40,12 +40,14 @@ def running(cache: bool = True) -> Iterator[None]:
 
   Args:
     cache: whether to keep compiled programs.
+    keep: whether to keep memory between steps.
 
   Raises:
     SystemExit: with the code of the error.
   """
   with one_line_errors():
-    memory.keep()
+    if keep:
+      memory.keep()
     join()
     if cache:
       mesh.enable_compilation_cache()

@@ -22,7 +22,7 @@ from dnas import log, mesh, preemption
 from dnas.checkpoint import Checkpointer, run_lock
 from dnas.config import Config
 from dnas.data.pipeline import Pipeline
-from dnas.errors import ConfigError, DnasError
+from dnas.errors import ConfigError, DnasError, choose_from
 from dnas.finite import Skips, describe, explain, values
 
 RESUME = ("auto", "force", "never")
@@ -46,6 +46,26 @@ def write(path: pathlib.Path, data: str | bytes) -> None:
 
 class NotFiniteError(DnasError):
   """A run's loss or gradient was NaN or infinite too often in a row."""
+
+
+def devices_of(config: Config) -> jax.sharding.Mesh:
+  """The mesh that `config.mesh` describes, with the axes `seed` and `data`.
+
+  Raises:
+    ConfigError: another axis, or seeds that do not divide over theirs.
+    MeshError: the sizes do not fit the devices.
+  """
+  axes = {"seed": 1, "data": -1} | dict(config.get("mesh", {}))
+  for name in axes:
+    if name not in ("seed", "data"):
+      raise ConfigError(choose_from("axis of config.mesh:", name, ("seed", "data")))
+  made = mesh.make(axes)
+  if config.get("seeds", 1) % made.shape["seed"]:
+    raise ConfigError(
+      f"config.seeds = {config.get('seeds', 1)} do not divide over config.mesh.seed = "
+      f"{made.shape['seed']} devices"
+    )
+  return made
 
 
 @contextlib.contextmanager
@@ -99,6 +119,7 @@ def loop(
   steps: int,
   lowers: str,
   words: Callable[[Any], str] = lambda state: "",
+  stacked: bool = False,
 ) -> Any:
   """Runs `state, metrics = step(i, state, *batches)`, from the newest checkpoint to the last step.
 
@@ -118,6 +139,7 @@ def loop(
     lowers: the metric that is made small. With `checkpoint.keep_best` the checkpoint stays before
       which its mean, since the checkpoint before that, was smallest.
     words: what to show behind the bar, from the state.
+    stacked: whether the state is that of several seeds, [S, ...], to be split over the axis `seed`.
 
   Returns:
     The last state.
@@ -126,11 +148,11 @@ def loop(
     NotFiniteError: `checkpoint.max_skipped` steps in a row were skipped.
     Preempted: SIGTERM came; all is saved.
   """
-  devices = mesh.make()
+  devices = devices_of(config)
   with contextlib.ExitStack() as stack:
     noticed = stack.enter_context(preemption.deferred())
     checkpoints = stack.enter_context(_checkpointer(workdir, config, lowers))
-    state = mesh.replicate(state, devices)
+    state = mesh.replicate(state, devices, mesh.over_seeds(devices) if stacked else None)
     start, state, places = checkpoints.restore(state) or (0, state, {})
     if start > steps:
       raise DnasError(

@@ -86,6 +86,7 @@ def search(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Searc
     _pipeline(config, stage.settings, source, "weights", config.seed)  # Checks its arguments.
   seeds = config.get("seeds", 1)
   _check_seeds(seeds, settings)
+  runs.devices_of(config)
   price = hardware.pricer(config, task, workdir)
   if costs is not None and "latency_ms" not in hardware.watched(costs):
     price(space)  # What can be counted is checked now.
@@ -257,11 +258,16 @@ def _decide(config, stage: Stage, made: method.Method, state, source, workdir) -
 def _several_seeds(config, settings, made: method.Method, source, workdir, seeds: int):
   """The searches of several seeds in one program, vmapped over their states and batches."""
   numbers = range(config.seed, config.seed + seeds)
-  axes = lambda alpha: (0, 0, 0 if alpha else None)
-  together = {
-    alpha: jax.jit(jax.vmap(made.machine.step, in_axes=axes(alpha)), donate_argnums=0)
-    for alpha in (True, False)
-  }
+  devices = runs.devices_of(config)
+  of_seeds, whole = mesh.over_seeds(devices), mesh.replicated(devices)
+  both = jax.sharding.NamedSharding(devices, jax.sharding.PartitionSpec("seed", "data"))
+
+  def move(state: bilevel.SearchState, *batches: Any):
+    batches = jax.lax.with_sharding_constraint(batches, both)
+    axes = (0, *(None if batch is None else 0 for batch in batches))
+    return jax.vmap(made.machine.step, in_axes=axes)(state, *batches)
+
+  together = jax.jit(move, donate_argnums=0, out_shardings=(of_seeds, whole))
   pipelines = {
     f"{part}{seed}": _pipeline(config, settings, source, part, seed)
     for part in _parts(made)
@@ -272,7 +278,7 @@ def _several_seeds(config, settings, made: method.Method, source, workdir, seeds
   def step(i: int, state: bilevel.SearchState, *batches: Any):
     moves = made.levels == 2 and i > settings.warmup_steps
     alpha_batch = stack(batches[seeds:]) if moves else None
-    state, each = together[moves](state, stack(batches[:seeds]), alpha_batch)
+    state, each = together(state, stack(batches[:seeds]), alpha_batch)
     metrics = {f"seeds/{name}": value for name, value in each.items()}
     mean = {name: value.mean() for name, value in each.items() if name != "skipped"}
     return state, {**mean, **metrics, "skipped": each["skipped"].max()}
@@ -286,10 +292,12 @@ def _several_seeds(config, settings, made: method.Method, source, workdir, seeds
     config,
     steps=settings.steps,
     lowers="alpha_loss",
+    stacked=True,
   )
+  logits = jax.device_get(jax.jit(lambda alpha: alpha, out_shardings=whole)(state.decided_by))
   found = []
   for n, seed in enumerate(numbers):
-    alpha = jax.tree.map(lambda leaf, n=n: leaf[n], jax.device_get(state.decided_by))
+    alpha = jax.tree.map(lambda leaf, n=n: leaf[n], logits)
     found.append(made.decide(made.problem.space, alpha))
     runs.write(workdir / "seeds" / str(seed) / "genotype.json", found[-1].to_json())
   return found[0]

@@ -15,9 +15,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from dnas import mesh
+from dnas import process
 from dnas.config import Parser
-from dnas.errors import one_line_errors
 from dnas.strategy import planted
 
 
@@ -29,8 +28,7 @@ def main() -> None:
     parser.add_argument(f"--{kind}", choices=sorted(members), help="only this one")
   parser.add_argument("--json", action="store_true", help="one JSON list instead of the table")
   flags = parser.parse_args()
-  mesh.enable_compilation_cache()
-  with one_line_errors():
+  with process.running():
     pairs = planted.pairs(flags.relaxation, flags.hypergradient)
     rows = []
     # Not `track`: an error leaves its generator and its thread open, which hangs Python 3.13.0.

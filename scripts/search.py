@@ -5,20 +5,34 @@
 python scripts/search.py --config configs/digits.py --workdir runs/digits
 """
 
-from dnas import process, report, runs
+import argparse
+
+from dnas import explore, process, report, runs
 from dnas.config import command_line
 from dnas.search import search
+
+
+def _flags(parser: argparse.ArgumentParser) -> None:
+  parser.add_argument(
+    "--resume", default="auto", help="auto (default), force (with a changed config) or never"
+  )
+  parser.add_argument(
+    "--worker",
+    action="store_true",
+    help="evaluate for the black-box search of --workdir (config.search.elsewhere), to its end",
+  )
 
 
 def main() -> None:
   """Reads the command line and searches."""
   config, workdir, flags = command_line(
     "Searches an architecture and writes genotype.json; started again, it goes on.",
-    extra=lambda parser: parser.add_argument(
-      "--resume", default="auto", help="auto (default), force (with a changed config) or never"
-    ),
+    extra=_flags,
   )
   with process.running():
+    if flags.worker:
+      print(f"{explore.work(config, workdir)} evaluations")
+      return
     genotype = search(config, workdir, flags.resume)
     if runs.first():
       report.draw(workdir)

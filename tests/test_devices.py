@@ -47,12 +47,13 @@ SINGLE = (
 )
 
 
+@pytest.mark.slow  # The default suite has the mesh itself on eight devices: test_mesh.py.
 @pytest.mark.parametrize(
   "fields",
   [
     (FIRST,),
-    pytest.param((SECOND,), marks=pytest.mark.slow),
-    pytest.param((FIRST, SINGLE), marks=pytest.mark.slow),
+    (SECOND,),
+    (FIRST, SINGLE),
   ],
   ids=["first_order", "unrolled", "single_path"],
 )

@@ -28,6 +28,8 @@ def get_config() -> ConfigDict:
       budget=20,
       # So many processes, and candidates at a time; 0: this one.
       workers=0,
+      # True: those processes are started by hand with the same command line and `--worker`.
+      elsewhere=False,
       # "params", "macs": besides the score, for strategies that want them.
       costs=(),
     )

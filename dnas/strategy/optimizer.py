@@ -10,7 +10,7 @@ The chains work leaf by leaf. Packing several hundred leaves into one vector mak
 compiles five times as long (XLA on a CPU, 300 leaves: 17 s against 3 s): it is the slicing back.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -19,6 +19,9 @@ import optax
 
 from dnas.errors import DnasError
 from dnas.strategy.hypergradient import Sgd
+
+# What a config may name.
+__all__ = ["adam", "adamw", "exponentiated_gradient", "sgd"]
 
 
 class Optimizer(NamedTuple):
@@ -43,6 +46,10 @@ def sgd(
   momentum: float = 0.9,
   weight_decay: float = 3e-4,
   clip: float | None = 5.0,
+  *,
+  warmup_steps: int = 0,
+  decay: str = "cosine",
+  milestones: Sequence[float] = (),
 ) -> Optimizer:
   """m <- momentum m + clip(g) + weight_decay w;  w <- w - lr_t m, with lr_t on a cosine.
 
@@ -56,6 +63,10 @@ def sgd(
     momentum: in [0, 1).
     weight_decay: factor of w that is added to the gradient.
     clip: largest global norm of the gradient. None: no clipping.
+    warmup_steps: the rate first rises linearly to `lr` over so many of the steps.
+    decay: "cosine"; "linear": straight from lr to lr_end; "steps": by equal factors at the
+      milestones, so that from the last one on it is lr_end.
+    milestones: for "steps", rising shares of `steps` in (0, 1).
 
   Raises:
     DnasError: a value out of range.
@@ -64,7 +75,7 @@ def sgd(
   _check_not_negative("sgd", lr_end=lr_end, weight_decay=weight_decay)
   if not 0 <= momentum < 1:
     raise DnasError(f"sgd: momentum must be in [0, 1), got {momentum!r}")
-  schedule = optax.cosine_decay_schedule(lr, steps, alpha=lr_end / lr)
+  schedule = _schedule(steps, lr, lr_end, warmup_steps, decay, milestones)
   chain = optax.chain(
     _clipping(clip),
     optax.add_decayed_weights(weight_decay),
@@ -169,6 +180,58 @@ def exponentiated_gradient(lr: float = 0.1) -> Optimizer:
     return jax.tree.map(move, gradients, params), state
 
   return Optimizer(lambda params: (), update, lambda state: "exponentiated_gradient")
+
+
+def accumulated(inner: Optimizer, every: int) -> Optimizer:
+  """The mean of `every` gradients makes one update of `inner`; in between nothing moves.
+
+  With a loss that is a mean over the batch, k batches of B examples move the weights as one batch
+  of k B does: what does not fit into memory at once is seen in parts. (Batch norm keeps to the
+  statistics of each part; a hypergradient that looks ahead sees the step of its own part.)
+
+  Args:
+    inner: its schedule counts updates, so that its `steps` are those of the loop over `every`.
+    every: k, 1 or more; with 1 `inner` comes back as it is.
+
+  Raises:
+    DnasError: `every` is no whole number, or below 1.
+  """
+  if type(every) is not int or every < 1:
+    raise DnasError(f"accumulate: must be a whole number, 1 or more, got {every!r}")
+  if every == 1:
+    return inner
+  several = optax.MultiSteps(optax.GradientTransformation(inner.init, inner.update), every)
+  return Optimizer(
+    several.init, several.update, lambda state: inner.describe(state.inner_opt_state)
+  )
+
+
+def _schedule(steps, lr, lr_end, warmup_steps, decay, milestones) -> optax.Schedule:
+  """The learning rate of `sgd` over its steps."""
+  if not 0 <= warmup_steps < steps:
+    raise DnasError(f"sgd: warmup_steps must be in [0, steps = {steps}), got {warmup_steps!r}")
+  if bool(milestones) != (decay == "steps"):
+    raise DnasError(f"sgd: milestones belong to decay='steps', got {decay!r} and {milestones!r}")
+  # As in adamw the rise starts at lr / warmup_steps and ends after one step less.
+  rise = max(warmup_steps - 1, 0)
+  if decay == "cosine":
+    after = optax.cosine_decay_schedule(lr, steps - rise, alpha=lr_end / lr)
+  elif decay == "linear":
+    after = optax.linear_schedule(lr, lr_end, steps - rise)
+  elif decay == "steps":
+    if not all(0 < a < b < 1 for a, b in zip((1e-9, *milestones), milestones)):
+      raise DnasError(f"sgd: milestones must rise within (0, 1), got {milestones!r}")
+    _check("sgd, decay='steps'", lr_end=lr_end)
+    factor = (lr_end / lr) ** (1 / len(milestones))
+    at = {max(round(share * steps) - rise, 1): factor for share in milestones}
+    if len(at) < len(milestones):
+      raise DnasError(f"sgd: {steps} steps are too few for the milestones {milestones!r}")
+    after = optax.piecewise_constant_schedule(lr, at)
+  else:
+    raise DnasError(f"sgd: decay must be 'cosine', 'linear' or 'steps', got {decay!r}")
+  if not rise:
+    return after
+  return optax.join_schedules([optax.linear_schedule(lr / warmup_steps, lr, rise), after], [rise])
 
 
 def _clipping(clip: float | None) -> optax.GradientTransformation:

@@ -130,3 +130,80 @@ def test_exponentiated_gradient_of_a_vanished_operation():
   gradient = jax.grad(lambda a: jax.nn.softmax(a["c"][0]) @ jnp.array([1.0, -1.0, 2.0]))(alpha)
   updates, _ = optimizer.update(gradient, (), alpha)
   assert np.all(np.isfinite(updates["c"][0]))
+
+
+@pytest.mark.parametrize("make", [lambda: opt.sgd(4, lr=0.1), opt.adam])
+def test_accumulated_batches_are_one_large_batch(make):
+  """Gradients of k parts of a batch move the weights as that of the whole batch does."""
+  rng = np.random.default_rng(0)
+  x, y = rng.normal(size=(4, 6, 3)), rng.normal(size=(4, 6))
+  gradient = jax.jit(jax.grad(lambda w, x, y: jnp.mean((x @ w - y) ** 2)))
+  whole, parts = make(), opt.accumulated(make(), 3)
+  w = v = jnp.ones(3)
+  states = whole.init(w), parts.init(v)
+  for batch in range(4):
+    updates, state = whole.update(gradient(w, x[batch], y[batch]), states[0], w)
+    w, other = w + updates, states[1]
+    for part in range(3):
+      rows = slice(2 * part, 2 * part + 2)
+      updates, other = parts.update(gradient(v, x[batch, rows], y[batch, rows]), other, v)
+      assert part == 2 or not np.any(updates)
+      v = v + updates
+    states = state, other
+    np.testing.assert_allclose(w, v, rtol=1e-5)
+  sgd = [o.describe(s) for o, s in zip((whole, parts), states)]
+  assert type(sgd[0]) is type(sgd[1])
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), *map(_arrays, sgd))
+
+
+def _arrays(described):
+  return [] if isinstance(described, str) else jax.tree.leaves(described)
+
+
+def test_accumulating_once_changes_nothing():
+  sgd = opt.sgd(4)
+  assert opt.accumulated(sgd, 1) is sgd
+  for wrong in (0, 1.5, True):
+    with pytest.raises(DnasError, match="accumulate: must be a whole number, 1 or more"):
+      opt.accumulated(sgd, wrong)
+
+
+def rates(steps, **arguments):
+  """The learning rates of sgd, step by step."""
+  optimizer = opt.sgd(steps, momentum=0.0, weight_decay=0.0, clip=None, **arguments)
+  params = {"w": jnp.zeros((1, 1))}
+  state, found = optimizer.init(params), []
+  for _ in range(steps + 1):
+    found.append(float(optimizer.describe(state).lr))
+    _, state = optimizer.update(params, state, params)
+  return found
+
+
+@pytest.mark.parametrize(
+  ("arguments", "expected"),
+  [
+    (dict(decay="linear", lr_end=0.0), [0.8, 0.6, 0.4, 0.2, 0.0]),
+    (dict(decay="linear", lr_end=0.0, warmup_steps=2), [0.4, 0.8, 0.8 * 2 / 3, 0.8 / 3, 0.0]),
+    (dict(decay="steps", lr_end=0.008, milestones=(0.5, 0.75)), [0.8, 0.8, 0.08, 0.008, 0.008]),
+    (dict(lr_end=0.0, warmup_steps=3), [0.8 / 3, 1.6 / 3, 0.8, 0.4, 0.0]),
+  ],
+)
+def test_schedules_of_sgd(arguments, expected):
+  np.testing.assert_allclose(rates(4, lr=0.8, **arguments), expected, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+  ("arguments", "message"),
+  [
+    (dict(decay="exponential"), "decay must be 'cosine', 'linear' or 'steps'"),
+    (dict(decay="steps"), "milestones belong to decay='steps'"),
+    (dict(milestones=(0.5,)), "milestones belong to decay='steps'"),
+    (dict(decay="steps", milestones=(0.9, 0.5)), r"must rise within \(0, 1\)"),
+    (dict(decay="steps", milestones=(0.5, 0.55)), "4 steps are too few"),
+    (dict(decay="steps", milestones=(0.5,), lr_end=0.0), "lr_end must be above 0"),
+    (dict(warmup_steps=4), "warmup_steps must be in"),
+  ],
+)
+def test_bad_schedules_of_sgd(arguments, message):
+  with pytest.raises(DnasError, match=message):
+    opt.sgd(4, **arguments)
