@@ -235,7 +235,7 @@ def load(path: str | pathlib.Path, overrides: Sequence[str] | Mapping[str, Any] 
 
 def changed(config: Config, overrides: Mapping[str, Any]) -> Config:
   """A locked copy of a config with other values, `{"search.steps": 100}`; see `load`."""
-  copy = ConfigDict(config)
+  copy = ConfigDict(config).copy_and_resolve_references()  # ConfigDict alone shares its sections.
   for field, value in overrides.items():
     override(copy, field, value)
   return copy.lock()

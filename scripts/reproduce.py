@@ -15,10 +15,17 @@ import shlex
 import sys
 from collections.abc import Mapping
 
-from dnas import memory, mesh
+from dnas import process
 from dnas.config import Parser
-from dnas.errors import one_line_errors
-from dnas.tables import detection, method_cost, nasbench201_blackbox, nasbench201_zero_cost, planted
+from dnas.tables import (
+  detection,
+  estimates,
+  method_cost,
+  nasbench201_blackbox,
+  nasbench201_oneshot,
+  nasbench201_zero_cost,
+  planted,
+)
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -63,6 +70,18 @@ TABLES = {
     "--data FOLDER with nasbench201_table.csv.gz; TFDS cifar10:3.0.2 in TFDS_DATA_DIR",
     nasbench201_zero_cost.make,
   ),
+  "nasbench201_oneshot": (
+    "each differentiable method on CIFAR-10 at CPU scale, beside published numbers and cheap rules",
+    "several hours",
+    "--data FOLDER with nasbench201_table.csv.gz; TFDS cifar10:3.0.2 in TFDS_DATA_DIR",
+    functools.partial(nasbench201_oneshot.make, ROOT),
+  ),
+  "estimates": (
+    "how well one-shot, short training and zero-cost estimates rank, against seconds",
+    "hours",
+    "--data FOLDER with nasbench201_table.csv.gz; TFDS cifar10:3.0.2 in TFDS_DATA_DIR",
+    functools.partial(estimates.make, ROOT),
+  ),
   "method_cost": (
     "time and memory of a step of each differentiable method, against first-order DARTS",
     "not timed alone yet",
@@ -92,6 +111,9 @@ def main() -> None:
   parser.add_argument("table", nargs="?", choices=sorted(TABLES), help="see --list")
   parser.add_argument("--list", action="store_true", help="the tables, and what each takes")
   parser.add_argument("--seeds", type=int, help="seeds, or cells of detection_spread")
+  parser.add_argument(
+    "--methods", type=lambda text: text.split(","), help="of the table, with commas; default: all"
+  )
   parser.add_argument("--data", type=pathlib.Path, metavar="FOLDER", help="of the data, see --list")
   parser.add_argument("--out", type=pathlib.Path, help="default: paper_results/TABLE")
   parser.add_argument("--workdir", type=pathlib.Path, help="of the runs; default: runs/TABLE")
@@ -113,9 +135,7 @@ def main() -> None:
     parser.error(f"--seeds must be 1 or more, got {flags.seeds}")
   make = TABLES[flags.table][-1]
   arguments = _arguments(parser, flags, inspect.signature(make).parameters)
-  memory.keep()
-  mesh.enable_compilation_cache()
-  with one_line_errors():
+  with process.running():
     make(
       flags.out or ROOT / "paper_results" / flags.table,
       command=shlex.join(["python", "scripts/reproduce.py", *sys.argv[1:]]),
@@ -127,6 +147,7 @@ def _arguments(parser: Parser, flags: argparse.Namespace, takes: Mapping[str, ob
   """The flags as arguments of a table's function; one that it does not take is an error."""
   given = {
     "--seeds": ("cells" if "cells" in takes else "seeds", flags.seeds),
+    "--methods": ("methods", flags.methods),
     "--data": ("data", flags.data),
     "--workdir": ("workdir", flags.workdir),
     "--set": ("overrides", dict(flags.overrides) or None),

@@ -416,3 +416,12 @@ def test_a_script_sees_modules_in_the_current_folder(file):
     [sys.executable, "-c", code], cwd=file.parent, capture_output=True, text=True, check=False
   )
   assert (done.stdout, done.stderr) == ("mine\n", "")
+
+
+def test_a_changed_config_is_another_one(root):
+  config = lib.load(root / "configs" / "digits.py")
+  before = lib.to_json(config)
+  changed = lib.changed(config, {"search.steps": 7, "search.supernet.partial": 2})
+  assert (changed.search.steps, changed.search.supernet.partial) == (7, 2)
+  assert lib.to_json(config) == before
+  assert changed.is_locked

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 from scipy import stats
@@ -18,9 +19,10 @@ from dnas import config as configs
 from dnas import data as sources
 from dnas.config import Config
 from dnas.data.pipeline import Pipeline
-from dnas.estimate import tabular, training_free
+from dnas.estimate import subject, tabular, training_free, zero_cost
+from dnas.fields import plain
 from dnas.space import cells as spaces
-from dnas.space import genotypes
+from dnas.space import genotypes, macro
 from dnas.space.space import SearchSpace
 from dnas.strategy import history
 from dnas.strategy.ask_tell import Proposal, Query, Strategy
@@ -36,6 +38,7 @@ _PRINTED = {
   "jacob_cov": (0.73, 0.71, 0.71),
 }
 _COLUMNS = ("naswot", "synflow", "logsynflow")  # The proxies that the merged table holds itself.
+_OF_DEPTH = ("snip", "grad_norm", "grasp")  # What gradients say changes with the network's depth.
 LEAST_AGREEMENT = 0.9  # Of our ranks with those of a column: less is a fault of the implementation.
 
 
@@ -58,6 +61,8 @@ def get_config() -> Config:
         "grad_norm",
         "zen",
       ),
+      # The benchmark's network, and one cell a stage of it, for what depends on depth.
+      deep=dict(cells=60, channels=16, depths=(5, 1), batch_size=64),
     )
   )
 
@@ -90,6 +95,11 @@ def make(
   chosen = [genotypes.from_nasbench201(names[row]) for row in rows]
   queries = score(config, space, chosen, workdir / "scores.jsonl")
   found = summary(queries, benchmark, rows)
+  for depth in config.deep.depths:
+    path = workdir / f"scores_n{depth}.jsonl"
+    deep = at_depth(config, depth, chosen[: config.deep.cells], path)
+    found += summary(deep, benchmark, rows[: config.deep.cells], f"_n{depth}")
+    queries = [*queries, *deep]
   provenance = {
     "command": command,
     "settings": json.loads(configs.to_json(config)),
@@ -102,32 +112,67 @@ def make(
   return found
 
 
+def at_depth(
+  config: Config, depth: int, chosen: Sequence[SearchSpace], path: pathlib.Path
+) -> list[Query]:
+  """Scores of `_OF_DEPTH` with N = `depth`, each cell in a network of its own with its own weights.
+
+  Not compiled as a whole: XLA takes minutes for the gradient of a supernet of 17 cells, and these
+  networks are large enough for single operations.
+  """
+  source, batch = _batch(config, config.deep.batch_size)
+  batch = jax.tree.map(jnp.asarray, subject.check(batch))
+
+  def evaluate(genotype: SearchSpace, key: jax.Array) -> dict[str, float]:
+    network = macro.nasbench201(genotype, config.deep.channels, depth)
+    alone, scores = subject.subject(network, len(source.classes), key), {}
+    for name in _OF_DEPTH:
+      start = time.perf_counter()
+      scores[name] = float(getattr(zero_cost, name)(alone, batch, key))
+      scores[f"{name}_s"] = time.perf_counter() - start
+    return {"score": scores[_OF_DEPTH[0]], **scores}
+
+  space = spaces.nasbench201()
+  about = {"data": plain(config.data), "deep": plain(config.deep), "depth": depth}
+  return _kept(config, space, chosen, evaluate, path, about)
+
+
 def score(
   config: Config, space: SearchSpace, chosen: Sequence[SearchSpace], path: pathlib.Path
 ) -> list[Query]:
   """The scores of cells, all with the same initial weights and batch; kept in a history file."""
+  source, batch = _batch(config, config.batch_size)
+  evaluator = training_free.TrainingFree(space, batch, len(source.classes), config.proxies)
+  key = jax.random.key(config.seed)
+  about = {name: value for name, value in plain(config).items() if name != "deep"}
+  return _kept(config, space, chosen, lambda genotype, _: evaluator(genotype, key), path, about)
+
+
+def _batch(config: Config, size: int) -> tuple[sources.Source, Any]:
+  """The data set and its first batch."""
   source = sources.load(config.data.spec, config.data.split)
-  batches = Pipeline(
+  pipeline = Pipeline(
     source=source,
-    batch_size=config.batch_size,
+    batch_size=size,
     size=tuple(config.data.size),
     seed=config.seed,
     train=True,
     threads=0,
   )
-  evaluator = training_free.TrainingFree(
-    space, next(iter(batches)), len(source.classes), config.proxies
-  )
-  key = jax.random.key(config.seed)
+  return source, next(iter(pipeline))
+
+
+def _kept(config: Config, space, chosen, evaluate, path: pathlib.Path, about) -> list[Query]:
+  """The scores of the cells, from the history file as far as it goes."""
   path.parent.mkdir(parents=True, exist_ok=True)
   return history.run(
     space,
     listed(space, chosen),
-    lambda genotype, _: evaluator(genotype, key),
+    evaluate,
     path,
     budget=len(chosen),
     seed=config.seed,
-    about=json.loads(configs.to_json(config)),
+    about=about,
     watch=lambda query: _say(query, len(chosen)),
   )
 
@@ -144,9 +189,9 @@ def listed(space: SearchSpace, chosen: Sequence[SearchSpace]) -> Strategy:
 
 
 def summary(
-  queries: Sequence[Query], benchmark: tabular.Table, rows: Sequence[int]
+  queries: Sequence[Query], benchmark: tabular.Table, rows: Sequence[int], suffix: str = ""
 ) -> list[table.Row]:
-  """One row for each proxy and data set."""
+  """One row for each proxy and data set; the suffix is added to the proxies' names."""
   lines = []
   for name in [key.removesuffix("_s") for key in queries[0].metrics if key.endswith("_s")]:
     ours = np.array([query.metrics[name] for query in queries])
@@ -155,7 +200,8 @@ def summary(
     for at, dataset in enumerate(tabular.DATASETS):
       accuracy = benchmark.accuracy(dataset=dataset, split="test", epochs=200)
       mean, deviation = spearman(ours, accuracy[rows])
-      line = {"method": name, "dataset": dataset, "mean": mean, "std": deviation, "seeds": 1}
+      line = {"method": f"{name}{suffix}", "dataset": dataset, "mean": mean, "std": deviation}
+      line |= {"seeds": 1, "cells": len(rows)}
       line |= {"published": "", "published_std": "", "status": "", "source": ""}
       line |= {"column": "", "agreement": "", "seconds": seconds}
       if name in _PRINTED:
@@ -189,7 +235,7 @@ def _title(config: Config, cells: int, rows: Sequence[table.Row]) -> str:
     if bad
     else f"All are {LEAST_AGREEMENT} or more."
   )
-  network = config.network
+  network, deep = config.network, _depths(config, rows)
   return f"""Zero-cost proxies on NAS-Bench-201
 Spearman's rank correlation of a proxy's score with the 200-epoch test accuracy, over {cells} cells
 drawn at random (the same for all). The scores come from one batch of {config.batch_size} CIFAR-10
@@ -202,11 +248,26 @@ Is the implementation right? The merged table holds FreeREA's own scores of nasw
 logsynflow (16 channels, N = 5, 64 images). `column`: the correlation of theirs with accuracy on the
 same cells. `agreement`: the rank correlation of ours with theirs. {verdict}
 
-What does not agree with print: snip, grad_norm and grasp rank worse here than the printed numbers,
-grasp even the wrong way round. Their equations are tested against NumPy, so the suspects are the
-small network and batch; that was not tried out.
+snip, grad_norm and grasp look at gradients, and these depend on the depth: in a network of N = 1
+they rank far worse than in print, grasp even the wrong way round. {deep}Their equations are tested
+against NumPy.
 
 ![Rank correlation with accuracy](plot.svg)"""
+
+
+def _depths(config: Config, rows: Sequence[table.Row]) -> str:
+  """What becomes of the proxies that depend on depth, on CIFAR-10."""
+  found = {row["method"]: row["mean"] for row in rows if row["dataset"] == "cifar10"}
+  parts = [
+    f"{name} {found[f'{name}_n{depth}']:.2f} at N = {depth}"
+    for name in _OF_DEPTH
+    for depth in config.deep.depths
+  ]
+  size = f"{config.deep.channels} channels, {config.deep.batch_size} images"
+  return (
+    "Rows `_n1`, `_n5`: each cell in a network of its own with\nN = 1 and, as the benchmark, N = 5 "
+    f"({size}, the first {config.deep.cells} of the cells):\n{', '.join(parts)}. "
+  )
 
 
 def _rank(a: np.ndarray, b: np.ndarray) -> float:

@@ -87,3 +87,26 @@ def curves(
   axes.grid(alpha=0.3)
   axes.legend(title=legend, fontsize=7 if len(methods) > 8 else None)
   save(figure, path)
+
+
+def scatter(path: pathlib.Path, rows: Sequence[Row], *, x: str, labels: tuple[str, str]) -> None:
+  """`mean` with `std` over the column `x` on a logarithmic axis, a named point per method.
+
+  Args:
+    path: of the picture.
+    rows: `method`, x (NaN: left out), `mean`, `std`.
+    x: the column.
+    labels: of the axes.
+  """
+  figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
+  shown = [row for row in rows if np.isfinite(row[x])]
+  for n, row in enumerate(shown):
+    colour = _COLOURS[n % len(_COLOURS)]
+    axes.errorbar(row[x], row["mean"], yerr=row["std"], fmt="o", color=colour, capsize=2)
+    axes.annotate(
+      row["method"], (row[x], row["mean"]), xytext=(5, 4), textcoords="offset points", fontsize=7
+    )
+  axes.set(xscale="log", xlabel=labels[0], ylabel=labels[1])
+  axes.axhline(0, color="black", linewidth=0.8)
+  axes.grid(alpha=0.3)
+  save(figure, path)

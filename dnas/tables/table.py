@@ -42,13 +42,13 @@ def write(folder: pathlib.Path, title: str, rows: Sequence[Row], provenance: Row
     provenance: command, seeds and whatever else a reader needs to get the table again; versions,
       commit and hardware are added.
   """
-  text = csv_text(rows)
-  log.atomic_write(folder / "table.csv", text)
+  lines = csv_text(rows)
+  log.atomic_write(folder / "table.csv", lines)
   record = {**provenance, **origin()}
   log.atomic_write(folder / "provenance.json", json.dumps(record, indent=2) + "\n")
   heading, _, text = title.partition("\n")
   how = f"Made by `{provenance['command']}` at commit {record['commit']}: `provenance.json`."
-  body = [f"# {heading}", text.strip(), markdown(text), how]
+  body = [f"# {heading}", text.strip(), markdown(lines), how]
   log.atomic_write(folder / "README.md", "\n\n".join(part for part in body if part) + "\n")
 
 

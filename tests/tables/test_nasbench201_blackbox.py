@@ -9,26 +9,16 @@ import json
 import numpy as np
 import pytest
 
-from dnas.estimate.tabular import DATASETS, NASBENCH201_COLUMNS, TableError
-from dnas.space import cells
+from dnas.estimate.tabular import DATASETS, TableError
 from dnas.strategy import ask_tell, black_box
 from dnas.tables import nasbench201_blackbox as blackbox
 from dnas.tables import published, table
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-  """A benchmark whose accuracies are a digit sum: convolutions 3 x 3 are best everywhere."""
-  folder = tmp_path_factory.mktemp("data")
-  rows = [",".join(["arch_index", "arch_str", *NASBENCH201_COLUMNS.values()])]
-  worth = {op: i for i, op in enumerate(cells.NASBENCH201_OPS)}
-  for index, ops in enumerate(itertools.product(worth, repeat=6)):
-    a, b, c, d, e, f = ops
-    name = f"|{a}~0|+|{b}~0|{c}~1|+|{d}~0|{e}~1|{f}~2|"
-    accuracy = sum(worth[op] for op in ops) + index * 1e-5
-    rows.append(",".join([str(index), name, *[f"{accuracy:.5f}"] * len(NASBENCH201_COLUMNS)]))
-  (folder / blackbox.FILE).write_text("\n".join(rows) + "\n")
-  return folder
+def data(made_up_benchmark):
+  """A benchmark whose accuracies are a digit sum."""
+  return made_up_benchmark
 
 
 @pytest.fixture(scope="module")

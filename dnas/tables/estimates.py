@@ -1,0 +1,190 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""How well an estimate ranks NAS-Bench-201's cells, and what it costs in seconds.
+
+One-shot, short training and zero-cost estimates of the same cells, by `dnas.estimate.estimates` on
+configs/nasbench201_cifar10.py, as a search with a black-box strategy would have them.
+"""
+
+import json
+import pathlib
+import random
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from scipy import stats
+
+from dnas import config as configs
+from dnas import log
+from dnas.config import Config
+from dnas.errors import choose_from
+from dnas.estimate import estimates, tabular
+from dnas.estimate.tabular import DATASETS
+from dnas.method import space_of
+from dnas.space import genotypes
+from dnas.space.space import SearchSpace
+from dnas.strategy import history
+from dnas.strategy.ask_tell import Query
+from dnas.tables import plot, table
+from dnas.tables.nasbench201_zero_cost import listed
+
+FILE = "nasbench201_table.csv.gz"
+PROXIES = ("naswot", "synflow", "logsynflow", "snip", "grasp", "jacob_cov", "grad_norm", "zen")
+# Name -> the entry of a config. One-shot and short training: so many steps.
+ENTRIES: dict[str, dict[str, Any]] = {
+  "zero_cost": dict(name="zero_cost", proxies=PROXIES, batch_size=32),
+  "one_shot_500": dict(name="one_shot", steps=500),
+  "one_shot_2000": dict(name="one_shot", steps=2000),
+  "short_training_50": dict(name="short_training", steps=50),
+  "short_training_200": dict(name="short_training", steps=200),
+  "short_training_800": dict(name="short_training", steps=800),
+}
+# A shortly trained network is as wide and deep as the one-shot and zero-cost ones.
+NETWORK = {"train.network": dict(name="nasbench201", channels=8, cells=1), "train.ema": 0.0}
+
+
+def make(
+  root: pathlib.Path,
+  out: pathlib.Path,
+  workdir: pathlib.Path,
+  *,
+  data: pathlib.Path,
+  command: str,
+  cells: int = 100,
+  methods: Sequence[str] = (),
+  overrides: Mapping[str, Any] | None = None,
+) -> list[table.Row]:
+  """Makes the table; estimates that are in `workdir` already are not made again.
+
+  Args:
+    root: of the repository, for `configs`.
+    out: folder of the table and of `plot.svg`.
+    workdir: a folder for each of ENTRIES, with `history.jsonl`.
+    data: folder with FILE.
+    command: goes into the provenance.
+    cells: how many, drawn at random without repetition.
+    methods: some of ENTRIES; none: all.
+    overrides: of configs/nasbench201_cifar10.py.
+
+  Raises:
+    DnasError: the benchmark, the data, a method or an override is wrong.
+  """
+  start = time.monotonic()
+  if unknown := [name for name in methods if name not in ENTRIES]:
+    raise configs.ConfigError(choose_from("method:", unknown[0], ENTRIES))
+  benchmark = tabular.nasbench201(data / FILE)
+  file = root / "configs" / "nasbench201_cifar10.py"
+  config = configs.load(file, {**NETWORK, **(overrides or {})})
+  rows = random.Random(config.seed).sample(range(benchmark.space.size), cells)
+  names = list(benchmark.rows)
+  chosen = [genotypes.from_nasbench201(names[row]) for row in rows]
+  found: list[table.Row] = []
+  for name in methods or ENTRIES:
+    queries, shared_s = estimate(config, ENTRIES[name], chosen, workdir / name)
+    found += _rows(name, queries, shared_s, benchmark, rows)
+    print(f"{name}: tau {found[-len(DATASETS)]['mean']:.3f}", flush=True)
+  provenance = {
+    "command": command,
+    "settings": json.loads(configs.to_json(config)),
+    "estimates": {name: ENTRIES[name] for name in methods or ENTRIES},
+    "cells": cells,
+    "wall_s_of_this_call": round(time.monotonic() - start),
+  }
+  table.write(out, _title(config, cells, set(ENTRIES) - set(methods or ENTRIES)), found, provenance)
+  plot.scatter(
+    out / "plot.svg",
+    [row for row in found if row["dataset"] == DATASETS[0]],
+    x="total_s",
+    labels=(f"seconds for {cells} cells, shared training included", "Kendall's tau, CIFAR-10"),
+  )
+  return found
+
+
+def estimate(
+  config: Config, entry: Mapping[str, Any], chosen: Sequence[SearchSpace], folder: pathlib.Path
+) -> tuple[list[Query], float]:
+  """The metrics of cells, with `seconds` each; and the seconds of what they share (a supernet).
+
+  What they share is timed when it is made, and NaN where that was interrupted.
+  """
+  space, timing = space_of(config), folder / "shared.json"
+  is_new, start = not folder.exists(), time.perf_counter()
+  evaluator = configs.bind(dict(entry), estimates, config, space, folder)
+  if not timing.exists():
+    seconds = time.perf_counter() - start if is_new else None
+    log.atomic_write(timing, json.dumps({"seconds": seconds}) + "\n")
+
+  def timed(genotype: SearchSpace, key: jax.Array) -> dict[str, float]:
+    begun = time.perf_counter()
+    metrics = evaluator(genotype, key)
+    return {**metrics, "wall_s": time.perf_counter() - begun}
+
+  queries = history.run(
+    space,
+    listed(space, chosen),
+    timed,
+    folder / "history.jsonl",
+    budget=len(chosen),
+    seed=config.seed,
+    about={"config": json.loads(configs.to_json(config)), "estimate": dict(entry)},
+  )
+  shared_s = json.loads(timing.read_text(encoding="utf-8"))["seconds"]
+  return queries, float("nan") if shared_s is None else shared_s
+
+
+def _rows(
+  name: str,
+  queries: Sequence[Query],
+  shared_s: float,
+  benchmark: tabular.Table,
+  rows: Sequence[int],
+) -> list[table.Row]:
+  """One row for each data set; zero-cost proxies are computed together and are a method each."""
+  lines = []
+  proxies = PROXIES if name == "zero_cost" else ("score",)
+  for metric in proxies:
+    scores = np.array([query.metrics[metric] for query in queries])
+    # The first one compiles what the others use.
+    seconds = f"{metric}_s" if name == "zero_cost" else "wall_s"
+    per_cell = float(np.median([query.metrics[seconds] for query in queries]))
+    shared = 0.0 if name == "zero_cost" else shared_s
+    for dataset in DATASETS:
+      accuracy = benchmark.accuracy(dataset=dataset, split="test", epochs=200)[rows]
+      mean, deviation = kendall(scores, accuracy)
+      line = {"method": metric if name == "zero_cost" else name, "dataset": dataset}
+      line |= {"mean": mean, "std": deviation, "seeds": 1}
+      line |= dict.fromkeys(("published", "published_std", "status", "source"), "")
+      total = shared + per_cell * len(queries)
+      lines.append({**line, "shared_s": shared, "cell_s": per_cell, "total_s": total})
+  return lines
+
+
+def kendall(scores: np.ndarray, accuracy: np.ndarray, draws: int = 200) -> tuple[float, float]:
+  """Kendall's tau-b, and its standard deviation over bootstrap samples of the cells."""
+  rng = np.random.default_rng(0)
+
+  def tau(index: np.ndarray) -> float:
+    result: Any = stats.kendalltau(scores[index], accuracy[index])
+    return float(result[0])
+
+  samples = [tau(rng.integers(0, len(scores), len(scores))) for _ in range(draws)]
+  return tau(np.arange(len(scores))), float(np.nanstd(samples, ddof=1))
+
+
+def _title(config: Config, cells: int, missing: set[str]) -> str:
+  network, size = config.search.network, config.data.size
+  part = f"\nNot estimated here: {', '.join(sorted(missing))}." if missing else ""
+  return f"""NAS-Bench-201: how well do cheap estimates rank, and at what cost?
+Kendall's tau between an estimate and the 200-epoch test accuracy, over the same {cells} random
+cells for all, with the standard deviation over bootstrap samples of the cells. Estimated on
+CIFAR-10 at {size[0]} x {size[1]}, {network.channels} channels, N = {network.cells}, seed
+{config.seed}: zero-cost proxies from one batch; `one_shot_S` with the weights of a supernet that
+was trained for S steps on uniform paths (statistics recalibrated for each cell);
+`short_training_S` by training each cell for S steps, its schedule included. `cell_s`: median
+seconds for a cell (compiling included where every cell is compiled), `shared_s`: for what all cells
+share, `total_s`: for all of them.{part}
+
+![Tau against seconds](plot.svg)"""

@@ -1,0 +1,297 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Differentiable methods on CIFAR-10 at CPU scale, judged by NAS-Bench-201's table.
+
+Each method is what its config in configs/methods changes of configs/digits.py, put on
+configs/nasbench201_cifar10.py. The table is looked at when all searches are done.
+"""
+
+import json
+import pathlib
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dnas import config as configs
+from dnas import log
+from dnas.config import Config
+from dnas.errors import DnasError, choose_from
+from dnas.estimate import tabular
+from dnas.estimate.tabular import DATASETS
+from dnas.fields import plain
+from dnas.search import search
+from dnas.space import cells as spaces
+from dnas.space.space import SearchSpace
+from dnas.tables import plot, published, table
+
+FILE = "nasbench201_table.csv.gz"
+SEEDS, FRESH, BEST = 3, 5, 3  # of every method; of the best methods anew; how many these are
+# Rules that need no search: the best of 100 random cells by a column of the table.
+CHEAP = {
+  "best_of_100_params": "c10_params_M",
+  "best_of_100_synflow": "c10_synflow",
+  "best_of_100_naswot": "c10_naswot",
+  "best_of_100_12_epochs": "c10_val_acc_12ep",
+}
+DRAWS = 2000
+
+
+class Run(NamedTuple):
+  """A search that is done.
+
+  Attributes:
+    genotype: what it decided.
+    curve: (step, what it would have decided then), as it was watched.
+    metrics: of the last observation.
+    seconds: of all of it; NaN where it was interrupted.
+  """
+
+  genotype: SearchSpace
+  curve: list[tuple[int, SearchSpace]]
+  metrics: Mapping[str, Any]
+  seconds: float
+
+
+def make(
+  root: pathlib.Path,
+  out: pathlib.Path,
+  workdir: pathlib.Path,
+  *,
+  data: pathlib.Path,
+  command: str,
+  seeds: int = SEEDS,
+  methods: Sequence[str] = (),
+  overrides: Mapping[str, Any] | None = None,
+) -> list[table.Row]:
+  """Makes the table; searches that are in `workdir` already are not run again.
+
+  Every method is searched with `seeds` seeds, and the best ones then with FRESH others, which alone
+  count for them: a mean by which a method was picked would flatter it.
+
+  Args:
+    root: of the repository, for `configs`.
+    out: folder of the table, `anytime.csv` and `anytime.svg`.
+    workdir: folder of the runs, METHOD/SEED.
+    data: folder with FILE.
+    command: goes into the provenance.
+    seeds: of each method.
+    methods: names in configs/methods; none: all.
+    overrides: of configs/nasbench201_cifar10.py.
+
+  Raises:
+    DnasError: the benchmark, the data, a method or an override is wrong.
+  """
+  start = time.monotonic()
+  benchmark = tabular.nasbench201(data / FILE)
+  folder = root / "configs" / "methods"
+  there = sorted(path.stem for path in folder.glob("*.py"))
+  if unknown := [name for name in methods if name not in there]:
+    raise DnasError(choose_from("method:", unknown[0], there))
+  base = configs.load(root / "configs" / "nasbench201_cifar10.py", overrides or {})
+  digits = configs.load(root / "configs" / "digits.py")
+  given = {
+    name: transfer(configs.load(folder / f"{name}.py"), digits, base) for name in methods or there
+  }
+  first = {n: [one(c, workdir / n, seed) for seed in range(seeds)] for n, c in given.items()}
+  score = {n: statistics.mean(_official(benchmark, runs, DATASETS[0])) for n, runs in first.items()}
+  best = sorted(score, key=lambda name: -score[name])[:BEST]
+  counted = dict(first)
+  for name in best:
+    counted[name] = [one(given[name], workdir / name, seeds + i) for i in range(FRESH)]
+  rows = [
+    _row(benchmark, name, counted[name], dataset, score[name])
+    for name in sorted(counted, key=lambda name: -score[name])
+    for dataset in DATASETS
+  ]
+  rows += _cheap(benchmark)
+  curves = _anytime(benchmark, counted)
+  log.atomic_write(out / "anytime.csv", table.csv_text(curves))
+  plot.curves(
+    out / "anytime.svg", curves, x="step", labels=("step", "200-epoch CIFAR-10 test accuracy, %")
+  )
+  provenance = {
+    "command": command,
+    "settings": json.loads(configs.to_json(base)),
+    "seeds": list(range(seeds)),
+    "fresh_seeds_of_the_best": list(range(seeds, seeds + FRESH)),
+    "best": best,
+    "wall_s_of_this_call": round(time.monotonic() - start),
+  }
+  table.write(out, _title(base, seeds, rows, set(there) - set(given)), rows, provenance)
+  return rows
+
+
+def transfer(method: Config, origin: Config, base: Config) -> Config:
+  """`base` with what `method` changes of `origin` in its search, at the length of `base`.
+
+  Stages share the steps of `base` in proportion to their own; a warm-up keeps its share of the
+  steps. What is watched, and how often, is the base's; only the Hessian is added where a method
+  stops by it.
+  """
+  settings, old, new = (plain(config.search) for config in (method, origin, base))
+  longer = new["steps"] / old["steps"]
+  changes: dict[str, Any] = {}
+  for name, value in settings.items():
+    if name in ("network", "steps", "watch") or value == old[name]:
+      continue
+    same = isinstance(value, dict) and isinstance(old[name], dict)
+    if same and value.get("name") == old[name].get("name"):
+      different = {key: v for key, v in value.items() if v != old[name].get(key)}
+      changes |= {f"{name}.{key}": v for key, v in different.items()}
+    else:
+      changes[name] = round(value * longer) if name == "warmup_steps" else value
+  if stages := changes.get("stages"):
+    share = new["steps"] / sum(stage["steps"] for stage in stages)
+    scaled = ("steps", "warmup_steps")
+    changes["stages"] = tuple(
+      {key: round(v * share) if key in scaled else v for key, v in stage.items()}
+      for stage in stages
+    )
+  if settings["projection"]:
+    changes["average"] = 0.0
+  if settings["stop"]:
+    changes["watch.hessian_steps"] = settings["watch"]["hessian_steps"]
+  return configs.changed(base, {f"search.{name}": value for name, value in changes.items()})
+
+
+def one(config: Config, folder: pathlib.Path, seed: int) -> Run:
+  """The search of one seed; from its files, if it is done."""
+  config, folder = configs.changed(config, {"seed": seed}), folder / str(seed)
+  done, is_new, start = folder / "done.json", not folder.exists(), time.monotonic()
+  if not done.exists():
+    search(config, folder)
+    seconds = time.monotonic() - start if is_new else None
+    log.atomic_write(done, json.dumps({"seconds": seconds}) + "\n")
+  genotype = SearchSpace.from_json((folder / "genotype.json").read_text(encoding="utf-8"))
+  curve, metrics, before = [], {}, 0
+  for stage in sorted(folder.glob("stage*")) or [folder]:
+    watched = sorted((stage / "watch").glob("*.json"))
+    for path in watched:
+      metrics = json.loads(path.read_text(encoding="utf-8"))
+      curve.append(
+        (before + int(path.stem), SearchSpace.from_json(json.dumps(metrics["genotype"])))
+      )
+    before += int(watched[-1].stem) if watched else 0
+  seconds = json.loads(done.read_text(encoding="utf-8"))["seconds"]
+  return Run(genotype, curve, metrics, float("nan") if seconds is None else seconds)
+
+
+def cell_of(genotype: SearchSpace) -> SearchSpace:
+  """The genotype as one of NAS-Bench-201: an edge that it leaves out (FairDARTS) is a `none`."""
+  space = spaces.nasbench201()
+  there = {(edge.src, edge.dst): edge.ops[0] for edge in genotype.cells["cell"].edges}
+  edges = space.cells["cell"].edges
+  return space.decide({"cell": [there.get((edge.src, edge.dst), "none") for edge in edges]})
+
+
+def _official(benchmark: tabular.Table, runs: Sequence[Run], dataset: str) -> list[float]:
+  return [_look_up(benchmark, run.genotype, dataset) for run in runs]
+
+
+def _look_up(benchmark: tabular.Table, genotype: SearchSpace, dataset: str) -> float:
+  return benchmark.query(cell_of(genotype), dataset=dataset, split="test", epochs=200)
+
+
+def _row(
+  benchmark: tabular.Table, method: str, runs: Sequence[Run], dataset: str, first: float
+) -> table.Row:
+  values = _official(benchmark, runs, dataset)
+  mean, deviation, _ = table.interval(values)
+  median = lambda of: float(np.median([of(run) for run in runs]))
+  entropies = lambda run: np.mean(run.metrics["edge_entropy/cell"])
+  return {
+    **_known(method, dataset, mean, deviation if len(values) > 1 else "", len(values)),
+    "worst": min(values),
+    "first_seeds": first if dataset == DATASETS[0] else "",
+    "skip_share": median(lambda run: run.metrics["skip_share"]),
+    "edge_entropy": median(entropies),
+    "gap_accuracy": median(lambda run: run.metrics["gap/accuracy"]),
+    "seconds": median(lambda run: run.seconds),
+  }
+
+
+def _known(method: str, dataset: str, mean: float, std: Any, seeds: int) -> dict[str, Any]:
+  """The columns that all tables share."""
+  row = {"method": method, "dataset": dataset, "mean": mean, "std": std, "seeds": seeds}
+  fact = published.NASBENCH201_ONESHOT.get((method, dataset))
+  values = ("", "", "", "") if fact is None else (fact.mean, fact.std, fact.status, fact.source)
+  return row | dict(zip(("published", "published_std", "status", "source"), values, strict=True))
+
+
+def _cheap(benchmark: tabular.Table) -> list[table.Row]:
+  """What needs no search: the mean over many draws of 100 cells, and two fixed rules."""
+  rng = np.random.default_rng(0)
+  draws = np.stack([rng.choice(benchmark.space.size, 100, replace=False) for _ in range(DRAWS)])
+  at = {}
+  for name, column in CHEAP.items():
+    values = benchmark.column(column)[draws]
+    at[name] = draws[np.arange(DRAWS), np.nanargmax(values, axis=1)]
+  at["random_cell"] = np.arange(benchmark.space.size)
+  convolutions = benchmark.space.decide({"cell": ["nor_conv_3x3"] * 6})
+  at["all_conv_3x3"] = np.array([benchmark.row(convolutions)])
+  rows = []
+  for name, winners in at.items():
+    for dataset in DATASETS:
+      values = benchmark.accuracy(dataset=dataset, split="test", epochs=200)[winners]
+      std = float(values.std(ddof=1)) if len(values) > 1 else ""
+      blank = dict.fromkeys(
+        ("first_seeds", "skip_share", "edge_entropy", "gap_accuracy", "seconds"), ""
+      )
+      known = _known(name, dataset, float(values.mean()), std, len(values))
+      rows.append({**known, "worst": float(values.min()), **blank})
+  return rows
+
+
+def _anytime(benchmark: tabular.Table, counted: Mapping[str, Sequence[Run]]) -> list[table.Row]:
+  """CIFAR-10 accuracy of what would have been decided at each observed step, over the seeds."""
+  rows = []
+  for method, runs in counted.items():
+    for points in zip(*(run.curve for run in runs)):  # to the end of the shortest (DARTS-ES)
+      values = [_look_up(benchmark, genotype, DATASETS[0]) for _, genotype in points]
+      mean, deviation, half = table.interval(values)
+      shown = {"mean": mean, "std": deviation, "half_width": half}
+      rows.append({"method": method, "step": points[0][0], **shown})
+  return rows
+
+
+def _title(base: Config, seeds: int, rows: Sequence[table.Row], missing: set[str]) -> str:
+  best = max((r for r in rows if r["dataset"] == DATASETS[0] and r["seconds"] != ""), key=_mean)
+  part = f"Not searched here: {', '.join(sorted(missing))}.\n" if missing else ""
+  network, search_ = base.search.network, base.search
+  return f"""NAS-Bench-201: differentiable search on CIFAR-10 at CPU scale
+The accuracy of the found cell after 200 epochs, from the benchmark's table, in percent. Searched on
+{base.data.size[0]} x {base.data.size[1]} pictures of CIFAR-10 in a supernet of {network.channels}
+channels and N = {network.cells}, batch {search_.batch_size}, {search_.steps} steps in all, the
+first {search_.warmup_steps} without alpha; the mean of alpha over the last {search_.average:.0%} of
+the others decides (not `darts_pt`, which is decided by perturbation). All of that stands in
+`configs/nasbench201_cifar10.py` and was fixed before the seeds were run; the table is
+looked at after the searches. `seeds` is {seeds}, and {FRESH} fresh ones for the {BEST} methods that
+were best on the first ones (`first_seeds`: their mean on CIFAR-10), whose rows hold the fresh ones
+only.
+{part}
+Best here: {best["method"]}, {best["mean"]:.2f} on CIFAR-10, worst seed {best["worst"]:.2f}.
+`worst`: the worst seed. Diagnostics at the end of the search, medians over the seeds: `skip_share`
+of the cell's edges, `edge_entropy` in nats (ln 5 = 1.61 is undecided), `gap_accuracy` of the
+decided supernet less the relaxed one on a batch. `seconds` of one search, on this machine as it was
+loaded.
+
+`published` are searches at the papers' scale: N = 5 and 16 channels, 32 x 32 pictures, 50 epochs
+and more (`configs/nasbench201_cifar10.py:paper`). That has **not been run here**.
+
+What a search has to beat (`best_of_100_...`: the best of 100 random cells by that column, over
+{DRAWS} draws; `random_cell`: the mean of all):
+{_beat(rows)}
+
+![What would have been decided at each step](anytime.svg)"""
+
+
+def _mean(row: table.Row) -> float:
+  return row["mean"]
+
+
+def _beat(rows: Sequence[table.Row]) -> str:
+  rules = [r for r in rows if r["seconds"] == "" and r["dataset"] == DATASETS[0]]
+  return ", ".join(f"{row['method']} {row['mean']:.2f}" for row in rules) + "."
