@@ -5,16 +5,22 @@
 python scripts/explore.py --table nasbench201_table.csv.gz --strategy evolution --budget 100
 python scripts/explore.py --table nas-bench-macro_cifar10.json --split test --epochs 50 \\
   --strategy '{"name": "reinforce", "lr": 0.1}'
+python scripts/explore.py --table nasbench201_table.csv.gz --strategy nsga2 --cost pixel3 \\
+  --devices nasbench201_latency_ms.csv.gz
 """
 
+import argparse
 import ast
 import pathlib
 
-from dnas.config import Parser, functions
+from dnas.config import Parser, bind, functions
+from dnas.cost import objective
 from dnas.errors import ConfigError, one_line_errors
-from dnas.estimate import tabular
+from dnas.estimate import devices, tabular
 from dnas.strategy import black_box, history
-from dnas.strategy.ask_tell import Query
+from dnas.strategy.ask_tell import Evaluator, Query
+from dnas.strategy.pricing import Rewarded
+from dnas.tables import front
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -29,6 +35,11 @@ def main(argv: list[str] | None = None) -> None:
   parser.add_argument("--budget", type=int, default=100, help="queries (default 100)")
   parser.add_argument("--seed", type=int, default=0)
   parser.add_argument("--workdir", type=pathlib.Path, default=pathlib.Path("runs", "explore"))
+  parser.add_argument("--devices", type=pathlib.Path, help="what cells cost: .csv.gz or .pickle")
+  parser.add_argument("--allow-pickle", action="store_true", help="HW-NAS-Bench's file is trusted")
+  parser.add_argument("--cost", help="a column; writes front.csv and front.svg of score and it")
+  rewards = ", ".join(objective.REWARDS)
+  parser.add_argument("--reward", help=f"of score and --cost, a dict: {rewards}")
   flags = parser.parse_args(argv)
   best = float("-inf")
 
@@ -39,23 +50,63 @@ def main(argv: list[str] | None = None) -> None:
       print(f"query {query.number}: {best:.3f}", flush=True)
 
   with one_line_errors():
-    read = tabular.nasbench_macro if flags.table.suffix == ".json" else tabular.nasbench201
-    table = read(flags.table)
+    table = _table(flags)
+    evaluator, about = _evaluator(flags, table)
     genotype = history.search(
       table.space,
-      _entry(flags.strategy),
-      tabular.look_up(table, flags.dataset, flags.split, flags.epochs),
+      _strategy(flags),
+      evaluator,
       flags.workdir,
       budget=flags.budget,
       seed=flags.seed,
-      about={"table": flags.table.name, "score": [flags.dataset, flags.split, flags.epochs]},
+      about=about,
       watch=watch,
     )
+    if flags.cost:
+      queries = history.read(flags.workdir / "history.jsonl")
+      for query in front.write(flags.workdir, table.space, queries, (flags.cost,)):
+        values = query.metrics["score"], query.metrics[flags.cost]
+        print(f"front: score {values[0]:.4g}, {flags.cost} {values[1]:.4g}, query {query.number}")
     print(genotype)
     for dataset, split, epochs in table.runs:
       value = table.query(genotype, dataset=dataset, split=split, epochs=epochs)
       print(f"{dataset} {split} {epochs} epochs: {value:.2f} %")
     print(f"genotype.json and history.jsonl are in {flags.workdir}")
+
+
+def _table(flags: argparse.Namespace) -> tabular.Table:
+  """The benchmark, with the columns of a device table if one is given."""
+  read = tabular.nasbench_macro if flags.table.suffix == ".json" else tabular.nasbench201
+  table = read(flags.table)
+  if flags.devices is None:
+    return table
+  if flags.devices.suffix == ".pickle":
+    return devices.hw_nas_bench(table, flags.devices, allow_pickle=flags.allow_pickle)
+  return devices.with_devices(table, flags.devices)
+
+
+def _evaluator(flags: argparse.Namespace, table: tabular.Table) -> tuple[Evaluator, dict]:
+  """The score of a cell, and what a history has to agree with."""
+  costs = (flags.cost,) if flags.cost else ()
+  evaluator = tabular.look_up(table, flags.dataset, flags.split, flags.epochs, costs)
+  about = {"table": flags.table.name, "score": [flags.dataset, flags.split, flags.epochs]}
+  if flags.cost:
+    about["cost"] = flags.cost
+  if flags.reward:
+    if not flags.cost:
+      raise ConfigError("--reward is of the score and a cost: give --cost too")
+    about["reward"] = _entry(flags.reward)
+    evaluator = Rewarded(evaluator, bind(about["reward"], objective), flags.cost)
+  return evaluator, about
+
+
+def _strategy(flags: argparse.Namespace) -> str | dict:
+  """The strategy's entry; NSGA-II minimises --cost unless its entry names costs."""
+  entry = _entry(flags.strategy)
+  named = {"name": entry} if isinstance(entry, str) else entry
+  if named.get("name") == "nsga2" and flags.cost:
+    return {"costs": [flags.cost], **named}
+  return entry
 
 
 def _entry(text: str) -> str | dict:

@@ -24,9 +24,10 @@ import jax
 import numpy as np
 
 from dnas import log
-from dnas.errors import DnasError
+from dnas.errors import DnasError, choose_from
 
 SCHEMA = "dnas.latency/1"
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +57,9 @@ class Protocol:
     rounds: how often each program gets its turn; 2 or more.
     calls: calls in a turn, of which the fastest counts.
     copies: how often an operation stands in the program by which it is measured.
+    clock: "wall", or "cpu": the processor time of this process, which stands still while others
+      have the processor. It is the time on a CPU with nothing else to do if this process may use
+      one core only (`taskset -c 0`), and is refused elsewhere.
   """
 
   batch: int = 1
@@ -63,6 +67,7 @@ class Protocol:
   rounds: int = 9
   calls: int = 5
   copies: int = 8
+  clock: str = "wall"
 
   def __post_init__(self):
     for name, least in (("batch", 1), ("rounds", 2), ("calls", 1), ("copies", 1)):
@@ -71,12 +76,14 @@ class Protocol:
         raise DnasError(f"latency.{name} must be a whole number, {least} or more, got {value!r}")
     if self.dtype != "float32":
       raise DnasError(f"latency.dtype: networks compute in float32 as yet, got {self.dtype!r}")
+    if self.clock not in CLOCKS:
+      raise DnasError(choose_from("latency.clock:", self.clock, CLOCKS))
 
 
 def measure(
   programs: Mapping[str, Callable[[], Any]],
   protocol: Protocol,
-  clock: Callable[[], float] = time.perf_counter,
+  clock: Callable[[], float] | None = None,
 ) -> dict[str, Timing]:
   """The time of each program, on a machine that others may use as well.
 
@@ -88,8 +95,17 @@ def measure(
   Args:
     programs: name -> a function that returns when it is done.
     protocol: rounds and calls.
-    clock: seconds.
+    clock: seconds; None: that of the protocol.
+
+  Raises:
+    DnasError: the protocol's clock counts something else on this device.
   """
+  if protocol.clock == "cpu" and ((here := device())["platform"], here["cores"]) != ("cpu", 1):
+    raise DnasError(
+      f"latency.clock: 'cpu' is for one core of a CPU, here are {here['cores']} of {here['kind']}: "
+      "start the process with `taskset -c 0`, or choose 'wall'"
+    )
+  clock = clock or CLOCKS[protocol.clock]
   names = list(programs)
   samples: dict[str, list[float]] = {name: [] for name in names}
   for round_ in range(protocol.rounds):

@@ -80,7 +80,7 @@ class CostModel:
     Args:
       weights: mixing weights of the searched cells, `[O]` per edge.
     """
-    total = jnp.float32(self.fixed)
+    total = jnp.asarray(self.fixed, jnp.float32)
     for name in self.space.searched:
       cell, costs = self.space.cells[name], self.ops[name]
       for node in cell.nodes:
@@ -106,8 +106,8 @@ def _mean(weights: jax.Array, costs: np.ndarray, ops: Sequence[str]) -> jax.Arra
   return jnp.vdot(weights, can * _float(costs)) / jnp.where(total > 0, total, 1.0)
 
 
-def _float(costs: np.ndarray) -> np.ndarray:
-  return np.asarray(costs, np.float32)
+def _float(costs: Any) -> jax.Array:
+  return jnp.asarray(costs, jnp.float32)
 
 
 def live(cell: Cell, choice: Choice | Sequence[str | None]) -> list[int]:

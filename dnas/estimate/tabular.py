@@ -112,7 +112,11 @@ class Table:
 
 
 def look_up(
-  table: Queryable, dataset: str = "cifar10", split: str = "valid", epochs: int = 12
+  table: Queryable,
+  dataset: str = "cifar10",
+  split: str = "valid",
+  epochs: int = 12,
+  costs: Sequence[str] = (),
 ) -> Evaluator:
   """score(x) = the accuracy that the benchmark has for x; the key is not used.
 
@@ -121,21 +125,28 @@ def look_up(
     dataset: "cifar10", "cifar100" or "imagenet16_120".
     split: "valid" or "test". A search that looks at "test" is cheating.
     epochs: length of the training looked at.
+    costs: columns of a `Table` that are given besides, such as a device's of `devices`.
 
   Raises:
-    TableError: the benchmark has no such runs (at once for a `Table`).
+    TableError: the benchmark has no such runs or columns (at once for a `Table`).
   """
   if isinstance(table, Table):
     table.accuracy(dataset=dataset, split=split, epochs=epochs)
-  return functools.partial(_evaluate, table, {"dataset": dataset, "split": split, "epochs": epochs})
+    for name in costs:
+      table.column(name)
+  elif costs:
+    raise TableError(f"costs {list(costs)}: this benchmark has accuracies only")
+  run = {"dataset": dataset, "split": split, "epochs": epochs}
+  return functools.partial(_evaluate, table, run, tuple(costs))
 
 
 def _evaluate(
-  table: Queryable, run: Mapping[str, Any], genotype: SearchSpace, key: Any = None
+  table: Any, run: Mapping[str, Any], costs: Sequence[str], genotype: SearchSpace, key: Any = None
 ) -> dict[str, float]:
   """Not a closure of `look_up`, because an evaluator may be sent to other processes."""
   del key
-  return {"score": table.query(genotype, **run)}
+  known = {name: float(table.column(name)[table.row(genotype)]) for name in costs}
+  return {"score": table.query(genotype, **run), **known}
 
 
 def nasbench201(path: pathlib.Path | str) -> Table:
@@ -151,14 +162,14 @@ def nasbench201(path: pathlib.Path | str) -> Table:
 
   Source: Dong and Yang 2020 (arXiv:2001.00326); NATS-Bench (arXiv:2009.00437).
   """
-  header, *lines = _csv(pathlib.Path(path))
+  header, *lines = read_csv(pathlib.Path(path))
   needed = ["arch_index", "arch_str", *NASBENCH201_COLUMNS.values()]
   missing = [name for name in needed if name not in header]
   if missing:
     raise TableError(f"{path}: columns {missing} are missing; it has: {', '.join(header)}")
   texts = dict(zip(header, zip(*lines, strict=True), strict=True))
   names = texts.pop("arch_str")
-  columns = {name: _numbers(path, name, values) for name, values in texts.items()}
+  columns = {name: numbers(path, name, values) for name, values in texts.items()}
   rows = {name: row for row, name in enumerate(names)}
   space = cells.nasbench201()
   if len(rows) != len(names):
@@ -214,7 +225,7 @@ def nasbench_macro(path: pathlib.Path | str) -> Table:
     if len(name) != MACRO_LAYERS or not set(name) <= digits or not isinstance(entry, dict):
       raise TableError(f"{path}: {name!r} must be {MACRO_LAYERS} digits of {sorted(digits)}")
   columns = {
-    name: _numbers(path, name, [entry.get(name) for entry in read.values()])
+    name: numbers(path, name, [entry.get(name) for entry in read.values()])
     for name in ("mean_acc", "std", "params", "flops")
   }
   rows = {name: row for row, name in enumerate(read)}
@@ -238,7 +249,7 @@ def _text(path: pathlib.Path) -> str:
     raise TableError(f"{path} is cut off or no text: {error}") from None
 
 
-def _csv(path: pathlib.Path) -> list[list[str]]:
+def read_csv(path: pathlib.Path) -> list[list[str]]:
   """Header and rows of a CSV, all of equal length."""
   text = _text(path)
   if not text.endswith("\n"):
@@ -254,7 +265,7 @@ def _csv(path: pathlib.Path) -> list[list[str]]:
   return lines
 
 
-def _numbers(path: Any, name: str, values: Sequence[Any]) -> np.ndarray:
+def numbers(path: Any, name: str, values: Sequence[Any]) -> np.ndarray:
   """float64 [N], empty texts as NaN."""
   try:
     return np.array([math.nan if value == "" else float(value) for value in values])

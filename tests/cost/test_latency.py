@@ -4,6 +4,7 @@
 
 import dataclasses
 import json
+import time
 
 import numpy as np
 import pytest
@@ -39,6 +40,17 @@ def test_interruptions_do_not_count():
   for name, timing in timings.items():
     assert timing.ms == pytest.approx(float(name))
     assert timing.rounds + timing.rejected == 9
+
+
+def test_processor_time_is_for_one_core(monkeypatch):
+  protocol = Protocol(rounds=2, calls=1, clock="cpu")
+  here = {**latency.device(), "platform": "cpu"}
+  monkeypatch.setattr(latency, "device", lambda: {**here, "cores": 2})
+  with pytest.raises(DnasError, match="'cpu' is for one core of a CPU, here are 2 of"):
+    latency.measure({"a": lambda: None}, protocol)
+  monkeypatch.setattr(latency, "device", lambda: {**here, "cores": 1})
+  timings = latency.measure({"sleep": lambda: time.sleep(0.05)}, protocol)
+  assert timings["sleep"].ms < 25  # who sleeps uses no processor
 
 
 def test_outliers_are_left_out():
@@ -102,7 +114,11 @@ def test_tables_of_another_kind_are_refused(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
   ("given", "message"),
-  [(dict(batch=0), "latency.batch must be"), (dict(dtype="int8"), "as yet, got 'int8'")],
+  [
+    (dict(batch=0), "latency.batch must be"),
+    (dict(dtype="int8"), "as yet, got 'int8'"),
+    (dict(clock="sun"), "unknown latency.clock: 'sun'"),
+  ],
 )
 def test_protocol_errors(given, message):
   with pytest.raises(DnasError, match=message):

@@ -58,3 +58,41 @@ def test_errors_are_one_line(main, flags, tmp_path, capsys, changes, message):
   (line,) = capsys.readouterr().err.splitlines()
   assert line.startswith("error: ")
   assert message in line
+
+
+@pytest.mark.slow
+def test_the_front_of_score_and_cost(main, flags, tmp_path, capsys):
+  """Costs are the benchmark's own columns, or a device's."""
+  path = tmp_path / "macro.json"
+  names = map("".join, itertools.product("012", repeat=8))
+  entry = lambda name: {
+    "mean_acc": 10.0 * name.count("2") + 5.0 * name.count("1"),
+    "std": 0,
+    "params": 1.0 + 3 * name.count("2") + name.count("1"),
+    "flops": 1,
+  }
+  path.write_text(json.dumps({name: entry(name) for name in names}))
+  given = [*flags, "--table", str(path), "--cost", "params"]
+  given += ["--strategy", '{"name": "nsga2", "population": 8}', "--budget", "60"]
+  main([*given, "--workdir", str(tmp_path / "run")])
+  lines = (tmp_path / "run" / "front.csv").read_text().splitlines()
+  assert lines[0] == "query,score,params"
+  rows = [line.split(",") for line in lines[1:]]
+  assert len(rows) >= 3
+  scores, costs = ([float(row[i]) for row in rows] for i in (1, 2))
+  assert scores == sorted(set(scores))
+  assert costs == sorted(set(costs))
+  assert {f"{row[0]}.json" for row in rows} == {
+    p.name for p in (tmp_path / "run" / "front").iterdir()
+  }
+  assert (tmp_path / "run" / "front.svg").stat().st_size > 1000
+  assert f"front: score {scores[0]:.4g}, params" in capsys.readouterr().out
+  reward = ["--reward", '{"name": "weighted_product", "target": 9.0, "alpha": 0.0, "beta": -4.0}']
+  given = [*flags, "--table", str(path), "--cost", "params", *reward, "--budget", "80"]
+  main([*given, "--workdir", str(tmp_path / "reward")])
+  genotype = SearchSpace.from_json((tmp_path / "reward" / "genotype.json").read_text())
+  ops = [edge.ops[0] for edge in genotype.cells["chain"].edges]
+  assert 1 + 3 * ops.count("mb6_k5") + ops.count("mb3_k3") <= 13
+  with pytest.raises(SystemExit):
+    main([*flags, *reward, "--workdir", str(tmp_path / "none")])
+  assert "--reward is of the score and a cost" in capsys.readouterr().err
