@@ -1,0 +1,341 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""NAS: a run is loaded, counted, measured, predicts, trains on; bad input is named."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import cv2
+import jax
+import numpy as np
+import pytest
+import yaml
+
+from dnas import config as configs
+from dnas import detectors, predict
+from dnas import evaluate as evaluating
+from dnas.data import DataError
+from dnas.data.images import ImageError
+from dnas.data.letterbox import letterbox
+from dnas.detection.coco_names import COCO_IDS, COCO_NAMES
+from dnas.errors import DnasError
+from dnas.method import task_of
+from dnas.nas import NAS
+from dnas.nn import functional, yolo_nas_weights
+from dnas.nn.init import Rngs
+from dnas.space import yolo_nas as spaces
+from dnas.space.genotypes import from_nasbench201
+from dnas.space.macro import detector
+from dnas.trees import save_tree
+
+GENOTYPE = detector(
+  from_nasbench201("|nor_conv_1x1~0|+|none~0|none~1|+|none~0|none~1|none~2|"),
+  (4, 4),
+  stem_channels=4,
+)
+SIZES = [(40, 60), (20, 60), (40, 60), (32, 32), (60, 20)]
+OPS = dict.fromkeys(spaces.STAGES + spaces.NECK, ("csp_qarep_1x4",))
+TINY_YOLO = spaces.family({**OPS, "head": ("yolo_head_1",)}, (8, 8, 8, 8))
+
+
+def write_run(root: pathlib.Path, folder: pathlib.Path, data: pathlib.Path) -> None:
+  """A run's folder with random weights of a tiny detector for cats and dogs."""
+  fields = {
+    "data.spec": f"yolo:{data}",
+    "data.size": (32, 32),
+    "data.threads": 0,
+    "task.strides": (4, 8),
+    "task.neck_channels": 4,
+    "task.reg_max": 4,
+    "evaluate.split": "val",
+    "evaluate.batch_size": 2,
+    "train.batch_size": 2,
+  }
+  overrides = {key: str(value) for key, value in fields.items()}
+  config = configs.load(root / "configs" / "quickstart.py", overrides)
+  task = task_of(config, detectors.blank(["cat", "dog"]))
+  _, params, stats = functional.split(task.build(GENOTYPE, Rngs(jax.random.key(0))))
+  folder.mkdir()
+  (folder / "config.json").write_text(configs.to_json(config))
+  (folder / "genotype.json").write_text(GENOTYPE.to_json())
+  (folder / "classes.json").write_text('["cat", "dog"]')
+  save_tree(folder / "weights.npz", {"params": params, "stats": stats})
+
+
+@pytest.fixture(scope="module")
+def place(root, tmp_path_factory):
+  """`run` with its weights, `data.yaml` with splits train and val, and their images."""
+  path = tmp_path_factory.mktemp("nas")
+  rng = np.random.default_rng(0)
+  for split in ("train", "val"):
+    for kind in ("images", "labels"):
+      (path / kind / split).mkdir(parents=True)
+    for i, (height, width) in enumerate(SIZES):
+      pixels = rng.integers(0, 255, (height, width, 3), dtype=np.uint8)
+      cv2.imwrite(str(path / "images" / split / f"{i}.png"), pixels)
+      (path / "labels" / split / f"{i}.txt").write_text(f"{i % 2} 0.5 0.5 0.4 0.6\n")
+  names = ["cat", "dog"]
+  content = {"path": str(path), "train": "images/train", "val": "images/val", "names": names}
+  (path / "data.yaml").write_text(yaml.safe_dump(content))
+  write_run(root, path / "run", path / "data.yaml")
+  return path
+
+
+@pytest.fixture(scope="module")
+def model(place):
+  return NAS(place / "run")
+
+
+def test_importing_dnas_imports_nothing():
+  code = "import sys, dnas; assert 'jax' not in sys.modules; assert dnas.__version__"
+  subprocess.run([sys.executable, "-c", code], check=True)
+  import dnas
+
+  assert dnas.NAS is NAS
+  with pytest.raises(AttributeError, match="no attribute 'SAN'"):
+    dnas.SAN  # noqa: B018
+
+
+def test_info(model, capsys):
+  numbers = model.info()
+  assert (
+    numbers.parameters
+    == numbers.gradients
+    == sum(leaf.size for leaf in jax.tree.leaves(model.loaded.params))
+  )
+  assert numbers.gflops == pytest.approx(4 * model.info(size=(16, 32), verbose=False).gflops / 2)
+  page = capsys.readouterr().out
+  assert f"{numbers.layers} layers, {numbers.parameters:,} parameters" in page
+  assert "backbone" in page
+  assert repr(model) == "<NAS run: 2 classes, 32 x 32 px, trained weights>"
+
+
+def test_predicting_compiles_once_and_batches_change_nothing(model, place):
+  one = model.predict(place / "images" / "val" / "0.png", conf=0.0)
+  assert (one.names, len(one)) == (("cat", "dog"), 1)
+  assert one.boxes.shape == (len(one.scores), 4)
+  assert len(one.scores) == len(one.labels) > 0
+  assert (np.diff(one.scores) <= 0).all()
+  assert one.boxes.min() >= 0
+  assert (one.boxes <= [60, 40, 60, 40]).all()
+  seen = set(model.network.compile_s)
+  several = model.predict(str(place / "images" / "val" / "*.png"), conf=0.0)
+  assert set(model.network.compile_s) == seen
+  assert [(r.size, r.stem) for r in several] == [(s, str(i)) for i, s in enumerate(SIZES)]
+  np.testing.assert_array_equal(several[0].boxes, one.boxes)
+  arrays = [result.read() for result in several]
+  together = model.predict(arrays, conf=0.0, batch=3)
+  assert len(set(model.network.compile_s) - seen) == 2  # the network and suppression, batch 3
+  for a, b in zip(several, together, strict=True):
+    np.testing.assert_allclose(a.boxes, b.boxes, atol=1e-3)
+    np.testing.assert_allclose(a.scores, b.scores, atol=1e-6)
+    assert set(a.speed) == {"preprocess", "inference", "postprocess"}
+
+
+def test_raw_boxes_are_those_before_suppression(model, place):
+  image = np.random.default_rng(1).random((1, 32, 32, 3), np.float32)
+  boxes, scores = model.predict_raw(image)
+  assert boxes.shape == (1, 80, 4)  # 8^2 + 4^2 anchors
+  assert scores.shape == (1, 80, 2)
+  found = model.predict((image[0] * 255).round().astype(np.uint8), conf=0.0, max_det=1)
+  assert found.scores[0] == pytest.approx(scores.max(), abs=1e-3)
+  for bad, message in (
+    (image[0], r"float32 \[32, 32, 3\]"),
+    (image.astype(np.float64), "float64"),
+    (image * 255, "numbers from 0 to 1"),
+  ):
+    with pytest.raises(DnasError, match=message):
+      model.predict_raw(bad)
+
+
+def test_what_cannot_be_decoded_is_skipped_counted_and_named(model, place, tmp_path, capsys):
+  good = (place / "images" / "val" / "0.png").read_bytes()
+  for i in range(5):
+    (tmp_path / f"{i}.png").write_bytes(good)
+  (tmp_path / "3.png").write_bytes(good[:60])
+  results = model.predict(tmp_path)
+  assert [result.stem for result in results] == ["0", "1", "2", "4"]
+  assert results.skipped[0][0].endswith("3.png")
+  assert "skipped 1 of 5 pictures that cannot be decoded: " in capsys.readouterr().err
+  assert len(list(model.predict_each(tmp_path))) == 4
+  assert "3.png" in capsys.readouterr().err
+  with pytest.raises(ImageError, match=r"3\.png: OpenCV cannot decode its 60 bytes"):
+    model.predict(tmp_path / "3.png")
+
+
+def test_validation_writes_what_it_measured(model, place, tmp_path, capsys):
+  metrics = model.val(str(place / "data.yaml"), batch=2, folder=tmp_path / "out")
+  assert metrics.results_dict["metrics/mAP50-95(B)"] == metrics.box.map
+  assert 0 <= metrics.coco["AP"] <= 1
+  assert (metrics.images, metrics.skipped) == (5, ())
+  assert metrics.confusion.sum(0)[:2].tolist() == [3, 2]
+  assert [row["objects"] for row in metrics.per_class()] == [3, 2]
+  written = json.loads((tmp_path / "out" / "metrics.json").read_text())
+  assert written["coco"]["AP"] == metrics.coco["AP"]
+  assert min(written["speed_ms"].values()) > 0
+  for name in ("precision_recall", "confusion_matrix", "predictions"):
+    assert (tmp_path / "out" / f"{name}.png").stat().st_size > 1000
+  assert "all (5 images)" in capsys.readouterr().out
+
+
+def test_a_broken_image_does_not_stop_a_validation(model, place, tmp_path, capsys):
+  broken = place / "images" / "val" / "9.png"
+  broken.write_bytes((place / "images" / "val" / "0.png").read_bytes()[:100])
+  try:
+    metrics = model.val(str(place / "data.yaml"), batch=2, folder=None, verbose=False)
+  finally:
+    broken.unlink()
+  assert (metrics.images, [pathlib.Path(f).name for f, _ in metrics.skipped]) == (5, ["9.png"])
+  assert "skipped 1 of 6 pictures" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_validation_gives_what_evaluating_the_run_gives(model, place):
+  result = evaluating.evaluate(model.loaded.config, place / "run")
+  metrics = model.val(f"yolo:{place}/data.yaml", batch=2, max_det=100, folder=None, verbose=False)
+  for name, value in metrics.coco.items():
+    assert result[name] == value, name
+
+
+@pytest.mark.slow
+def test_rectangular_canvases_compile_once_for_each(model, place):
+  """64-px steps up to 128: (40, 60) and (20, 60) are shown at 85 and 43 px of height."""
+  options = dict(size=(128, 128), batch=2, folder=None, verbose=False)
+  metrics = model.val(str(place / "data.yaml"), rect=True, **options)
+  assert (
+    metrics.shapes == 3
+  )  # 128 x 128 (two images of 40 x 60, one of 32 x 32), 64 x 128, 128 x 64
+  assert model.val(str(place / "data.yaml"), rect=True, **options).shapes == 0
+
+
+@pytest.mark.slow
+def test_training_on_other_classes_resumes_and_is_loaded(model, place, tmp_path):
+  data = yaml.safe_load((place / "data.yaml").read_text()) | {"names": ["bird", "fish", "cow"]}
+  (tmp_path / "data.yaml").write_text(yaml.safe_dump(data))
+  fresh = NAS(place / "run")
+  options = dict(workdir=tmp_path / "more", batch=2, overrides={"data.threads": 0})
+  folder = fresh.train(str(tmp_path / "data.yaml"), epochs=1, **options)
+  assert fresh.names == ("bird", "fish", "cow")
+  assert len((folder / "metrics.jsonl").read_text().splitlines()) == 2  # 5 images, batches of 2
+  again = NAS(folder)
+  for a, b in zip(*(jax.tree.leaves(m.loaded.params) for m in (again, fresh)), strict=True):
+    np.testing.assert_array_equal(a, b)
+  config = json.loads((folder / "config.json").read_text())
+  assert config["train"]["start"]["name"] == "run"
+  # The same call goes on, here: is done at once. Other weights to start from are another run.
+  assert NAS(place / "run").train(str(tmp_path / "data.yaml"), epochs=1, **options) == folder
+  with pytest.raises(DnasError, match=r"train\.start"):
+    again.train(str(tmp_path / "data.yaml"), epochs=1, **options)
+  kept = jax.tree.leaves(model.loaded.params["backbone"])
+  moved = jax.tree.leaves(fresh.loaded.params["backbone"])
+  gap = max(float(np.abs(a - b).max()) for a, b in zip(kept, moved))
+  assert 0 < gap < 0.05  # two steps from where it was, not from scratch
+
+
+@pytest.mark.slow
+def test_networks_of_yolo_nas_kind_fused_and_from_files(tmp_path, capsys):
+  (tmp_path / "genotype.json").write_text(TINY_YOLO.to_json())
+  random = NAS(tmp_path / "genotype.json", classes=["a", "b"])
+  assert "random weights and detects nothing yet" in capsys.readouterr().err
+  yolo_nas_weights.save(tmp_path / "tiny.npz", random.loaded.module())
+  loaded = NAS(tmp_path / "genotype.json", weights=tmp_path / "tiny.npz")
+  assert loaded.names == ("class 0", "class 1")
+  image = np.random.default_rng(0).random((1, 64, 64, 3), np.float32)
+  unfused = loaded.loaded.boxes(loaded.loaded.module(), image * 255)
+  for fused, plain in zip(loaded.predict_raw(image), unfused, strict=True):
+    np.testing.assert_allclose(fused, plain, atol=1e-3)
+  assert loaded.info(verbose=True).parameters == random.info(verbose=False).parameters
+  assert "fused for evaluation" in capsys.readouterr().out
+  other = NAS(tmp_path / "genotype.json", weights=tmp_path / "tiny.npz", classes=3)
+  assert other.predict_raw(image)[1].shape == (1, 84, 3)
+  cut = (tmp_path / "tiny.npz").read_bytes()[:-3000]
+  (tmp_path / "cut.npz").write_bytes(cut)
+  with pytest.raises(DnasError, match=r"cut\.npz is no \.npz of arrays, or broken"):
+    NAS(tmp_path / "genotype.json", weights=tmp_path / "cut.npz")
+
+
+@pytest.mark.parametrize(
+  ("size", "content", "offset"),
+  [((480, 640), (477, 636), (2, 81)), ((427, 640), (424, 636), (2, 108)),
+   ((1080, 810), (636, 477), (81, 2))],
+)  # fmt: skip
+def test_the_letterbox_is_that_of_yolo_nas(size, content, offset):
+  loaded = detectors.Loaded("x", TINY_YOLO, *[None] * 5, (640, 640), 32, 4, "linear", True)
+  fitted = letterbox(np.zeros((*size, 3), np.uint8), (640, 640), content=(636, 636))
+  rows, columns = (np.flatnonzero((fitted.image[..., 0] == 0).any(axis)) for axis in (1, 0))
+  assert (len(rows), len(columns)) == content
+  assert tuple(fitted.offset.astype(int)) == offset
+  canvas = predict.canvas_of(loaded, size, (640, 640))
+  assert all(c + 4 <= side and side % 64 == 0 for c, side in zip(content, canvas))
+  assert all(side - c < 68 for c, side in zip(content, canvas))
+
+
+@pytest.mark.parametrize(
+  ("what", "arguments", "message"),
+  [
+    ("yolo_nas_x", {}, "unknown detector .* did you mean 'yolo_nas_"),
+    ("{}/data.txt", {}, r"not from \.txt"),
+    ("{}/empty", {}, "holds no weights.npz"),
+    ("{}/half", {}, "genotype.json is missing"),
+    ("{}/bad.npz", {}, r"bad\.npz is no \.npz of arrays, or broken"),
+    ("{}/other.npz", {}, "widths are those of none of yolo_nas_s"),
+    ("{}/bad.json", {}, r"bad\.json"),
+    ("{}/run", {"weights": "x.npz"}, "has weights of its own"),
+    ("{}/run", {"classes": 3}, "does not fit the run"),
+    ("{}/run/genotype.json", {"weights": "x.npz"}, "only networks of YOLO-NAS' kind"),
+    ("{}/run/genotype.json", {"classes": 0}, "classes = 0; valid"),
+    ("{}/run/genotype.json", {"classes": "cat"}, "classes = 'cat'; valid"),
+  ],
+)
+def test_what_cannot_be_loaded_is_named(place, what, arguments, message):
+  for name in ("empty", "half"):
+    (place / name).mkdir(exist_ok=True)
+  (place / "half" / "weights.npz").write_bytes(b"")
+  (place / "data.txt").write_text("x")
+  (place / "bad.npz").write_bytes((place / "run" / "weights.npz").read_bytes()[:500])
+  np.savez(place / "other.npz", x=np.zeros(3))
+  (place / "bad.json").write_text("{")
+  with pytest.raises(DnasError, match=message):
+    NAS(what.format(place), **arguments)
+
+
+def test_wrong_data_and_arguments_are_named(model, place, tmp_path):
+  (tmp_path / "bad.yaml").write_text("names: [cat\n")
+  with pytest.raises(DataError, match=r"bad\.yaml is not valid YAML: line 2"):
+    model.val(str(tmp_path / "bad.yaml"))
+  data = yaml.safe_load((place / "data.yaml").read_text())
+  (tmp_path / "data.yaml").write_text(yaml.safe_dump(data | {"names": ["cat", "dog", "cow"]}))
+  with pytest.raises(DnasError, match="3 classes, run has 2, and does not know cow"):
+    model.val(str(tmp_path / "data.yaml"))
+  with pytest.raises(DataError, match="unknown split"):
+    model.val(str(place / "data.yaml"), split="test")
+  with pytest.raises(DataError, match="data set for classification"):
+    model.val("digits", split="test")
+  image = str(place / "images" / "val" / "0.png")
+  for arguments, message in (
+    ({"conf": 2}, "conf = 2"),
+    ({"batch": 0}, "batch = 0"),
+    ({"max_det": 0}, "max_det = 0"),
+    ({"size": (0, 32)}, "image size"),
+  ):
+    with pytest.raises(DnasError, match=message):
+      model.predict(image, **arguments)
+  with pytest.raises(DnasError, match="epochs = 0"):
+    model.train(str(place / "data.yaml"), epochs=0)
+
+
+def test_labels_go_by_name_where_names_are_known(model):
+  source = detectors.blank(["dog"])
+  from dnas.validate import match_classes
+
+  assert match_classes(model.loaded, source).tolist() == [-1, 0]
+  assert match_classes(model.loaded, detectors.blank(["dog", "cat"])).tolist() == [1, 0]
+  assert match_classes(model.loaded, detectors.blank(["x", "y"])).tolist() == [0, 1]
+
+
+def test_names_of_coco():
+  assert len(COCO_NAMES) == len(set(COCO_NAMES)) == len(COCO_IDS) == 80
+  assert dict(zip(COCO_NAMES, COCO_IDS))["toothbrush"] == 90
+  assert dict(zip(COCO_NAMES, COCO_IDS))["stop sign"] == 13
