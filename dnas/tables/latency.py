@@ -14,12 +14,16 @@ from scipy import stats
 from dnas import data, hardware
 from dnas import task as tasks
 from dnas.cost.latency import LatencyTable, Protocol, device
-from dnas.space import cells
+from dnas.space import cells, mbconv
 from dnas.space.space import SearchSpace
 from dnas.tables import plot, table
 
 # Name -> (space in its network, side of the image in px).
-SPACES = {"nasbench201": (lambda: cells.nasbench201(16, 5), 32)}
+SPACES = {
+  "nasbench201": (lambda: cells.nasbench201(16, 5), 32),
+  # A small one: ProxylessNAS' candidates, and three stages of them.
+  "mbconv": (lambda: mbconv.mbconv((16, 24, 40), (2, 3, 3), (1, 2, 2)), 64),
+}
 SPEARMAN, ERROR = 0.95, 0.15  # what is wanted
 
 
@@ -30,7 +34,9 @@ def make(
   space: str = "nasbench201",
   genotypes: int = 40,
   calibration: int = 6,
-  given: Protocol | None = None,
+  rounds: int = 7,
+  calls: int = 5,
+  copies: int = 8,
 ) -> list[table.Row]:
   """Makes the table, the scatter plot, and `latency.json` with all times; goes on where it stopped.
 
@@ -42,11 +48,13 @@ def make(
     space: one of SPACES.
     genotypes: how many are predicted and measured.
     calibration: how many calibrate the overhead.
-    given: how to measure; None: processor time on one core of a CPU, else wall time.
+    rounds, calls, copies: of the protocol; its clock is processor time on one core of a CPU, else
+      wall time.
   """
   start, here = time.monotonic(), device()
   alone = here["platform"] == "cpu" and here["cores"] == 1
-  given = given or Protocol(rounds=7, clock="cpu" if alone else "wall")
+  clock = "cpu" if alone else "wall"
+  given = Protocol(rounds=rounds, calls=calls, copies=copies, clock=clock)
   build, side = SPACES[space]
   searched = build()
   task = tasks.classification(data.load("digits", "train"), (side, side))
@@ -57,7 +65,7 @@ def make(
   hardware.measure_networks(task, drawn, times)
   rows = [
     {
-      "genotype": str(genotype.cells["cell"]) if "cell" in genotype.cells else name,
+      "genotype": "; ".join(str(genotype.cells[cell]) for cell in searched.searched),
       "predicted_ms": model.of(genotype),
       "measured_ms": times.ms(name),
       "spread_ms": times.entries[name].spread_ms,

@@ -1,0 +1,53 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""The search under a budget of latency, from end to end at the smallest size."""
+
+import csv
+import json
+
+import pytest
+
+from dnas.cost.latency import Protocol
+from dnas.tables import detection_latency
+
+TINY = {
+  "space": dict(name="dense", ops=("skip_connect", "nor_conv_3x3"), nodes=1),
+  "search.network": dict(name="detector", channels=(4, 4), stem_channels=4),
+  "data.size": (32, 32),
+  "data.threads": 1,
+  "task.neck_channels": 4,
+  "task.strides": (4, 8),
+  "search.steps": 2,
+  "search.warmup_steps": 1,
+  "search.batch_size": 4,
+  "search.watch.every_steps": 0,
+  "train.steps": 2,
+  "train.batch_size": 4,
+  "evaluate.batch_size": 50,
+}
+
+
+@pytest.mark.slow
+def test_a_search_under_a_budget_from_end_to_end(root, tmp_path):
+  rows = detection_latency.make(
+    root / "configs" / "quickstart.py",
+    tmp_path / "out",
+    tmp_path / "runs",
+    command="made by a test",
+    seeds=1,
+    # So wide that noise does not matter; what a tight budget does: tests/test_hardware.py.
+    shares=(1e6,),
+    given=Protocol(rounds=3, calls=2, copies=2),
+    overrides=TINY,
+  )
+  assert [row["budget"] for row in rows] == ["free", "share 1000000.0"]
+  for row in rows:
+    assert 0 <= row["AP"] <= 1
+    assert row["measured_ms"] > 0
+  runs = json.loads((tmp_path / "out" / "runs.json").read_text())
+  assert len(runs) == 2
+  record = json.loads(
+    (tmp_path / "runs" / "share_1000000.0" / "seed0" / "search" / "cost.json").read_text()
+  )
+  assert record["latency_ms_measured"] <= record["budgets"]["latency_ms"] == rows[1]["budget_ms"]
+  assert len(list(csv.DictReader((tmp_path / "out" / "table.csv").open()))) == 2
