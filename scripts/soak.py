@@ -23,10 +23,12 @@ def main() -> None:
     description="Runs an experiment undisturbed and killed at random moments; both must be equal."
   )
   parser.add_argument("--config", type=pathlib.Path, default=ROOT / "configs" / "digits.py")
-  parser.add_argument("--workdir", type=pathlib.Path, default=pathlib.Path("runs/soak"))
+  parser.add_argument(
+    "--workdir", type=pathlib.Path, default=pathlib.Path("runs/soak"), help="goes on where it was"
+  )
   parser.add_argument("--out", type=pathlib.Path, help="folder of the table; default: WORKDIR")
   parser.add_argument("--kills", type=int, default=20)
-  parser.add_argument("--every", type=float, help="kill so many seconds after each start instead")
+  parser.add_argument("--every", type=float, help="seconds in its loop after which a life ends")
   parser.add_argument("--seed", type=int, default=0, help="of the moments")
   parser.add_argument("--note", help="a sentence for the table, such as what else ran meanwhile")
   parser.add_argument(
@@ -40,8 +42,6 @@ def main() -> None:
     return [sys.executable, script, f"--config={flags.config}", f"--workdir={workdir}", *fields]
 
   with one_line_errors():
-    if flags.workdir.exists():
-      raise DnasError(f"{flags.workdir} is there already; choose another --workdir")
     whole, lives = reliability.kill_many(
       command, flags.workdir, flags.kills, every_s=flags.every, seed=flags.seed
     )

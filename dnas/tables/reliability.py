@@ -6,6 +6,7 @@ Equal means equal bits: genotypes, metrics of every step, weights, results.
 """
 
 import dataclasses
+import json
 import os
 import pathlib
 import random
@@ -13,6 +14,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from dnas import log
 from dnas.errors import DnasError
@@ -133,13 +135,15 @@ def kill_many(
 ) -> tuple[Life, list[Life]]:
   """The same run twice: undisturbed, and killed `kills` times at random moments.
 
-  A quarter of the kills hits the start, a quarter a checkpoint that is half written.
+  A quarter of the kills hits the start, a quarter a checkpoint that is half written. What has been
+  lived is in `lives.jsonl`: stopped and called again, this goes on after the last whole life.
 
   Args:
     command: folder -> what starts the run in it.
     workdir: gets `undisturbed/` and `killed/`.
     kills: how many.
-    every_s: kill so long after each start instead; a run that is over earlier is killed less often.
+    every_s: kill each life so long after it has entered its loop instead; a run that is over
+      earlier is killed less often.
     seed: of the moments.
     environment: added to this process's own.
     say: is told of each life.
@@ -150,24 +154,35 @@ def kill_many(
   Raises:
     DnasError: a process failed by itself, or the run was over before it was killed so often.
   """
-  rng, lives = random.Random(seed), []
-  folder = workdir / "undisturbed"
-  whole = live(command(folder), folder, environment=environment)
-  say(f"undisturbed: {whole}")
-  folder = workdir / "killed"
+  rng, path = random.Random(seed), workdir / "lives.jsonl"
+  lived = [Life(**record) for record in _lines(path)]
+
+  def once(what: str, *arguments: Any) -> Life:
+    if len(lived) <= len(lives):
+      folder = workdir / ("killed" if lives else "undisturbed")
+      lived.append(live(command(folder), folder, *arguments, environment=environment))
+      text = "".join(json.dumps(dataclasses.asdict(life)) + "\n" for life in lived)
+      log.atomic_write(path, text)
+      say(f"{what}: {lived[-1]}")
+    return lived[len(lives)]
+
+  lives: list[Life] = []
+  lives.append(once("undisturbed"))
   for i in range(kills):
-    way = "starting" if every_s else WAYS[i % len(WAYS)]
-    after_s = every_s or rng.uniform(0, whole.until_loop_s if way == "starting" else 0.2)
-    after_steps = rng.uniform(0, 1.5 * whole.logged / kills)
-    lives.append(live(command(folder), folder, way, after_s, after_steps, environment=environment))
-    say(f"{i + 1} of {kills}: {lives[-1]}")
+    way = "running" if every_s else WAYS[i % len(WAYS)]
+    after_s = every_s or rng.uniform(0, lives[0].until_loop_s if way == "starting" else 0.2)
+    after_steps = 0 if every_s else rng.uniform(0, 1.5 * lives[0].logged / kills)
+    lives.append(once(f"{i + 1} of {kills}", way, after_s, after_steps))
     if lives[-1].ended.startswith("exit"):
       if every_s and i:
-        return whole, lives
+        return lives[0], lives[1:]
       raise DnasError(f"the run was over after {i} of {kills} kills: give it more steps")
-  lives.append(live(command(folder), folder, environment=environment))
-  say(f"to the end: {lives[-1]}")
-  return whole, lives
+  lives.append(once("to the end"))
+  return lives[0], lives[1:]
+
+
+def _lines(path: pathlib.Path) -> list[dict[str, Any]]:
+  return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def differences(a: pathlib.Path, b: pathlib.Path) -> list[str]:

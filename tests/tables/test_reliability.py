@@ -48,6 +48,9 @@ def test_a_toy_run_is_killed_in_each_way_and_ends_equal(tmp_path):
   assert [life.ended for life in lives] == [*(f"SIGKILL while {way}" for way in ways), "exit 0"]
   assert (whole.ended, whole.logged, whole.saved) == ("exit 0", 240, 240)
   assert all(life.logged >= life.saved for life in lives)
+  # Called again it has lived all that.
+  again = reliability.kill_many(lambda folder: ["false"], tmp_path, 4, seed=3)
+  assert str(again) == str((whole, lives))  # As text: NaN is no number like another.
   assert reliability.differences(tmp_path / "undisturbed", tmp_path / "killed") == []
   assert reliability.write(tmp_path / "out", tmp_path, whole, lives, command="soak") == []
   text = (tmp_path / "out" / "README.md").read_text()
