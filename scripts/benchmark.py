@@ -5,17 +5,18 @@
 python scripts/benchmark.py data
 python scripts/benchmark.py data --size 160 160 --data 'coco:instances.json@images'
 python scripts/benchmark.py step --space darts --channels 8 --cells 5 --batch 32
+python scripts/benchmark.py yolo_nas --against 'PYTHON yolo_nas_torch.py --serve'
 """
 
 import argparse
 
-from benchmarks import data, step
+from benchmarks import data, step, yolo_nas
 
+from dnas import process
 from dnas.config import Parser
-from dnas.errors import one_line_errors
 
 # Each has add_arguments(parser) and run(args), and a docstring that says what it measures.
-BENCHMARKS = {"data": data, "step": step}
+BENCHMARKS = {"data": data, "step": step, "yolo_nas": yolo_nas}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -26,7 +27,7 @@ def main(arguments: list[str] | None = None) -> None:
     text = (module.__doc__ or "").strip()
     module.add_arguments(commands.add_parser(name, help=text, description=text))
   args = parser.parse_args(arguments)
-  with one_line_errors():
+  with process.running(cache=False, keep=False):  # What is measured says what of it it wants.
     BENCHMARKS[args.benchmark].run(args)
 
 

@@ -22,6 +22,7 @@ from dnas.nn import blocks, functional, mixed, ops
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
 from dnas.nn.network import Backbone
+from dnas.nn.yolo_nas import YoloNas
 from dnas.space.space import SearchSpace
 
 
@@ -116,11 +117,13 @@ def places(
   nodes = list(nnx.iter_graph(model))
   backbones = [node for _, node in nodes if isinstance(node, Backbone)]
   names = {id(c): n for b in backbones for c, n in zip(b.cells, b.names, strict=True)}
+  if isinstance(model, YoloNas):
+    names |= {id(cell): name for name, cell in model.named_cells()}
   found = []
   for path, node in nodes:
     if not isinstance(node, mixed.Cell) or node.cell.is_decided:
       continue
-    name = names.get(id(node), "fusion")  # What does not stand in the backbone is the neck's.
+    name = names.get(id(node), "fusion")  # What else stands outside the backbone is a neck's.
     for e, edge in enumerate(node.edges):
       at = "/".join(map(str, (*path, "edges", e)))
       (_, height, width, _) = counted.inputs[at][0]

@@ -175,6 +175,12 @@ class YoloNas(nnx.Module):
     )
     self.space, self.classes = space, classes
 
+  def named_cells(self) -> list[tuple[str, mixed.Cell]]:
+    """The cells of neck and head by their names in the space; the backbone knows its own."""
+    neck: Any = self.neck
+    named = [(name, part.blocks) for name, part in zip(spaces.NECK, neck, strict=True)]
+    return named + [("head", head) for head in self.heads]
+
   def features(self, image: jax.Array, weights: Weights, mode: Mode) -> list[jax.Array]:
     """The backbone's maps at strides 4, 8, 16 and 32 px, `[B, H / stride, W / stride, C]`."""
     outputs = self.backbone(image, weights, mode.at(0))

@@ -4,6 +4,7 @@
 
 import importlib.util
 import json
+import random
 import zlib
 
 import jax
@@ -13,8 +14,9 @@ import pytest
 from flax import nnx
 
 from dnas import models
+from dnas.cost import count
 from dnas.detection import assign, loss
-from dnas.nn import csp, functional, network, yolo_nas
+from dnas.nn import csp, functional, network, places, yolo_nas
 from dnas.nn import yolo_nas_weights as weights
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
@@ -250,6 +252,22 @@ def test_supernet_at_one_hot_weights_is_the_genotype():
   alone = derived(images(), {}, Mode())
   np.testing.assert_allclose(mixed.logits, alone.logits, atol=1e-4)
   np.testing.assert_allclose(mixed.distribution, alone.distribution, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_any_genotype_costs_what_the_table_of_its_space_says():
+  """MACs and parameters are sums over the eight layers and the head, and every genotype builds."""
+  call = lambda model, w, x, mode: model(x, w, mode)
+  model = yolo_nas.YoloNas(TINY, 3, search=False, rngs=Rngs(None))
+  found = places.places(TINY, model, call, (32, 32))
+  assert {place.cell for place in found.found} == set(TINY.searched)
+  costs = places.counts(TINY, found)
+  for seed in range(3):
+    genotype = TINY.sample(random.Random(seed))
+    derived = yolo_nas.build(genotype, 3, rngs=Rngs(None))
+    counted = count.count(derived, lambda m, x: m(x, {}, Mode()), (32, 32, 3))
+    assert costs["macs"].of(genotype) == counted.macs
+    assert costs["params"].of(genotype) == counted.params
 
 
 def test_errors_of_the_network():
