@@ -135,7 +135,7 @@ def _evaluate(eqn: core.JaxprEqn, values: list[Any]) -> Sequence[Any]:
   """The values that an equation gives."""
   name = eqn.primitive.name
   if name in _CALLS:
-    inner = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
+    inner: Any = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
     closed = isinstance(inner, core.ClosedJaxpr)
     return _run(inner.jaxpr if closed else inner, inner.consts if closed else (), values)
   if values and all(isinstance(v, _Constant) for v in values) and _is_small(eqn):
@@ -159,11 +159,15 @@ def _plain(value: Any) -> Any:
 
 def _is_small(eqn: core.JaxprEqn) -> bool:
   """Whether the result of constants is worth storing: not larger than they are, and of one size."""
-  size = lambda v: int(np.prod(v.aval.shape))
-  sizes = [d for var in eqn.outvars for d in getattr(var.aval, "shape", ())]
+  size = lambda var: int(np.prod(_shape(var)))
+  sizes = [d for var in eqn.outvars for d in _shape(var)]
   if not all(isinstance(d, int) for d in sizes):
     return False
   return sum(map(size, eqn.outvars)) <= sum(map(size, eqn.invars))
+
+
+def _shape(var: Any) -> tuple[Any, ...]:
+  return getattr(var.aval, "shape", ())
 
 
 def _convolution(eqn: core.JaxprEqn, values: list[Any]) -> _Pending | None:
@@ -177,22 +181,23 @@ def _convolution(eqn: core.JaxprEqn, values: list[Any]) -> _Pending | None:
 def _dot(eqn: core.JaxprEqn, values: list[Any]) -> _Pending | None:
   """dot_general with a constant matrix on the right that has one axis left."""
   (_, contracted), (batch, _) = eqn.params["dimension_numbers"]
-  free = [axis for axis in range(eqn.invars[1].aval.ndim) if axis not in contracted]
+  free = [axis for axis in range(len(_shape(eqn.invars[1]))) if axis not in contracted]
   if batch or len(free) != 1:
     return None
-  return _product(eqn, values, free[0], eqn.outvars[0].aval.ndim - 1)
+  return _product(eqn, values, free[0], len(_shape(eqn.outvars[0])) - 1)
 
 
 def _product(eqn, values, kernel_axis: int, axis: int) -> _Pending | None:
   left, right = values
   kernel = right.value if isinstance(right, _Constant) else None
-  if kernel is None or not np.issubdtype(eqn.outvars[0].aval.dtype, np.floating):
+  out: Any = eqn.outvars[0].aval
+  if kernel is None or not np.issubdtype(out.dtype, np.floating):
     return None
   kernel, x = np.asarray(kernel), _plain(left)
   channels = kernel.shape[kernel_axis]
   product = lambda scaled: _bind(eqn, [x, scaled])[0]
   part = _Part(product, kernel, kernel_axis, np.ones(channels), np.zeros(channels))
-  return _Pending((part,), axis, eqn.outvars[0].aval.ndim)
+  return _Pending((part,), axis, out.ndim)
 
 
 def _concatenate(eqn: core.JaxprEqn, values: list[Any]) -> _Pending | None:
@@ -212,7 +217,9 @@ def _affine(sign_left: int, sign_right: int) -> Callable[[core.JaxprEqn, list[An
     if not isinstance(left, _Pending):
       left, right, signs = right, left, signs[::-1]
     shift = _per_channel(right, left)
-    return None if shift is None else left.affine(np.float64(signs[0]), signs[1] * shift)
+    return (
+      None if shift is None else left.affine(np.asarray(signs[0], np.float64), signs[1] * shift)
+    )
 
   return rule
 
@@ -220,12 +227,12 @@ def _affine(sign_left: int, sign_right: int) -> Callable[[core.JaxprEqn, list[An
 def _times(eqn: core.JaxprEqn, values: list[Any]) -> _Pending | None:
   left, right = values if isinstance(values[0], _Pending) else values[::-1]
   scale = _per_channel(right, left)
-  return None if scale is None else left.affine(scale, np.float64(0))
+  return None if scale is None else left.affine(scale, np.zeros(()))
 
 
 def _over(eqn: core.JaxprEqn, values: list[Any]) -> _Pending | None:
   scale = _per_channel(values[1], values[0])
-  return None if scale is None else values[0].affine(1 / scale, np.float64(0))
+  return None if scale is None else values[0].affine(1 / scale, np.zeros(()))
 
 
 def _per_channel(value: Any, pending: Any) -> np.ndarray | None:

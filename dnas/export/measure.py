@@ -1,0 +1,54 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""What an exported ONNX model is worth: its run evaluated with onnxruntime instead of JAX."""
+
+import pathlib
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from dnas.config import Config
+from dnas.data.pipeline import Pipeline
+from dnas.data.source import Source
+from dnas.export import to_onnx
+from dnas.method import task_of
+
+
+def images_of(config: Config, source: Source, count: int) -> np.ndarray:
+  """The first `count` images of a split as the network sees them: uint8 `[count, H, W, 3]`."""
+  pipeline = _pipeline(config, source, batch_size=min(count, len(source)))
+  return next(iter(pipeline))["image"]
+
+
+def measure(
+  data: bytes, config: Config, source: Source, batch: int | None = None
+) -> dict[str, Any]:
+  """The task's numbers (AP and its kin) of a model that gives detections, or logits.
+
+  Args:
+    data: an ONNX model.
+    config: of the run.
+    source: the split that is measured.
+    batch: of the model; None: that of `config.evaluate`.
+  """
+  session = to_onnx.session(data)
+  pipeline = _pipeline(config, source, batch or config.evaluate.batch_size)
+
+  def results() -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
+    for examples in pipeline:
+      yield examples, to_onnx.predict(session, examples["image"])
+
+  with tempfile.TemporaryDirectory(prefix="dnas-") as folder:
+    return task_of(config, source).measure(source, results(), pathlib.Path(folder))
+
+
+def _pipeline(config: Config, source: Source, batch_size: int) -> Pipeline:
+  return Pipeline(
+    source=source,
+    batch_size=batch_size,
+    size=tuple(config.data.size),
+    train=False,
+    threads=config.data.threads,
+  )

@@ -1,0 +1,156 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""What can be exported: a function of images with its weights, wherever it comes from."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from dnas import config as configs
+from dnas import data
+from dnas.config import Config
+from dnas.data.source import Source
+from dnas.detection import loss as detection_loss
+from dnas.errors import DnasError, choose_from
+from dnas.method import task_of
+from dnas.nn import functional, platform
+from dnas.nn.fold import fold
+from dnas.nn.init import Rngs
+from dnas.nn.mode import Mode
+from dnas.space.space import SearchSpace
+from dnas.trees import load_tree
+
+OUTPUTS = ("detections", "boxes", "raw")
+TOLERANCE = 1e-4
+
+Arrays = Mapping[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+  """Images to named arrays, by a pure function and its weights.
+
+  Attributes:
+    apply: (weights, images uint8 `[B, H, W, 3]`) -> name -> array `[B, ...]`; traceable, for any B.
+    weights: a tree of arrays.
+    image: H and W.
+    classes: names of the classes, stored beside the weights where a format has room for it.
+  """
+
+  apply: Callable[[Any, jax.Array], Mapping[str, jax.Array]]
+  weights: Any
+  image: tuple[int, int]
+  classes: Sequence[str] = ()
+
+  def function(self, folded: bool = True) -> Callable[[jax.Array], dict[str, jax.Array]]:
+    """Images -> arrays, with the weights as constants and in `platform.portable` form.
+
+    Args:
+      folded: whether batch norms are folded into convolutions (`nn.fold`).
+    """
+    apply, weights = self.apply, jax.device_get(self.weights)
+
+    def function(images: jax.Array) -> dict[str, jax.Array]:
+      with platform.portable():
+        return dict(apply(weights, images))
+
+    return fold(function) if folded else function
+
+  def reference(self) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    """Images -> arrays as JAX computes them: what exported files are compared with."""
+    compiled = jax.jit(lambda weights, images: dict(self.apply(weights, images)))
+    return lambda images: jax.device_get(compiled(self.weights, images))
+
+  def noise(self, count: int = 2) -> np.ndarray:
+    """Images of noise, uint8 `[count, H, W, 3]`, where no others are at hand."""
+    return np.random.default_rng(0).integers(0, 256, (count, *self.image, 3), dtype=np.uint8)
+
+
+def from_run(workdir: pathlib.Path, outputs: str = "detections") -> tuple[Model, Config, Source]:
+  """The trained network of a run's folder, with its config and the split that it is evaluated on.
+
+  Args:
+    workdir: the folder of a training, or of a whole run (its `train/` is taken).
+    outputs: of a detector: "detections" (boxes after suppression, `detection.nms.Detections`),
+      "boxes" (`boxes [B, A, 4]` xyxy px and `scores [B, A, C]` of all anchors) or "raw" (`logits`
+      and `distribution`). Classifiers give `logits` in any case.
+
+  Raises:
+    DnasError: a file is missing or does not fit, or `outputs` is unknown.
+  """
+  if outputs not in OUTPUTS:
+    raise DnasError(choose_from("outputs", outputs, OUTPUTS))
+  folder = workdir if (workdir / "weights.npz").is_file() else workdir / "train"
+  for name in ("config.json", "genotype.json", "weights.npz"):
+    if not (folder / name).is_file():
+      raise DnasError(f"{folder / name} is missing: train first, or choose another --workdir")
+  text = (folder / "config.json").read_text(encoding="utf-8")
+  config: Config = configs.from_json(text, source=str(folder / "config.json"))
+  source = data.labelled(config.data.spec, config.evaluate.split)
+  task = task_of(config, source)
+  genotype = SearchSpace.from_json((folder / "genotype.json").read_text(encoding="utf-8"))
+  static, params, stats = functional.split(task.build(genotype, Rngs(None)))
+  weights = load_tree(folder / "weights.npz", {"params": params, "stats": stats})
+  predict, forward = task.predict, task.forward  # Not the task: it holds the data as well.
+
+  def apply(weights: Any, images: jax.Array) -> Mapping[str, jax.Array]:
+    network = static.merge(weights["params"], weights["stats"])
+    if outputs == "detections":
+      return predict(network, {}, {"image": images})
+    said = forward(network, {}, images, Mode())
+    if not isinstance(said, detection_loss.Predictions):
+      return predict(network, {}, {"image": images})
+    if outputs == "raw":
+      return {"logits": said.logits, "distribution": said.distribution}
+    boxes, scores = detection_loss.decode(said)
+    return {"boxes": boxes, "scores": scores}
+
+  return Model(apply, weights, task.image, tuple(source.classes)), config, source
+
+
+def check(name: str, wanted: Arrays, got: Arrays) -> float:
+  """The largest |a - b| / max(1, |b|) between what JAX gives and what an exported file gives.
+
+  Detections may change places: scores can be equal up to rounding.
+
+  Args:
+    name: of the file, for the error.
+    wanted: what JAX gives.
+    got: what the file gives.
+
+  Raises:
+    DnasError: it is more than `TOLERANCE`, or names or shapes differ.
+  """
+  if {k: v.shape for k, v in wanted.items()} != {k: v.shape for k, v in got.items()}:
+    shapes = lambda arrays: {k: v.shape for k, v in arrays.items()}
+    raise DnasError(f"{name}: gives {shapes(got)}, but JAX {shapes(wanted)}")
+  errors = {key: _error(wanted[key], got[key]) for key in wanted}
+  if max(errors.values()) > TOLERANCE and "valid" in wanted and "boxes" in wanted:
+    wanted, got = _sorted(wanted), _sorted(got)
+    errors = {key: _error(wanted[key], got[key]) for key in wanted}
+  worst = max(errors, key=lambda key: errors[key])
+  if not errors[worst] <= TOLERANCE:
+    raise DnasError(
+      f"{name}: output {worst!r} differs from JAX by {errors[worst]:.2g} of max(1, |value|); "
+      f"{TOLERANCE:g} is allowed"
+    )
+  return errors[worst]
+
+
+def _error(a: np.ndarray, b: np.ndarray) -> float:
+  a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+  errors = np.abs(a - b) / np.maximum(1, np.abs(a))
+  return float(np.max(np.nan_to_num(errors, nan=np.inf), initial=0))
+
+
+def _sorted(found: Arrays) -> dict[str, np.ndarray]:
+  """Detections in an order that does not depend on rounding of their scores: label, then place."""
+  boxes = np.round(np.asarray(found["boxes"], np.float64))
+  keys = [boxes[..., i] for i in range(4)] + [found["labels"], ~found["valid"]]
+  order = np.lexsort(keys)
+  take = lambda v: np.take_along_axis(v, order.reshape(*order.shape, *[1] * (v.ndim - 2)), 1)
+  return {key: take(np.asarray(value)) for key, value in found.items()}

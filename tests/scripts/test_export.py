@@ -1,0 +1,46 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""The flags of scripts/export.py."""
+
+import importlib.util
+
+import pytest
+
+from dnas.export import model
+
+
+@pytest.fixture
+def script(root):
+  spec = importlib.util.spec_from_file_location("script_export", root / "scripts" / "export.py")
+  assert spec
+  assert spec.loader
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module
+
+
+def test_its_outputs_are_those_there_are(script):
+  assert script.OUTPUTS == model.OUTPUTS
+
+
+@pytest.mark.parametrize(
+  ("flags", "message"),
+  [
+    ([], "--workdir"),
+    (["--outputs=all"], "invalid choice"),
+    (["--out=a.tflite", "--measure"], "--measure needs an .onnx"),
+    (["--out=a.onnx", "--outputs=raw", "--measure"], "--measure needs"),
+    (["--out=a.onnx", "--images=0"], "from 1"),
+  ],
+)
+def test_wrong_flags(script, flags, message, capsys):
+  given = ["--workdir=run", *flags] if flags else []
+  with pytest.raises(SystemExit):
+    script.parse([*given, *(["--out=a.onnx"] if "--out" not in str(flags) else [])])
+  assert message in capsys.readouterr().err
+
+
+def test_a_folder_without_a_run(script, tmp_path, capsys):
+  with pytest.raises(SystemExit):
+    script.main([f"--workdir={tmp_path}", "--out=a.onnx"])
+  assert "config.json is missing: train first" in capsys.readouterr().err
