@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""Energy by an explicit model: an estimate, never a measurement.
+"""Energy by an explicit model, an estimate; and measured, where the machine counts it.
 
     E = MACs * e_mac(precision) + weight bytes * e_byte(level) + activation bytes * e_byte(level)
 
@@ -19,12 +19,23 @@ on a CPU are most of it. Each weight is read once, each operation reads its inpu
 output once.
 """
 
+import importlib
+import os
+import pathlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
 from dnas.errors import DnasError, choose_from
 
 PJ_PER_MAC = {"float32": 4.6, "float16": 1.5, "int8": 0.3, "int32": 3.2}
 BYTES = {"float32": 4, "float16": 2, "int8": 1, "int32": 4}
 PJ_PER_BYTE = {"sram_8kb": 1.25, "sram_32kb": 2.5, "sram_1mb": 12.5, "dram": 162.5}
-_MJ_PER_PJ = 1e-9
+_MJ_PER_PJ, _MJ_PER_KWH = 1e-9, 3.6e9
+# Where Linux shows the processor's own counter; codecarbon guesses from the load without it.
+COUNTER = pathlib.Path("/sys/class/powercap/intel-rapl:0/energy_uj")
 
 
 def estimate_mj(
@@ -56,3 +67,41 @@ def estimate_mj(
   pj = macs * PJ_PER_MAC[precision]
   pj += weights * size * PJ_PER_BYTE[weights_in] + activations * size * PJ_PER_BYTE[activations_in]
   return pj * _MJ_PER_PJ
+
+
+def measure_mj(run: Callable[[], Any], seconds: float = 10.0) -> float:
+  """The energy in millijoules of one call, counted by the processor or GPU over many calls.
+
+  All that the device does in that time counts, others' jobs and idle power included.
+
+  Args:
+    run: returns when it is done.
+    seconds: for how long it is called; counters are read about once a second.
+
+  Raises:
+    DnasError: the package codecarbon is missing, or the device has no counter that can be read.
+  """
+  platform = jax.devices()[0].platform
+  if platform not in ("cpu", "gpu"):
+    raise DnasError(f"energy: {platform} devices have no counter that codecarbon reads")
+  if platform == "cpu" and not os.access(COUNTER, os.R_OK):
+    raise DnasError(
+      f"energy: {COUNTER} cannot be read, so nothing is counted here; estimate_mj estimates"
+    )
+  try:
+    codecarbon = importlib.import_module("codecarbon")  # Optional, and needed for nothing else.
+  except ModuleNotFoundError:
+    raise DnasError("energy: counters are read by codecarbon: pip install codecarbon") from None
+  tracker = codecarbon.OfflineEmissionsTracker(
+    country_iso_code="USA", save_to_file=False, log_level="error", measure_power_secs=1
+  )
+  calls, start = 0, time.monotonic()
+  tracker.start()
+  try:
+    while time.monotonic() - start < seconds or not calls:
+      run()
+      calls += 1
+  finally:
+    tracker.stop()
+  data = tracker.final_emissions_data
+  return _MJ_PER_KWH * (data.cpu_energy if platform == "cpu" else data.gpu_energy) / calls

@@ -63,7 +63,7 @@ def make(
   model = hardware.latency_model(task, searched, times, calibration)
   drawn = _drawn(searched, genotypes)
   hardware.measure_networks(task, drawn, times)
-  rows = [
+  rows: list[table.Row] = [
     {
       "genotype": "; ".join(str(genotype.cells[cell]) for cell in searched.searched),
       "predicted_ms": model.of(genotype),
@@ -75,7 +75,7 @@ def make(
   ]
   rows.sort(key=lambda row: row["measured_ms"])
   predicted, measured = (np.array([r[k] for r in rows]) for k in ("predicted_ms", "measured_ms"))
-  rank = float(stats.spearmanr(predicted, measured).statistic)
+  rank = float(np.asarray(stats.spearmanr(predicted, measured))[0])
   error = float(np.mean(np.abs(predicted / measured - 1)))
   print(f"{space}: Spearman {rank:.3f}, mean error {error:.1%} on {len(rows)} genotypes")
   plot.save(_scatter(predicted, measured), out / "scatter.svg")

@@ -3,6 +3,8 @@
 """Cost models: equal to counting the genotype's own network, and to their expectation."""
 
 import random
+import sys
+import types
 
 import jax
 import jax.numpy as jnp
@@ -146,3 +148,35 @@ def test_energy_by_hand():
     energy.estimate_mj(1, 1, 1, precision="int4")
   with pytest.raises(DnasError, match="unknown memory level: 'flash'"):
     energy.estimate_mj(1, 1, 1, weights_in="flash")
+
+
+def test_measured_energy_needs_a_counter_and_the_package(tmp_path, monkeypatch):
+  monkeypatch.setattr(energy, "COUNTER", tmp_path / "energy_uj")
+  with pytest.raises(DnasError, match="cannot be read, so nothing is counted here"):
+    energy.measure_mj(lambda: None)
+  energy.COUNTER.write_text("0")
+  monkeypatch.setitem(sys.modules, "codecarbon", None)
+  with pytest.raises(DnasError, match="pip install codecarbon"):
+    energy.measure_mj(lambda: None)
+
+
+def test_measured_energy_is_that_of_one_call(tmp_path, monkeypatch):
+  monkeypatch.setattr(energy, "COUNTER", tmp_path / "energy_uj")
+  energy.COUNTER.write_text("0")
+  calls = []
+
+  class Tracker:
+    def __init__(self, **settings):
+      assert settings["save_to_file"] is False
+
+    def start(self):
+      calls.clear()
+
+    def stop(self):  # 2 mJ a call by the processor, and as much again by memory
+      kwh = 2 * len(calls) / 3.6e9
+      self.final_emissions_data = types.SimpleNamespace(cpu_energy=kwh, energy_consumed=2 * kwh)
+
+  fake = types.SimpleNamespace(OfflineEmissionsTracker=Tracker)
+  monkeypatch.setitem(sys.modules, "codecarbon", fake)
+  monkeypatch.setattr(jax, "devices", lambda: [types.SimpleNamespace(platform="cpu")])
+  assert energy.measure_mj(lambda: calls.append(1), seconds=0.0) == pytest.approx(2.0)
