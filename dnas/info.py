@@ -17,7 +17,7 @@ from dnas.errors import choose_from
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
 from dnas.nn.network import Network
-from dnas.space import cells, genotypes, macro
+from dnas.space import cells, genotypes, macro, mbconv
 from dnas.space.cell import Cell
 from dnas.space.space import SearchSpace, SpaceError
 
@@ -30,6 +30,9 @@ SPACES = {
     cells.robust_s2,
     cells.robust_s3,
     cells.robust_s4,
+    mbconv.proxylessnas,
+    mbconv.fbnet,
+    mbconv.mnasnet,
   )
 }
 NETWORKS = {"cifar": macro.cifar, "imagenet": macro.imagenet, "nasbench201": macro.nasbench201}
@@ -324,7 +327,8 @@ def report(
     found = load_space(space or "")
     if not supernet:
       return space or "", found, None
-    if space in SPACES and given["network"] is None:
+    by_cells = {"cell", "normal"} & set(found.cells)
+    if space in SPACES and given["network"] is None and by_cells:
       given["network"] = "nasbench201" if space == "nasbench201" else "cifar"
   built, name = with_network(found, **given)
   return genotype or space or "", built, measure(built, name, **sizes)

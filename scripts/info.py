@@ -41,7 +41,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     "NAS-Bench-201 string, or such a string",
   )
   what.add_argument(
-    "--space", metavar="NAME_OR_FILE", help="darts, nasbench201, robust_s1 ... robust_s4, or a file"
+    "--space",
+    metavar="NAME_OR_FILE",
+    help="darts, nasbench201, robust_s1 ... robust_s4, proxylessnas, fbnet, mnasnet, or a file",
   )
   what.add_argument(
     "--model", metavar="NAME", help="a published network: efficientnet_b0, yolo_nas_s ..."

@@ -18,6 +18,17 @@ from dnas.space.space import Cell, Edge, SearchSpace, SpaceError, Stage
 FUSION_OPS = ("skip_connect", "nor_conv_1x1", "sep_conv_3x3", "channel_attention")
 
 
+def own(space: SearchSpace) -> SearchSpace:
+  """The network that a space comes with (`dnas.space.mbconv`, genotypes from files).
+
+  Raises:
+    SpaceError: it comes with none.
+  """
+  if not space.stages:
+    raise SpaceError("stages: are empty; these cells need one of the other networks")
+  return space
+
+
 def cifar(space: SearchSpace, channels: int = 36, layers: int = 20) -> SearchSpace:
   """DARTS' CIFAR network (1806.09055, section 3.2).
 

@@ -82,7 +82,7 @@ def scale(genotype: SearchSpace, width: float, depth: float, resolution: int) ->
   for n, stage in enumerate(genotype.stages):
     repeats = stage.repeats
     chain = mbconv.chain_of(cells[stage.cell])
-    once = yolo or stage.cell == mbconv.HEAD or _is_reduction(genotype.stages, n)
+    once = yolo or stage.cell == mbconv.HEAD or (not chain and _is_reduction(genotype.stages, n))
     if depth != 1 and not once and repeats == 1 and chain:
       shared = sum(other.cell == stage.cell for other in genotype.stages) > 1
       name = f"{stage.cell}_{n}" if shared else stage.cell

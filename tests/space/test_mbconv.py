@@ -1,0 +1,84 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Chains of inverted residual blocks: names, sizes of the published spaces, EfficientNet-B0."""
+
+import random
+
+import pytest
+
+from dnas.space import mbconv
+from dnas.space.mbconv import MBConv
+from dnas.space.space import SearchSpace, SpaceError
+
+
+@pytest.mark.parametrize(
+  ("name", "block"),
+  [
+    ("mbconv_3x3_e6", MBConv(3, 6)),
+    ("mbconv_5x5_e1_g2", MBConv(5, 1, groups=2)),
+    ("mbconv_7x7_e3_relu6", MBConv(7, 3, activation="relu6")),
+    ("mbconv_5x5_e6_se_swish", MBConv(5, 6, squeeze=True, activation="swish")),
+  ],
+)
+def test_names_and_blocks(name, block):
+  assert mbconv.parse(name) == block
+  assert block.name == name
+
+
+@pytest.mark.parametrize(
+  "name",
+  [
+    *("mbconv_4x4_e6", "mbconv_3x5_e6", "mbconv_3x3_e0", "mbconv_3x3_e17", "mbconv_3x3_e6_g4"),
+    *("mbconv_3x3_e6_gelu", "mbconv_3x3_e6_se_", "mbconv_3x3_e6_swish_se", "sep_conv_3x3"),
+  ],
+)
+def test_what_is_no_block(name):
+  assert mbconv.parse(name) is None
+
+
+def test_sizes_of_the_published_spaces():
+  """ProxylessNAS: six blocks in the 6 that change size or width, and skip besides in the other 15.
+  FBNet: eight blocks where it changes, nine elsewhere (16 -> 16 at stride 1 keeps its size).
+  """
+  assert mbconv.proxylessnas().size == 6**6 * 7**15
+  assert mbconv.fbnet().size == 8**6 * 9**16
+  assert mbconv.mnasnet().size == 12**7 * 13**21
+
+
+@pytest.mark.parametrize("make", [mbconv.proxylessnas, mbconv.fbnet, mbconv.mnasnet])
+def test_a_genotype_is_written_and_found_again(make):
+  space = make()
+  genotype = space.sample(random.Random(0))
+  assert SearchSpace.from_json(genotype.to_json()) == genotype
+  assert space.decide(space.choices(genotype)) == genotype
+
+
+def test_efficientnet_b0_is_a_genotype_of_the_space():
+  space, b0 = mbconv.mnasnet(), mbconv.efficientnet_b0()
+  assert b0.is_genotype
+  assert space.decide(space.choices(b0)) == b0
+  chains = [mbconv.chain_of(b0.cells[stage.cell]) for stage in b0.stages[:-1]]
+  assert [len(chain) for chain in chains] == [1, 2, 2, 3, 3, 4, 1]
+  assert [s.channels for s in b0.stages] == [16, 24, 40, 80, 112, 192, 320, 1280]
+  assert sum(s.stride == 2 for s in b0.stages) == 4
+
+
+def test_a_chain_is_told_from_other_cells():
+  chain = mbconv.chain([("mbconv_3x3_e6",), ("skip_connect",), ("mbconv_5x5_e6",)])
+  assert mbconv.chain_of(chain) == ("mbconv_3x3_e6", "mbconv_5x5_e6")
+  assert mbconv.chain_of(mbconv.chain([("nor_conv_1x1",)])) is None
+  assert mbconv.chain_of(mbconv.chain([("mbconv_3x3_e6", "mbconv_5x5_e6")])) is None
+
+
+@pytest.mark.parametrize(
+  ("arguments", "message"),
+  [
+    (dict(channels=(8,), depths=(1, 1), strides=(1,)), "channels, depths, strides: need equal"),
+    (dict(channels=(8,), depths=(0,), strides=(1,)), r"depths: must be 1 or more, got \(0,\)"),
+    (dict(channels=(8,), depths=(1,), strides=(1,), kernels=(4,)), "mbconv_4x4_e3: no such block"),
+    (dict(channels=(8,), depths=(1,), strides=(3,)), "stride"),
+  ],
+)
+def test_errors(arguments, message):
+  with pytest.raises(SpaceError, match=message):
+    mbconv.mbconv(**arguments)
