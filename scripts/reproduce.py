@@ -19,6 +19,7 @@ from dnas import process
 from dnas.config import Parser
 from dnas.tables import (
   detection,
+  efficientnet,
   estimates,
   method_cost,
   nasbench201_blackbox,
@@ -75,6 +76,12 @@ TABLES = {
     "several hours",
     "--data FOLDER with nasbench201_table.csv.gz; TFDS cifar10:3.0.2 in TFDS_DATA_DIR",
     functools.partial(nasbench201_oneshot.make, ROOT),
+  ),
+  "efficientnet": (
+    "parameters, MACs and anchors of EfficientNet B0 to B7 and EfficientDet D0 to D6, counted",
+    "five minutes, shared",
+    "none",
+    efficientnet.make,
   ),
   "estimates": (
     "how well one-shot, short training and zero-cost estimates rank, against seconds",
