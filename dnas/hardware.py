@@ -11,6 +11,7 @@ operation by operation, into `latency.json` of the run's folder or the file `con
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import pathlib
 import random
@@ -27,7 +28,7 @@ from dnas import task as tasks
 from dnas.config import Config
 from dnas.cost import latency, objective
 from dnas.cost.latency import LatencyTable, Protocol
-from dnas.cost.model import KINDS, CostModel
+from dnas.cost.model import KINDS, CostModel, computes
 from dnas.errors import ConfigError, DnasError, choose_from
 from dnas.nn import functional, places
 from dnas.nn.init import Rngs
@@ -226,14 +227,31 @@ def latency_model(
     dead_is_free=True,
   )
   if key not in table.overheads:
-    rng = random.Random(0)
-    genotypes = {f"{key}/{i}": space.sample(rng) for i in range(calibration)}
+    drawn = sampled(space, calibration, seed=0)
+    genotypes = {f"{key}/{i}": genotype for i, genotype in drawn.items()}
     measure_networks(task, genotypes, table)
     whole = np.array([table.ms(name) for name in genotypes])
     parts = np.array([model.of(genotype) for genotype in genotypes.values()])
     table.overheads[key] = max(float(np.median(whole - parts)), 0.0)
     table.write()
   return dataclasses.replace(model, fixed=table.overheads[key])
+
+
+def sampled(space: SearchSpace, count: int, seed: int) -> dict[int, SearchSpace]:
+  """The first `count` random genotypes that compute something, by their number in the sequence.
+
+  A cell whose output depends on no input makes all before it superfluous; compilers leave it out,
+  and searches never decide for one.
+  """
+  rng, found = random.Random(seed), {}
+  for number in itertools.count():
+    if len(found) == count:
+      return found
+    genotype = space.sample(rng)
+    choices = space.choices(genotype)
+    if all(computes(space.cells[name], choices[name]) for name in space.searched):
+      found[number] = genotype
+  raise AssertionError("unreachable")
 
 
 def network_key(task: tasks.Task, space: SearchSpace, found: places.Places) -> str:

@@ -121,6 +121,15 @@ def live(cell: Cell, choice: Choice | Sequence[str | None]) -> list[int]:
   ]
 
 
+def computes(cell: Cell, choice: Choice | Sequence[str | None]) -> bool:
+  """Whether the cell's output depends on an input; else nothing before it matters either."""
+  reached = set(range(cell.inputs))
+  for e in sorted(range(len(cell.edges)), key=lambda e: cell.edges[e].dst):
+    if choice[e] not in (None, "none") and cell.edges[e].src in reached:
+      reached.add(cell.edges[e].dst)
+  return bool(reached & set(cell.output))
+
+
 def fit(
   name: str, space: SearchSpace, choices: Sequence[Choices], values: Sequence[float]
 ) -> CostModel:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from dnas.cost.model import CostModel
+from dnas.cost.model import CostModel, computes
 from dnas.errors import DnasError
 from dnas.space.space import Cell, SearchSpace
 from dnas.strategy import knapsack
@@ -141,7 +141,7 @@ def _solve(space, scores, costs, names, left, open_):
     for e, o in options[n]:
       choices[name][e] = space.cells[name].edges[e].ops[o]
   total = sum(float(g.score[n]) for g, n in zip(groups, picked, strict=True))
-  dead = [n for n in space.searched if not _computes(space.cells[n], choices[n])]
+  dead = [n for n in space.searched if not computes(space.cells[n], choices[n])]
   if not dead:
     return choices, total
   cell = space.cells[dead[0]]
@@ -171,15 +171,6 @@ def _groups(
       for edges in itertools.combinations(incoming, cell.kept(node))
       for option in itertools.product(*map(ops, edges))
     ]
-
-
-def _computes(cell: Cell, choice: Sequence[str | None]) -> bool:
-  """Whether the output depends on an input."""
-  reached = set(range(cell.inputs))
-  for e in sorted(range(len(cell.edges)), key=lambda e: cell.edges[e].dst):
-    if choice[e] not in (None, "none") and cell.edges[e].src in reached:
-      reached.add(cell.edges[e].dst)
-  return bool(reached & set(cell.output))
 
 
 def _paths(cell: Cell) -> list[tuple[int, ...]]:

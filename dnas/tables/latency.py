@@ -4,7 +4,6 @@
 
 import os
 import pathlib
-import random
 import time
 
 import numpy as np
@@ -15,14 +14,13 @@ from dnas import data, hardware
 from dnas import task as tasks
 from dnas.cost.latency import LatencyTable, Protocol, device
 from dnas.space import cells, mbconv
-from dnas.space.space import SearchSpace
 from dnas.tables import plot, table
 
 # Name -> (space in its network, side of the image in px).
 SPACES = {
   "nasbench201": (lambda: cells.nasbench201(16, 5), 32),
-  # A small one: ProxylessNAS' candidates, and three stages of them.
-  "mbconv": (lambda: mbconv.mbconv((16, 24, 40), (2, 3, 3), (1, 2, 2)), 64),
+  # A small one: ProxylessNAS' candidates in two stages of three blocks.
+  "mbconv": (lambda: mbconv.mbconv((16, 24), (3, 3), (1, 2)), 64),
 }
 SPEARMAN, ERROR = 0.95, 0.15  # what is wanted
 
@@ -61,7 +59,7 @@ def make(
   times = LatencyTable(out / "latency.json", given)
   load = os.getloadavg()
   model = hardware.latency_model(task, searched, times, calibration)
-  drawn = _drawn(searched, genotypes)
+  drawn = {f"genotype {i}": g for i, g in hardware.sampled(searched, genotypes, seed=1).items()}
   hardware.measure_networks(task, drawn, times)
   rows: list[table.Row] = [
     {
@@ -93,11 +91,6 @@ def make(
   return rows
 
 
-def _drawn(space: SearchSpace, count: int) -> dict[str, SearchSpace]:
-  rng = random.Random(1)
-  return {f"genotype {i}": space.sample(rng) for i in range(count)}
-
-
 def _scatter(predicted: np.ndarray, measured: np.ndarray) -> Figure:
   figure = Figure(figsize=(4.2, 4.2), layout="constrained")
   axes = figure.subplots()
@@ -123,7 +116,8 @@ absolute error {error:.1%} (wanted: {ERROR:.0%} or less, {by_error}).
 Predicted: the measured times of the operations that lead to the output, each at its size, and an
 overhead, the median of what {few} other genotypes' networks took beyond their operations. Batch
 {given.batch}, {given.dtype}; median of {given.rounds} rounds in turn, of each the fastest of
-{given.calls} calls, outliers left out. {clock} The machine was shared with other jobs. All times
-are in `latency.json`.
+{given.calls} calls, outliers left out. {clock} The machine was shared with other jobs. Genotypes
+whose output depends on no input are not drawn: they have no latency to speak of, and no search
+decides for one. All times are in `latency.json`.
 
 ![Predicted against measured](scatter.svg)"""

@@ -114,6 +114,8 @@ def test_dead_edges():
   conv = "nor_conv_1x1"
   assert model.live(cell, (conv, conv, conv, conv, "none", "none")) == [3]
   assert model.live(cell, ("none", conv, conv, "none", "none", conv)) == [1, 2, 5]
+  assert model.computes(cell, ("none", conv, conv, "none", "none", conv))
+  assert not model.computes(cell, ("none", conv, conv, "none", conv, "none"))
   space, one = linear_model(cell)
   free = model.CostModel("ms", space, 3.0, one.ops, dead_is_free=True)
   choice = {"c": (conv, conv, conv, conv, "none", "none")}
