@@ -7,9 +7,10 @@
 
 Needs the prepared TFDS data set `cifar10:3.0.2`. The first form, on pictures of 16 x 16, is what
 `scripts/reproduce.py nasbench201_oneshot` runs with each method: its length and the rule that picks
-the genotype (argmax of alpha's mean over the last third) are fixed here, and the seeds there, before
-any look at the benchmark. `paper` is the search as NAS-Bench-201 ran DARTS (2001.00326, appendix; 50 epochs
-of half of the images, C = 16, N = 5), for a GPU. It has not been run here.
+the genotype (argmax of alpha's mean over the last third) are fixed here, and the seeds there,
+before any look at the benchmark. `paper` is the search as NAS-Bench-201 ran DARTS (2001.00326,
+appendix, from memory: 50 epochs of half of the images, C = 16, N = 5), for a GPU. It has not been
+run here.
 """
 
 from ml_collections import ConfigDict

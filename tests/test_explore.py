@@ -152,7 +152,7 @@ def test_fields_of_the_other_methods_are_refused():
   config = small()
   with config.unlocked():
     config.search.relaxation = dict(name="softmax")
-  with pytest.raises(ConfigError, match=r"with a strategy: 'relaxation'.*budget, costs, estimate"):
+  with pytest.raises(ConfigError, match=r"with a strategy: 'relaxation'.*Valid: budget, costs, "):
     explore.settings_of(config.search)
   with config.unlocked():
     del config.search["relaxation"], config.search["budget"]

@@ -20,13 +20,21 @@ def config(root):
   return configs.load(root / "configs" / "digits.py", {"data.threads": 0, "train.ema": 0.0})
 
 
-def test_it_learns_and_repeats(config):
+def test_what_is_trained_on_is_not_measured(config):
+  before = configs.to_json(config)
   evaluator = ShortTraining(config, steps=40, share=0.6, size=(6, 6), channels=4, images=200)
+  assert (evaluator.config.train.steps, evaluator.config.train.network.channels) == (40, 4)
+  assert configs.to_json(config) == before
   assert evaluator.held_out[0]["image"].shape[1:3] == (6, 6)
   trained_on = set(evaluator.training.indices.tolist())
   held_out = {int(i) for batch in evaluator.held_out for i in batch["id"][batch["valid"]]}
   assert not held_out & {int(evaluator.source.ids[i]) for i in trained_on}
   np.testing.assert_allclose(len(trained_on) / len(evaluator.source), 0.6, atol=0.01)
+
+
+@pytest.mark.slow  # compiles a training; tests/test_explore.py has one, too
+def test_it_learns_and_repeats(config):
+  evaluator = ShortTraining(config, steps=40, share=0.6, size=(6, 6), channels=4, images=200)
   first = evaluator(GENOTYPE, jax.random.key(0))
   again = evaluator(GENOTYPE, jax.random.key(0))
   assert first["score"] == first["accuracy"] == again["score"]
