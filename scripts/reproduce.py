@@ -19,8 +19,11 @@ from dnas import process
 from dnas.config import Parser
 from dnas.tables import (
   detection,
+  detection_latency,
   efficientnet,
   estimates,
+  hardware,
+  latency,
   method_cost,
   nasbench201_blackbox,
   nasbench201_oneshot,
@@ -88,6 +91,30 @@ TABLES = {
     "hours",
     "--data FOLDER with nasbench201_table.csv.gz; TFDS cifar10:3.0.2 in TFDS_DATA_DIR",
     functools.partial(estimates.make, ROOT),
+  ),
+  "hardware": (
+    "accuracy against latency on four devices: random, NSGA-II and gradient against the true front",
+    "a quarter of an hour, shared",
+    "--data FOLDER with nasbench201_table.csv.gz and nasbench201_latency_ms.csv.gz",
+    hardware.make,
+  ),
+  "hardware_detection": (
+    "the quickstart's search without and with a budget of latency, at three budgets; not run yet",
+    "hours",
+    "embedded",
+    functools.partial(detection_latency.make, ROOT / "configs" / "quickstart.py"),
+  ),
+  "latency": (
+    "predicted against measured latency of 40 NAS-Bench-201 cells; best with `taskset -c 0`",
+    "half an hour, shared",
+    "embedded",
+    latency.make,
+  ),
+  "latency_mbconv": (
+    "the same for 40 chains of MBConv blocks",
+    "an hour, shared",
+    "embedded",
+    functools.partial(latency.make, space="mbconv", calibration=4, rounds=5, calls=4, copies=4),
   ),
   "method_cost": (
     "time and memory of a step of each differentiable method, against first-order DARTS",
