@@ -15,7 +15,6 @@ from flax import nnx
 
 from dnas import models
 from dnas.cost import count
-from dnas.detection import assign, loss
 from dnas.nn import csp, functional, network, places, yolo_nas
 from dnas.nn import yolo_nas_weights as weights
 from dnas.nn.init import Rngs
@@ -202,35 +201,35 @@ def test_fused_equals_trained_form(names):
 
 @pytest.mark.slow
 def test_training_learns_and_averages_equal_a_model():
-  """Loss and gradients as for any detector; (params, stats) are averaged as in `dnas.train`."""
-  static, params, stats = functional.split(tiny(EVERY))
-  targets = assign.Targets(
-    jnp.array([[[4.0, 4, 20, 28]], [[8.0, 2, 30, 20]]]),
-    jnp.zeros((2, 1), int),
-    jnp.ones((2, 1), bool),
-  )
+  """Every weight has a gradient; (params, stats) are averaged as in `dnas.train`."""
+  static, params, stats = functional.split(tiny())
   x = images()
+  wanted = np.random.default_rng(1).normal(size=(2, 21, 71)).astype(np.float32)
 
-  @jax.jit
   def step(params, stats):
     def value(params):
       model = static.merge(params, stats)
-      predictions = model(x, {}, Mode(train=True))
-      return loss.detection_loss(predictions, targets)[0], functional.stats_of(model)
+      y = model(x, {}, Mode(train=True))
+      y = jnp.concatenate([y.logits, y.distribution], -1)
+      return jnp.mean((y - wanted) ** 2), functional.stats_of(model)
 
     (value, stats), gradient = jax.value_and_grad(value, has_aux=True)(params)
-    return value, jax.tree.map(lambda p, g: p - 0.02 * g, params, gradient), stats, gradient
+    return value, jax.tree.map(lambda p, g: p - 0.1 * g, params, gradient), stats, gradient
 
+  step = jax.jit(step, compiler_options=quick)
   start = (params, stats)
   losses = []
   for _ in range(20):
     value, params, stats, gradient = step(params, stats)
     losses.append(float(value))
-  assert losses[-1] < 0.7 * losses[0]
-  zero = [p for p, g in jax.tree_util.tree_leaves_with_path(gradient) if not np.any(np.asarray(g))]
-  assert len(zero) < 5, f"weights without gradient: {zero}"
+    if len(losses) == 1:
+      leaves = jax.tree_util.tree_leaves_with_path(gradient)
+      assert not [path for path, g in leaves if not np.any(np.asarray(g))]
+  assert losses[-1] < 0.8 * losses[0]
   average = jax.tree.map(lambda a, b: 0.5 * a + 0.5 * b, start, (params, stats))
-  boxes, scores = yolo_nas.raw(static, *average, x)
+  boxes, scores = jax.jit(yolo_nas.raw, static_argnums=0, compiler_options=quick)(
+    static, *average, x
+  )
   assert np.isfinite(boxes).all()
   assert np.isfinite(scores).all()
 
