@@ -39,5 +39,5 @@ def run(config: Config, workdir: pathlib.Path, resume: str = "auto") -> dict[str
   result = evaluate(config, workdir / "train")
   runs.write(workdir / "result.json", json.dumps(result, indent=2) + "\n")
   if runs.first():
-    report.draw(workdir)
+    report.write(workdir)
   return result

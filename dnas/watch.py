@@ -15,6 +15,7 @@ from dnas import method, runs
 from dnas.config import Config
 from dnas.space.space import SearchSpace
 from dnas.strategy import bilevel, diagnostics, observe
+from dnas.strategy.alpha import operations
 
 
 class Stopped(Exception):
@@ -46,6 +47,7 @@ class Watch:
     self.every, self.last = settings.watch.every_steps, settings.watch.genotypes
     if not self.every:
       return
+    self.space = made.problem.space
     self.observe = observe.observer(
       made.problem, made.relaxation, made.decide, hessian_steps=settings.watch.hessian_steps
     )
@@ -62,7 +64,11 @@ class Watch:
     genotypes = [SearchSpace.from_json(json.dumps(record["genotype"])) for record in seen]
     progress = method.progress_at(self.settings, i)
     found = self.observe(state, batch, genotypes[-(self.last - 1) :], progress)
-    record = {"genotype": json.loads(found.genotype.to_json()), **found.metrics}
+    record = {
+      "genotype": json.loads(found.genotype.to_json()),
+      "alpha": self._alpha(jax.device_get(state.decided_by)),
+      **found.metrics,
+    }
     runs.write(self.folder / f"{i:08d}.json", json.dumps(record) + "\n")
     if self.stop is not None:
       history = [abs(record["hessian/dominant"]) for record in [*seen, record]]
@@ -71,3 +77,14 @@ class Watch:
         steps = [int(path.stem) for path in paths] + [i]
         raise Stopped(i, steps[index], [*genotypes, found.genotype][index])
     return found.metrics
+
+  def _alpha(self, alpha: Any) -> dict[str, list[dict[str, Any]]]:
+    """The logits by name: cell -> for each edge its nodes and {operation: logit}."""
+    cells = self.space.cells
+    return {
+      name: [
+        {"src": edge.src, "dst": edge.dst, "logits": dict(zip(edge.ops, row.tolist(), strict=True))}
+        for edge, row in zip(cells[name].edges, rows, strict=True)
+      ]
+      for name, rows in operations(alpha).items()
+    }

@@ -1,11 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of what a run has found, and of how its search went."""
-
-import io
-import json
-import pathlib
-from collections.abc import Sequence
+"""Pictures of cells."""
 
 import matplotlib
 
@@ -15,7 +10,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from dnas import log
 from dnas.space.space import Cell, SearchSpace
 
 # One colour per kind of operation, distinguishable without colour vision (Okabe and Ito 2008).
@@ -30,55 +24,9 @@ _COLOURS = (
 )
 
 
-def draw(workdir: pathlib.Path) -> list[pathlib.Path]:
-  """Draws the cells of `workdir/genotype.json` as `cell_NAME.svg` and `.png`.
-
-  And what was observed while searching (`watch/`, see `dnas.watch`), as `search.svg` and `.png`.
-  """
-  genotype = SearchSpace.from_json((workdir / "genotype.json").read_text(encoding="utf-8"))
-  # A cell of a single operation (a down-sampling block) was never searched and says nothing.
-  drawn = {name: cell for name, cell in genotype.cells.items() if len(cell.edges) > 1}
-  paths = []
-  for name, cell in drawn.items():
-    paths += _save(draw_cell(cell, name), workdir / f"cell_{name}", f"cell {name}: {cell}")
-  watched = sorted((workdir / "watch").glob("*.json"))
-  if watched:
-    paths += _save(draw_search(watched), workdir / "search", "the search")
-  return paths
-
-
-def _save(figure: Figure, path: pathlib.Path, title: str) -> list[pathlib.Path]:
-  paths = []
-  for suffix in ("svg", "png"):
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=suffix, dpi=130, metadata={"Title": title})
-    paths.append(path.with_name(f"{path.name}.{suffix}"))
-    log.atomic_write(paths[-1], buffer.getvalue())
-  plt.close(figure)
-  return paths
-
-
-def draw_search(watched: Sequence[pathlib.Path]) -> Figure:
-  """One panel for each number that was observed, over the steps; entropies edge by edge.
-
-  Args:
-    watched: files `watch/STEP.json`, in order.
-  """
-  steps = [int(path.stem) for path in watched]
-  records = [json.loads(path.read_text(encoding="utf-8")) for path in watched]
-  names = [name for name in records[0] if name != "genotype"]
-  columns = 3
-  rows = -(-len(names) // columns)
-  figure, axes = plt.subplots(rows, columns, figsize=(3.6 * columns, 2.4 * rows), squeeze=False)
-  for axis, name in zip(axes.flat, names):
-    axis.plot(steps, [record[name] for record in records], marker="o", markersize=3)
-    axis.set_title(name, loc="left", fontsize=9)
-    axis.set_xlabel("step", fontsize=8)
-    axis.tick_params(labelsize=8)
-  for axis in axes.flat[len(names) :]:
-    axis.set_axis_off()
-  figure.tight_layout()
-  return figure
+def searched_cells(genotype: SearchSpace) -> dict[str, Cell]:
+  """Those worth a picture: a cell of one operation (a down-sampling) was never searched."""
+  return {name: cell for name, cell in genotype.cells.items() if len(cell.edges) > 1}
 
 
 def draw_cell(cell: Cell, title: str) -> Figure:

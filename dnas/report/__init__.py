@@ -1,0 +1,60 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""What people look at: pictures of a run, and `report.html`, one file that opens offline.
+
+`cells` draws genotypes, `progress` the course of a search or a training, `findings` what a network
+gets right and wrong, `trials` a tuning; `svg` makes a figure a part of a page and `page` the page.
+"""
+
+import io
+import pathlib
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from dnas import log
+from dnas.report import page, progress
+from dnas.report.cells import draw_cell, searched_cells
+from dnas.space.space import SearchSpace
+
+
+def write(workdir: pathlib.Path) -> list[pathlib.Path]:
+  """Leaves the pictures and `report.html` in a run's folder; returns the files."""
+  return [*draw(workdir), write_page([workdir], workdir / "report.html")]
+
+
+def write_page(folders: Sequence[pathlib.Path], file: pathlib.Path) -> pathlib.Path:
+  """Writes the page of a run, or the one that compares several.
+
+  Raises:
+    DnasError: a folder holds no run.
+  """
+  log.atomic_write(file, page.page(folders))
+  return file
+
+
+def draw(workdir: pathlib.Path) -> list[pathlib.Path]:
+  """Draws the cells of `workdir/genotype.json` as `cell_NAME.svg` and `.png`.
+
+  And what was observed while searching (`watch/`, see `dnas.watch`), as `search.svg` and `.png`.
+  """
+  genotype = SearchSpace.from_json((workdir / "genotype.json").read_text(encoding="utf-8"))
+  paths = []
+  for name, cell in searched_cells(genotype).items():
+    paths += _save(draw_cell(cell, name), workdir / f"cell_{name}", f"cell {name}: {cell}")
+  watched = progress.read_watch(workdir)
+  if watched:
+    paths += _save(progress.draw_search(watched), workdir / "search", "the search")
+  return paths
+
+
+def _save(figure: Figure, path: pathlib.Path, title: str) -> list[pathlib.Path]:
+  paths = []
+  for suffix in ("svg", "png"):
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=suffix, dpi=130, metadata={"Title": title})
+    paths.append(path.with_name(f"{path.name}.{suffix}"))
+    log.atomic_write(paths[-1], buffer.getvalue())
+  plt.close(figure)
+  return paths

@@ -1,0 +1,265 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""`report.html`: what a run's folder holds, as one page; and several runs side by side.
+
+Only what is there is shown, so that the page of a run that still goes on is the beginning of the
+finished one's.
+"""
+
+import json
+import pathlib
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from dnas import config as configs
+from dnas import log
+from dnas.config import Config
+from dnas.errors import DnasError
+from dnas.fields import leaves
+from dnas.report import findings, html, progress, svg, trials
+from dnas.report.cells import draw_cell, searched_cells
+from dnas.space.space import SearchSpace
+
+_FIRST = ("AP", "AP50", "AP75", "accuracy", "cross_entropy", "params", "macs")
+
+
+def page(folders: Sequence[pathlib.Path], refresh_s: int | None = None) -> str:
+  """The page of one run, or the comparison of several, as HTML.
+
+  Args:
+    folders: of runs.
+    refresh_s: the browser is to load it anew after so many seconds; None: never.
+
+  Raises:
+    DnasError: a folder holds no run, or a file in it is broken.
+  """
+  for folder in folders:
+    if not any((folder / name).is_file() for name in ("config.json", "tuning.json")):
+      raise DnasError(f"{folder} holds no run: there is neither config.json nor tuning.json")
+  names = _names(folders)
+  if len(folders) > 1:
+    body = _comparison(dict(zip(names, folders)))
+  else:
+    body = _run(names[0], folders[0])
+  return html.document(f"dnas: {', '.join(names)}", body, refresh_s)
+
+
+def _names(folders: Sequence[pathlib.Path]) -> list[str]:
+  """The shortest ends of the paths that tell them apart."""
+  parts = [folder.absolute().parts for folder in folders]
+  for length in range(1, max(map(len, parts)) + 1):
+    names = ["/".join(part[-length:]) for part in parts]
+    if len(set(names)) == len(names):
+      return names
+  raise DnasError(f"a run is given twice: {', '.join(map(str, folders))}")
+
+
+def _run(name: str, folder: pathlib.Path) -> str:
+  config, result = _config(folder), _json(folder / "result.json")
+  training = folder / "train" if (folder / "train").is_dir() else folder
+  result = result or _json(training / "evaluation.json")
+  sections = [
+    html.section("Result", html.tiles({k: result[k] for k in _FIRST if k in result})),
+    html.section("Cells", html.grid(*_cells(folder, "cell"))),
+    html.section("Search", *_search(folder)),
+    html.section("Training", *_training(folder, training)),
+    html.section("Cost and budgets", _cost(config, folder, result)),
+    html.section("What it finds", *_findings(config, training, result)),
+    html.section("Tuning", *_tuning(_json(folder / "tuning.json"))),
+    html.section("Again", *_again(config, folder)),
+  ]
+  shown = [part for part in sections if part]
+  links = [part.split('id="', 1)[1].split('"', 1)[0] for part in shown]
+  nav = "".join(f'<a href="#{link}">{link.replace("-", " ")}</a>' for link in links)
+  state = "" if result else '<p class="quiet">Not finished: this is what is there so far.</p>'
+  head = f"<header><h1>{html.text(name)}</h1>{state}<nav>{nav}</nav></header>"
+  return f"{head}<main>{''.join(shown)}</main>"
+
+
+def _cells(folder: pathlib.Path, name: str) -> list[str]:
+  if not (folder / "genotype.json").is_file():
+    return []
+  text = (folder / "genotype.json").read_text(encoding="utf-8")
+  return [
+    html.figure(draw_cell(cell, kind), f"{name}-{kind}", f"cell {kind}: {cell}", colours=svg.CELL)
+    for kind, cell in searched_cells(SearchSpace.from_json(text)).items()
+  ]
+
+
+def _search(folder: pathlib.Path) -> list[str]:
+  """Of every stage: alpha, losses, what was observed; of a black-box search its scores."""
+  stages = sorted(folder.glob("stage*")) or [folder]
+  parts = []
+  for stage in stages:
+    of = f" ({stage.name})" if stage != folder else ""
+    watched, records = progress.read_watch(stage), progress.read_metrics(stage)
+    if (stage / "weights.npz").is_file() or (not watched and not _searched(records)):
+      continue
+    name = f"search-{stage.name}".replace("/", "-")
+    figures = []
+    for cell, seen in progress.alpha_over_time(watched).items():
+      title = f"softmax(alpha) of the cell {cell}{of}"
+      heat = progress.draw_alpha_heat(*seen)
+      figures.append(html.figure(heat, f"{name}-{cell}-heat", f"{title}, all edges"))
+      curves = progress.draw_alpha_curves(*seen)
+      figures.append(html.figure(curves, f"{name}-{cell}-curves", f"{title}, edge by edge"))
+    other = [n for record in watched.values() for n in record]
+    metrics = progress.draw_metrics(records, ignore=other)
+    figures.append(html.figure(metrics, f"{name}-metrics", f"Metrics of the search{of}", wide=True))
+    if watched:
+      title = f"Diagnostics: entropies, skips, discretisation gap and what else was observed{of}"
+      figures.append(html.figure(progress.draw_search(watched), f"{name}-watch", title, wide=True))
+    parts.append(html.grid(*figures))
+  if (folder / "history.jsonl").is_file():
+    scores = [r | r["metrics"] for r in log.read(folder / "history.jsonl") if "metrics" in r]
+    drawn = progress.draw_compared({"candidates": scores}, "score")
+    parts.append(html.grid(html.figure(drawn, "history", "Scores of the candidates")))
+  return parts
+
+
+def _searched(records: Sequence[dict[str, Any]]) -> bool:
+  return any("weight_loss" in record for record in records[:1])
+
+
+def _training(folder: pathlib.Path, training: pathlib.Path) -> list[str]:
+  records = progress.read_metrics(training)
+  if training == folder and _searched(records):
+    return []
+  drawn = progress.draw_metrics(records)
+  return [html.grid(html.figure(drawn, "training", "Metrics of the training", wide=True))]
+
+
+def _cost(config: Config | None, folder: pathlib.Path, result: dict[str, Any]) -> str:
+  """Each cost beside the most that it was allowed to be."""
+  record = _json(folder / "cost.json")
+  budgets = dict(record.get("budgets", {}))
+  costs = {k: v for k, v in record.items() if k not in ("budgets", "genotype")}
+  costs |= {name: result[name] for name in ("params", "macs") if name in result}
+  width = config.train.macs if config is not None and "train" in config else None
+  rows = [
+    [name, value, budgets.get(name.removesuffix("_measured"), "")] for name, value in costs.items()
+  ]
+  said = f"The widths were matched to {html.number(width)} MACs." if width else ""
+  return html.table(("cost", "of the result", "budget"), rows) + (f"<p>{said}</p>" if said else "")
+
+
+def _findings(config: Config | None, training: pathlib.Path, result: dict[str, Any]) -> list[str]:
+  """The sheet of pictures, curves and the confusion matrix, and all numbers."""
+  if config is None or not result:
+    return []
+  figures = [
+    html.picture(
+      training / "predictions.png",
+      "Pictures of the split that is evaluated; dashed: true boxes, solid: predicted",
+    )
+  ]
+  missing = ""
+  if (training / "predictions.json").is_file():
+    try:
+      for title, drawn in findings.draw(config, training).items():
+        figures.append(html.figure(drawn, title.replace(" ", "-"), title))
+    except (DnasError, OSError) as error:  # The page can be made where the data are not.
+      missing = f'<p class="missing">No curves, for the data cannot be read: {html.text(error)}</p>'
+  plain = [[k, v] for k, v in result.items() if not isinstance(v, dict)]
+  classes = [[k, v] for k, v in result.get("per_class", {}).items()]
+  return [
+    html.grid(*figures),
+    missing,
+    html.folded("all numbers", html.table(("metric", "value"), plain)),
+    html.folded("AP of each class", html.table(("class", "AP"), classes)) if classes else "",
+  ]
+
+
+def _tuning(tuning: dict[str, Any]) -> list[str]:
+  if not tuning:
+    return []
+  importance = tuning["importance"]
+  drawn = trials.draw_importance(importance) if importance else None
+  fields = list(dict.fromkeys(name for t in tuning["trials"] for name in t["fields"]))
+  rows = [
+    [t["number"], t["state"], "" if t["score"] is None else t["score"]]
+    + [t["fields"].get(field, "") for field in fields]
+    for t in tuning["trials"]
+  ]
+  return [
+    html.grid(
+      html.figure(trials.draw_trials(tuning), "trials", "Scores of the trials", wide=True),
+      html.figure(drawn, "importance", "Which fields the score depends on", wide=True),
+    ),
+    html.folded("all trials", html.table(("trial", "state", "score", *fields), rows)),
+  ]
+
+
+def _again(config: Config | None, folder: pathlib.Path) -> list[str]:
+  """The config, and the command that repeats it."""
+  if config is None:
+    return []
+  whole = (folder / "train").is_dir() or not (folder / "weights.npz").is_file()
+  script, more = ("run", []) if whole else ("train", ["--genotype", str(folder / "genotype.json")])
+  words = ["python", f"scripts/{script}.py", "--config", str(folder / "config.json"), *more]
+  command = shlex.join([*words, "--workdir", f"{folder}_again"])
+  return [
+    "<p>The same config and seed on the same kind of device give the same numbers:</p>",
+    html.code(command),
+    html.folded("config.json", html.code(configs.to_json(config))),
+  ]
+
+
+def _comparison(runs: dict[str, pathlib.Path]) -> str:
+  """Results, differences of the configs, losses and cells of several runs."""
+  results = {
+    name: _json(folder / "result.json") or _json(folder / "evaluation.json")
+    for name, folder in runs.items()
+  }
+  metrics = [m for m in _FIRST if any(m in result for result in results.values())]
+  rows = [[name, *(r.get(m, "") for m in metrics)] for name, r in results.items()]
+  parts = [html.section("Results", html.table(("run", *metrics), rows))]
+  parts.append(html.section("What differs in the configs", _differences(runs)))
+  for heading, below in (("Search", ""), ("Training", "train")):
+    records = {name: progress.read_metrics(folder / below) for name, folder in runs.items()}
+    figures = []
+    for metric in ("weight_loss", "alpha_loss", "loss"):
+      having = {n: r for n, r in records.items() if any(metric in x for x in r[-1:])}
+      if having:
+        drawn = progress.draw_compared(having, metric)
+        figures.append(html.figure(drawn, f"{heading.lower()}-{metric}", f"{heading}: {metric}"))
+    parts.append(html.section(heading, html.grid(*figures)))
+  cells = []
+  for n, (name, folder) in enumerate(runs.items()):
+    drawn = html.grid(*_cells(folder, f"run{n}"))
+    cells.append(f'<div class="card"><h3>{html.text(name)}</h3>{drawn}</div>' if drawn else "")
+  parts.append(html.section("Cells", html.grid(*cells)))
+  return f"<header><h1>{len(runs)} runs</h1></header><main>{''.join(parts)}</main>"
+
+
+def _differences(runs: dict[str, pathlib.Path]) -> str:
+  """The fields in which the configs are not all equal, a column a run."""
+  of_run = {
+    name: dict(leaves(found)) if (found := _config(folder)) is not None else {}
+    for name, folder in runs.items()
+  }
+  fields = dict.fromkeys(field for of in of_run.values() for field in of)
+  rows = []
+  for field in fields:
+    values = [repr(of[field]) if field in of else "(absent)" for of in of_run.values()]
+    if len(set(values)) > 1:
+      rows.append([field, *values])
+  return html.table(("field", *of_run), rows) or "<p>Nothing.</p>"
+
+
+def _config(folder: pathlib.Path) -> Config | None:
+  path = folder / "config.json"
+  if not path.is_file():
+    return None
+  return configs.from_json(path.read_text(encoding="utf-8"), source=str(path))
+
+
+def _json(path: pathlib.Path) -> dict[str, Any]:
+  """The object in a file; {} without one."""
+  if not path.is_file():
+    return {}
+  try:
+    return json.loads(path.read_text(encoding="utf-8"))
+  except ValueError as error:
+    raise DnasError(f"{path} is no JSON: {error}") from error
