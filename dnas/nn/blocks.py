@@ -6,8 +6,11 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
+from jax import lax
 
+from dnas.nn import platform
 from dnas.nn.init import Rngs
 from dnas.nn.layers import Conv, Function, Linear, Sequence
 from dnas.nn.mode import Mode
@@ -203,6 +206,12 @@ def avg_pool_2x2(x: jax.Array) -> jax.Array:
   At an odd border the block's pixels outside the image count as copies of the last ones.
   """
   height, width = x.shape[1:3]
+  if platform.is_portable():
+    # With copies at the border or without: the mean of the pixels that are in the image.
+    window, padding = (1, 2, 2, 1), ((0, 0), (0, height % 2), (0, width % 2), (0, 0))
+    total = lax.reduce_window(x, np.zeros((), x.dtype), lax.add, window, window, padding)
+    rows, columns = (np.minimum(size - np.arange(0, size, 2), 2) for size in (height, width))
+    return total * (1 / np.outer(rows, columns))[:, :, None].astype(x.dtype)
   x = jnp.pad(x, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
   return (x[:, ::2, ::2] + x[:, 1::2, ::2] + x[:, ::2, 1::2] + x[:, 1::2, 1::2]) / 4
 

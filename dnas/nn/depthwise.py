@@ -13,7 +13,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jax import lax
 
 from dnas.nn import platform
@@ -114,9 +113,9 @@ def _shifted_backward(stride, dilation, padding, residuals, dy):
 shifted.defvjp(_shifted_forward, _shifted_backward)
 
 
-def _window(stride: int) -> dict[str, Any]:
-  """What Flax' pools take by name (jax2onnx reads no positions)."""
-  return dict(window_shape=(3, 3), strides=(stride, stride), padding=((1, 1), (1, 1)))
+def _window(stride: int) -> tuple[Any, ...]:
+  """What `lax.reduce_window` takes for a 3x3 window over `[B, H, W, C]`: size, strides, padding."""
+  return (1, 3, 3, 1), (1, stride, stride, 1), ((0, 0), (1, 1), (1, 1), (0, 0))
 
 
 def max_pool_3x3(x: jax.Array, stride: int) -> jax.Array:
@@ -125,7 +124,8 @@ def max_pool_3x3(x: jax.Array, stride: int) -> jax.Array:
   The gradient goes to the first of equal maxima in row-major order, as in PyTorch.
   """
   if platform.is_portable():
-    return nnx.max_pool(x, **_window(stride))
+    smallest = np.asarray(-np.inf, x.dtype)
+    return lax.reduce_window(x, smallest, lax.max, *_window(stride))
   return _max_pool(x, stride)  # pyright: ignore[reportReturnType]
 
 
@@ -172,7 +172,8 @@ _max_pool.defvjp(_max_forward, _max_backward)
 def avg_pool_3x3(x: jax.Array, stride: int) -> jax.Array:
   """y[h, w] = mean over the part of the 3x3 window at stride * (h, w) that lies in the image."""
   if platform.is_portable():
-    return nnx.avg_pool(x, count_include_pad=False, **_window(stride))
+    total = lax.reduce_window(x, np.zeros((), x.dtype), lax.add, *_window(stride))
+    return total * _inverse_count(*x.shape[1:3])[::stride, ::stride].astype(x.dtype)
   return _avg_pool(x, stride)  # pyright: ignore[reportReturnType]
 
 

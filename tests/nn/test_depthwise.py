@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from dnas.nn import dense, depthwise, platform
+from dnas.nn import blocks, dense, depthwise, platform
 
 SEED = jax.random.key(0)
 # Compiling is all the time these tests take, and the code is to be compared, not to be fast.
@@ -126,6 +126,14 @@ def test_portable_pools_are_equal(pool, stride):
   fast = pool(x, stride)
   with platform.portable():
     np.testing.assert_allclose(pool(x, stride), fast, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(7, 8), (6, 5)])
+def test_portable_mean_of_2x2_is_equal(size):
+  x = np.random.default_rng(0).normal(size=(2, *size, 3)).astype(np.float32)
+  plain = blocks.avg_pool_2x2(x)
+  with platform.portable():
+    np.testing.assert_allclose(blocks.avg_pool_2x2(x), plain, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("function", [depthwise.convolve, dense.convolve])
