@@ -131,11 +131,12 @@ def from_json(text: str, source: str = "config.json") -> ConfigDict:
     raise ConfigError(f"{source}: {len(text)} characters are too many for a config")
   try:
     data = json.loads(text)
-    if not isinstance(data, dict):
-      raise ConfigError(f"{source}: a config is a JSON object, this is {type(data).__name__}")
-    return ConfigDict({key: _tuples(value) for key, value in data.items()})
-  except (json.JSONDecodeError, RecursionError, AttributeError) as error:
+    if isinstance(data, dict):
+      return ConfigDict({key: _tuples(value) for key, value in data.items()})
+  # ValueError: also a number of 4,301 digits. The others: what no ConfigDict may hold.
+  except (ValueError, RecursionError, AttributeError, TypeError) as error:
     raise ConfigError(f"{source} is no JSON config: {error}") from error
+  raise ConfigError(f"{source}: a config is a JSON object, this is {type(data).__name__}")
 
 
 def diff(old: Any, new: Any, ignore: Sequence[str] = ()) -> list[str]:

@@ -3,10 +3,16 @@
 """A search computes the same on one device and on eight; batch norm is over the global batch."""
 
 import os
+import pathlib
 import subprocess
 import sys
+import time
 
+import numpy as np
+import portpicker
 import pytest
+
+from dnas import log
 
 CODE = """
 import sys
@@ -72,3 +78,110 @@ def test_a_search_on_one_device_equals_that_on_eight(root, fields):
   )
   assert done.returncode == 0, done.stderr[-3000:]
   assert done.stdout == "equal\n"
+
+
+SMALL = {
+  "space": '{"name": "dense", "ops": ["skip_connect", "nor_conv_1x1"], "nodes": 2}',
+  "search.network": '{"name": "detector", "channels": [4], "stem_channels": 4}',
+  "search.batch_size": 16,
+  "search.warmup_steps": 2,
+  "search.steps": 8,
+  "search.accumulate": 2,
+  "search.watch.every_steps": 0,
+  "train.network": "None",
+  "train.steps": 6,
+  "train.batch_size": 16,
+  "train.accumulate": 2,
+  "checkpoint.every_steps": 4,
+}
+
+
+def command(root: pathlib.Path, script: str, workdir: pathlib.Path, **fields) -> list[str]:
+  fields = SMALL | {name.replace("__", "."): value for name, value in fields.items()}
+  flags = [f"--config.{name}={value}" for name, value in fields.items()]
+  path = str(root / "scripts" / script)
+  config = f"--config={root / 'configs' / 'digits.py'}"
+  return [sys.executable, path, config, f"--workdir={workdir}", *flags]
+
+
+def start(command: list[str], devices: int = 1, **environment: str) -> subprocess.Popen:
+  flags = f"--xla_force_host_platform_device_count={devices}"
+  return subprocess.Popen(
+    command,
+    env={**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags, **environment},
+    stdout=subprocess.PIPE,
+    stderr=subprocess.STDOUT,
+    text=True,
+  )
+
+
+def start_two(command: list[str]) -> list[subprocess.Popen]:
+  address = {"JAX_COORDINATOR_ADDRESS": f"localhost:{portpicker.pick_unused_port()}"}
+  return [start(command, JAX_NUM_PROCESSES="2", JAX_PROCESS_ID=str(i), **address) for i in range(2)]
+
+
+def finish(*processes: subprocess.Popen) -> None:
+  for process in processes:
+    said, _ = process.communicate(timeout=1200)
+    assert process.returncode == 0, said[-3000:]
+
+
+def check_same(one: pathlib.Path, other: pathlib.Path) -> None:
+  """Genotypes are equal, and metrics to what sums in another order allow."""
+  for path in one.rglob("genotype.json"):
+    assert path.read_text() == (other / path.relative_to(one)).read_text()
+  for path in one.rglob("metrics.jsonl"):
+    for a, b in zip(log.read(path), log.read(other / path.relative_to(one)), strict=True):
+      assert a.keys() == b.keys()
+      for name, value in a.items():
+        np.testing.assert_allclose(b[name], value, rtol=5e-3, atol=5e-4, err_msg=name)
+
+
+@pytest.mark.slow
+def test_seeds_split_over_devices_equal_seeds_on_one(root, tmp_path):
+  fields = {"seeds": 4}
+  finish(start(command(root, "search.py", tmp_path / "one", **fields)))
+  split = {"mesh__seed": 4, "mesh__data": 2}
+  finish(start(command(root, "search.py", tmp_path / "eight", **fields, **split), devices=8))
+  assert len(list((tmp_path / "one").rglob("seeds/*/genotype.json"))) == 4
+  check_same(tmp_path / "one", tmp_path / "eight")
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one_and_go_on_where_one_was_killed(root, tmp_path):
+  finish(start(command(root, "run.py", tmp_path / "one")))
+  finish(*start_two(command(root, "run.py", tmp_path / "two")))
+  check_same(tmp_path / "one", tmp_path / "two")
+  assert (tmp_path / "two" / "result.json").exists()
+  assert not list((tmp_path / "two").rglob("*.tmp"))
+  # A checkpoint of two processes is read by one, and the other way round.
+  fields = {"search__steps": 2000, "checkpoint__every_steps": 20}
+  long = command(root, "search.py", tmp_path / "killed", **fields)
+  first, second = start_two(long)
+  try:
+    saved = tmp_path / "killed" / "checkpoints" / "20"
+    limit = time.monotonic() + 1200
+    while not saved.exists():
+      assert time.monotonic() < limit
+      assert first.poll() is None
+      time.sleep(0.1)
+    second.kill()
+    killed_at = time.monotonic()
+    said, _ = first.communicate(timeout=90)
+    assert time.monotonic() - killed_at < 60
+    assert first.returncode != 0
+    assert "JAX" in said or "task" in said
+  finally:
+    for process in (first, second):
+      process.kill()
+      process.communicate()
+  alone = start(long)
+  try:
+    for line in alone.stdout or ():
+      if "resumed at step" in line:
+        break
+    else:
+      raise AssertionError("did not resume")
+  finally:
+    alone.kill()
+    alone.communicate()

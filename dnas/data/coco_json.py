@@ -110,6 +110,8 @@ def _read(file: pathlib.Path) -> dict[str, list]:
     raise DataError(
       f"{file} is not valid JSON: line {error.lineno} column {error.colno}: {error.msg}"
     ) from error
+  except ValueError as error:  # A number of 4,301 digits.
+    raise DataError(f"{file} cannot be read: {error}") from error
   except RecursionError as error:
     raise DataError(f"{file} is nested too deeply for a COCO instances file") from error
   if isinstance(data, list):

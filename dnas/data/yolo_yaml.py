@@ -16,6 +16,7 @@ never followed.
 
 import math
 import pathlib
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,6 +30,12 @@ from dnas.data.validate import fit_box, pick_split
 _SPLITS = ("train", "val", "validation", "valid", "dev", "test")
 _MAX_CLASSES = 100_000
 _SLACK = 0.1  # Coordinates this far outside [0, 1] are clipped; beyond that they are no parts.
+
+
+# Values in messages. What names itself ten times on ten levels is short in YAML, endless in words.
+_REPR = reprlib.Repr()
+_REPR.maxlevel = 2
+_short = _REPR.repr
 
 
 def load(
@@ -103,13 +110,15 @@ def _read(file: pathlib.Path) -> dict[str, Any]:
     raise DataError(f"{file} cannot be read: {error.strerror}") from error
   except UnicodeDecodeError as error:
     raise DataError(f"{file} is not UTF-8 text: byte {error.start}") from error
-  except (yaml.YAMLError, RecursionError) as error:
+  # ValueError and what else: a tag or a date that Python's types refuse (2020-99-99, !!int x).
+  except (yaml.YAMLError, RecursionError, ValueError, TypeError, AttributeError, KeyError) as error:
     mark = getattr(error, "problem_mark", None)
     line = f"line {mark.line + 1} column {mark.column + 1}: " if mark else ""
     problem = getattr(error, "problem", None) or error
     raise DataError(f"{file} is not valid YAML: {line}{problem}") from error
   if not isinstance(data, dict):
-    raise DataError(f"{file} is {data!r}, not a mapping with 'path', 'train', 'val' and 'names'")
+    what = _short(data)
+    raise DataError(f"{file} is {what}, not a mapping with 'path', 'train', 'val' and 'names'")
   return data
 
 
@@ -117,27 +126,31 @@ def _classes(data: Mapping[str, Any], file: pathlib.Path) -> list[str]:
   """The class names, from `names` (list or dict) or `nc`."""
   names, count = data.get("names"), data.get("nc")
   if count is not None and (type(count) is not int or not 1 <= count <= _MAX_CLASSES):
-    raise DataError(f"{file}: nc = {count!r}; valid: the number of classes, 1 to {_MAX_CLASSES}")
+    raise DataError(
+      f"{file}: nc = {_short(count)}; valid: the number of classes, 1 to {_MAX_CLASSES}"
+    )
   if names is None:
     if count is None:
       raise DataError(f"{file} has neither 'names' nor 'nc'")
     return [f"class {k}" for k in range(count)]
   if isinstance(names, dict):
     if sorted(names, key=str) != sorted(range(len(names)), key=str):
-      raise DataError(f"{file}: the keys of names are {list(names)}; valid: 0 to {len(names) - 1}")
+      raise DataError(
+        f"{file}: the keys of names are {_short(list(names))}; valid: 0 to {len(names) - 1}"
+      )
     names = [names[k] for k in range(len(names))]
   if not isinstance(names, list) or not names:
-    raise DataError(f"{file}: names = {names!r}; valid: a list or a dict of class names")
+    raise DataError(f"{file}: names = {_short(names)}; valid: a list or a dict of class names")
   if count is not None and count != len(names):
     raise DataError(f"{file}: nc = {count}, but names has {len(names)} entries")
-  return [str(name) for name in names]
+  return [name if isinstance(name, str) else _short(name) for name in names]
 
 
 def _root(data: Mapping[str, Any], file: pathlib.Path) -> pathlib.Path:
   """The folder that the paths of the splits start from."""
   given = data.get("path") or "."
   if not isinstance(given, str):
-    raise DataError(f"{file}: path = {given!r}; valid: a folder")
+    raise DataError(f"{file}: path = {_short(given)}; valid: a folder")
   path = pathlib.Path(given).expanduser()
   tried = [file.parent / path, path, pathlib.Path("datasets") / path]
   for candidate in tried:

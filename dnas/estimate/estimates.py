@@ -134,8 +134,12 @@ def tabular(
   dataset: str = "cifar10",
   split: str = "valid",
   epochs: int = 12,
+  allow_pickle: bool = False,
 ) -> Evaluator:
   """A look-up in the merged NAS-Bench-201 table (.csv, .csv.gz) or the official NATS-Bench files.
+
+  The latter are pickles, which run whatever code they hold: `allow_pickle` says that they are
+  trusted.
 
   Raises:
     TableError: the benchmark is missing or malformed, or covers another space.
@@ -144,7 +148,7 @@ def tabular(
   if pathlib.Path(table).name.endswith((".csv", ".csv.gz")):
     benchmark: benchmarks.Queryable = benchmarks.nasbench201(table)
   else:
-    benchmark = nats.nats_bench(table)
+    benchmark = nats.nats_bench(table, allow_pickle=allow_pickle)
   known = cells.nasbench201().cells["cell"]
   if space.searched != ("cell",) or space.cells["cell"] != known:
     raise benchmarks.TableError(f"{table} has the cells of NAS-Bench-201, not of config.space")

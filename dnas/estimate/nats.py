@@ -49,19 +49,30 @@ class NatsBench:
     return float(info[f"{split}-accuracy"])
 
 
-def nats_bench(path: pathlib.Path | str) -> NatsBench:
+def nats_bench(path: pathlib.Path | str, *, allow_pickle: bool = False) -> NatsBench:
   """Opens the official files: a folder `NATS-tss-v1_0-...-simple`, or one `.pickle.pbz2` file.
 
   Unlike the merged table they have 200-epoch validation accuracies.
 
+  Args:
+    path: of them.
+    allow_pickle: they are pickles, which run whatever code they hold: say yes only to files that
+      you trust.
+
   Raises:
-    TableError: the path is missing, or the package is: `pip install dnas[nats]`.
+    TableError: the path is missing, or the package is: `pip install dnas[nats]`; or `allow_pickle`
+      is false.
 
   Source: Dong et al. 2021 (arXiv:2009.00437).
   """
   path = pathlib.Path(path)
   if not path.exists():
     raise TableError(f"{path} is missing: the NATS-Bench topology files, see the paper's page")
+  if not allow_pickle:
+    raise TableError(
+      f"{path} holds pickles, which may run any code when they are read; if you trust them, say so "
+      "with allow_pickle=True"
+    )
   try:
     official = importlib.import_module("nats_bench")  # Optional, and needed for nothing else.
   except ModuleNotFoundError:

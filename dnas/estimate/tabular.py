@@ -44,6 +44,10 @@ MACRO_OPS = ("identity", "mb3_k3", "mb6_k5")
 MACRO_LAYERS = 8
 
 
+# A table that unpacks to more is refused: a stranger's file may be a zip bomb.
+_MAX_BYTES = 1 << 30
+
+
 class TableError(DnasError):
   """A benchmark table is missing, malformed, or does not hold what is asked; names the file."""
 
@@ -214,7 +218,9 @@ def nasbench_macro(path: pathlib.Path | str) -> Table:
 
   try:
     read = json.loads(_text(pathlib.Path(path)), object_pairs_hook=no_doubles)
-  except json.JSONDecodeError as error:
+  except TableError:
+    raise
+  except (ValueError, RecursionError) as error:
     raise TableError(f"{path}: no JSON, or cut off: {error}") from None
   space = macro_space()
   if not isinstance(read, dict) or len(read) != space.size:
@@ -242,11 +248,17 @@ def _text(path: pathlib.Path) -> str:
   """A text file, gzipped or not (by its first bytes, not its name)."""
   if not path.is_file():
     raise TableError(f"{path} is missing")
-  data = path.read_bytes()
   try:
-    return (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8")
+    with open(path, "rb") as plain:
+      packed = plain.read(2) == b"\x1f\x8b"
+    with gzip.open(path) if packed else open(path, "rb") as file:
+      data = file.read(_MAX_BYTES + 1)
+    text = data.decode("utf-8")
   except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
     raise TableError(f"{path} is cut off or no text: {error}") from None
+  if len(data) > _MAX_BYTES:
+    raise TableError(f"{path} unpacks to more than {_MAX_BYTES} bytes, too many for a table")
+  return text
 
 
 def read_csv(path: pathlib.Path) -> list[list[str]]:
@@ -254,7 +266,10 @@ def read_csv(path: pathlib.Path) -> list[list[str]]:
   text = _text(path)
   if not text.endswith("\n"):
     raise TableError(f"{path} is cut off: its last line has no end")
-  lines = list(csv.reader(text.splitlines()))
+  try:
+    lines = list(csv.reader(text.splitlines()))
+  except csv.Error as error:
+    raise TableError(f"{path} is no CSV: {error}") from None
   if len(lines) < 2:
     raise TableError(f"{path} holds no rows")
   for number, line in enumerate(lines, 1):
@@ -269,5 +284,5 @@ def numbers(path: Any, name: str, values: Sequence[Any]) -> np.ndarray:
   """float64 [N], empty texts as NaN."""
   try:
     return np.array([math.nan if value == "" else float(value) for value in values])
-  except (TypeError, ValueError) as error:
+  except (TypeError, ValueError, OverflowError) as error:
     raise TableError(f"{path}: column {name} holds what is no number: {error}") from None

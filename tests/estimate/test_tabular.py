@@ -185,7 +185,7 @@ def test_nats_bench(tmp_path, monkeypatch):
   opened = []
   create = lambda *args, **kwargs: opened.append((args, kwargs)) or FakeApi()
   monkeypatch.setitem(sys.modules, "nats_bench", types.SimpleNamespace(create=create))
-  table = nats.nats_bench(tmp_path)
+  table = nats.nats_bench(tmp_path, allow_pickle=True)
   assert opened == [((str(tmp_path), "tss"), {"fast_mode": True, "verbose": False})]
   genotype = genotypes.from_nasbench201("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")
   query = lambda dataset, split, epochs: table.query(
@@ -207,9 +207,9 @@ def test_nats_bench(tmp_path, monkeypatch):
 def test_nats_bench_needs_its_package_and_its_files(tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, "nats_bench", None)  # as if it were not installed
   with pytest.raises(TableError, match=r"pip install 'dnas\[nats\]'"):
-    nats.nats_bench(tmp_path)
+    nats.nats_bench(tmp_path, allow_pickle=True)
   with pytest.raises(TableError, match="is missing"):
-    nats.nats_bench(tmp_path / "absent")
+    nats.nats_bench(tmp_path / "absent", allow_pickle=True)
 
 
 def test_the_real_tables(shared):
