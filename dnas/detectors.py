@@ -21,15 +21,14 @@ from flax import nnx
 from ml_collections import ConfigDict
 
 from dnas import config as configs
-from dnas import data, models
+from dnas import data
 from dnas import task as tasks
 from dnas.config import Config
 from dnas.data.images import Images
 from dnas.data.source import Annotations, DetectionSource
-from dnas.detection.coco_names import COCO_NAMES
-from dnas.detection.loss import decode
+from dnas.detection.coco_names import COCO_IDS, COCO_NAMES
 from dnas.errors import DnasError, choose_from
-from dnas.nn import functional, qarepvgg, yolo_nas_weights
+from dnas.nn import efficientdet, efficientnet, functional, qarepvgg, yolo_nas_weights
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
 from dnas.nn.yolo_nas import SIZE_STEP
@@ -40,6 +39,7 @@ from dnas.trees import load_tree
 
 WEIGHT_SUFFIXES = (".npz", ".pt", ".pth")
 IMAGE = (640, 640)  # of a network that has not been trained here
+_MULTIPLES = {"yolo_nas": SIZE_STEP, "efficientdet": efficientdet.STRIDES[-1]}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -86,7 +86,9 @@ class Loaded:
       module: of `module`.
       images: `[B, H, W, 3]`, 0 to 255, of any dtype.
     """
-    return decode(self.task.forward(module, {}, images, Mode()))
+    assert self.task.boxes is not None  # `load` has looked.
+    said = self.task.forward(module, {}, images, Mode())
+    return self.task.boxes(said, (images.shape[1], images.shape[2]))
 
   def check_image(self, size: tuple[int, int]) -> tuple[int, int]:
     """The size, if the network takes it.
@@ -111,8 +113,8 @@ def load(
   """A detector with its weights.
 
   Args:
-    what: a name in `models.MODELS`; a weight file (.npz, .pt, .pth) of YOLO-NAS; the folder of a
-      run, or its weights.npz; a genotype, its file or its published name.
+    what: the name of a YOLO-NAS or an EfficientDet; a weight file (.npz, .pt, .pth) of YOLO-NAS;
+      the folder of a run, or its weights.npz; a genotype, its file or its published name.
     weights: a weight file for a name or a genotype of YOLO-NAS' kind.
     classes: names, or how many there are. By default what the weights or the run say, else COCO's
       80. Where weights are of another number, their class predictions are replaced by initial
@@ -126,6 +128,8 @@ def load(
   text, path = str(what), pathlib.Path(what)
   if text in yolo_nas_spaces.NAMES:
     return _of_genotype(text, yolo_nas_spaces.genotype(text), weights, classes)
+  if text in efficientdet.NAMES:
+    return _efficientdet(text, weights, classes)
   if path.is_dir():
     _refuse_weights(weights, path)
     return _of_run(path, classes)
@@ -140,7 +144,11 @@ def load(
       f"({', '.join(WEIGHT_SUFFIXES)}), not from {path.suffix or 'a file without suffix'}"
     )
   raise DnasError(
-    choose_from("detector (no file or folder of that name either)", text, models.MODELS)
+    choose_from(
+      "detector (no file or folder of that name either)",
+      text,
+      [*yolo_nas_spaces.NAMES, *efficientdet.NAMES],
+    )
   )
 
 
@@ -199,7 +207,7 @@ def _of_genotype(
   names = _names(classes, yolo_nas_weights.classes_of(state) if state else None)
   if not of_yolo and genotype.stem != "conv3x3_stride2":
     genotype = macro.detector(genotype)
-  config = ConfigDict(dict(task=dict(name="yolo_nas" if of_yolo else "detection")))
+  config: Config = ConfigDict(dict(task=dict(name="yolo_nas" if of_yolo else "detection")))
   task = configs.bind(config.task, tasks, blank(names), IMAGE)
   module = task.build(genotype, Rngs(jax.random.key(0)))
   if state is not None:
@@ -215,11 +223,33 @@ def _of_genotype(
     params=params,
     stats=stats,
     image=IMAGE,
-    multiple=SIZE_STEP if of_yolo else 1,
+    multiple=_MULTIPLES.get(config.task.name, 1),
     # Source: the published pre-processing: the longest side to 636 of 640 px, bilinear.
     margin=4 if of_yolo else 0,
     interpolation="linear" if of_yolo else "area",
     random=state is None,
+  )
+
+
+def _efficientdet(
+  name: str, weights: str | pathlib.Path | None, classes: int | Sequence[str] | None
+) -> Loaded:
+  if weights is not None:
+    raise DnasError(f"weights={str(weights)!r}: {name} is not loaded from weight files")
+  if classes is None:  # As published: a class for each category id up to 90, of which 80 exist.
+    known = dict(zip(COCO_IDS, COCO_NAMES))
+    classes = [known.get(k, f"no class {k}") for k in range(1, COCO_IDS[-1] + 1)]
+  names = _names(classes, None)
+  size = efficientdet.SIZES[name]
+  sizes = {field: getattr(size, field) for field in ("width", "depth", "head_depth", "weighted")}
+  config: Config = ConfigDict(dict(task=dict(name="efficientdet", **sizes)))
+  image = (size.image, size.image)
+  genotype = efficientdet.without_head(efficientnet.genotype(size.backbone).genotype)
+  task = configs.bind(config.task, tasks, blank(names), image)
+  _, params, stats = functional.split(task.build(genotype, Rngs(jax.random.key(0))))
+  multiple = _MULTIPLES["efficientdet"]
+  return Loaded(
+    name, genotype, task, config, names, params, stats, image, multiple, 0, "linear", random=True
   )
 
 
@@ -254,12 +284,12 @@ def _of_run(path: pathlib.Path, classes: int | Sequence[str] | None) -> Loaded:
     if not (folder / name).is_file():
       raise DnasError(f"{folder / name} is missing: the folder is not one of a run")
   text = (folder / "config.json").read_text(encoding="utf-8")
-  config = configs.from_json(text, source=str(folder / "config.json"))
-  if config.task.name == "classification":
-    raise DnasError(f"{folder} was trained for classification; NAS is for detectors")
+  config: Config = configs.from_json(text, source=str(folder / "config.json"))
   genotype = SearchSpace.from_json((folder / "genotype.json").read_text(encoding="utf-8"))
   names = _classes_of_run(folder, config) if classes is None else _names(classes, None)
   image = (int(config.data.size[0]), int(config.data.size[1]))
+  if config.task.name == "classification":
+    raise DnasError(f"{folder} was trained for classification; NAS is for detectors")
   task = configs.bind(config.task, tasks, blank(names), image)
   _, params, stats = functional.split(task.build(genotype, Rngs(None)))
   saved = load_tree(folder / "weights.npz", {"params": params, "stats": stats})
@@ -273,7 +303,7 @@ def _of_run(path: pathlib.Path, classes: int | Sequence[str] | None) -> Loaded:
     params=saved["params"],
     stats=saved["stats"],
     image=image,
-    multiple=SIZE_STEP if yolo_nas_spaces.is_member(genotype) else 1,
+    multiple=_MULTIPLES.get(config.task.name, 1),
     margin=image[0] - int(content[0]),
     interpolation=config.data.get("interpolation", "area"),
     random=False,

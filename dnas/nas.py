@@ -37,6 +37,7 @@ from dnas.predict import Job, Network, Thresholds, stream
 from dnas.space.space import SearchSpace
 from dnas.validate import THRESHOLDS, Metrics, validate
 
+RANDOM = "{name} has random weights and detects nothing yet: train it (model.train)"
 Size = int | tuple[int, int] | None
 
 
@@ -60,8 +61,8 @@ class NAS:
   """A detector with its weights.
 
   Args:
-    model: a name in `dnas.models.MODELS` (random weights, unless `weights` are given); a weight
-      file of YOLO-NAS (.npz, .pt, .pth); the folder of a run; a genotype or its file.
+    model: the name of a YOLO-NAS or an EfficientDet (random weights, unless `weights` are given); a
+      weight file of YOLO-NAS (.npz, .pt, .pth); the folder of a run; a genotype or its file.
     weights: a weight file for a name or a genotype of YOLO-NAS' kind.
     classes: names, or how many; see `dnas.detectors.load`.
 
@@ -75,11 +76,13 @@ class NAS:
     weights: str | pathlib.Path | None = None,
     classes: int | Sequence[str] | None = None,
   ):
-    if jax.config.jax_compilation_cache_dir is None:
+    if jax.config.values["jax_compilation_cache_dir"] is None:
       mesh.enable_compilation_cache()
     self._take(load(model, weights=weights, classes=classes))
     if self.loaded.random:
-      print(yolo_nas_weights.RANDOM.format(name=self.loaded.name), file=sys.stderr)
+      of_yolo = self.loaded.config.task.name == "yolo_nas"
+      text = yolo_nas_weights.RANDOM if of_yolo else RANDOM
+      print(text.format(name=self.loaded.name), file=sys.stderr)
 
   def _take(self, loaded: Loaded) -> None:
     self.loaded = loaded
@@ -215,10 +218,16 @@ class NAS:
     Raises:
       DnasError: nothing is there, or none of it can be decoded.
     """
-    found, skipped = [], []
-    options = dict(conf=conf, iou=iou, max_det=max_det, size=size, batch=batch, rect=rect)
-    for one in self._stream(source, **options):
-      (found if isinstance(one, Result) else skipped).append(one)
+    found: list[Result] = []
+    skipped: list[tuple[str, str]] = []
+    stream_of = self._stream(
+      source, conf=conf, iou=iou, max_det=max_det, size=size, batch=batch, rect=rect
+    )
+    for one in stream_of:
+      if isinstance(one, Result):
+        found.append(one)
+      else:
+        skipped.append(one)
     if skipped and not found:
       raise ImageError("; ".join(f"{why}" for _, why in skipped[:3]))
     _say_skipped(skipped, len(found) + len(skipped))
@@ -247,38 +256,29 @@ class NAS:
     rect: bool = False,
   ) -> Iterator[Result | tuple[str, str]]:
     """A result, or (picture, why) for what cannot be decoded, picture by picture."""
-
-    def job(picture: media.Picture) -> Job[media.Picture]:
-      def read(content: tuple[int, int]):
-        pixels = picture.read()
-        return pixels, 1, (pixels.shape[0], pixels.shape[1])
-
-      return Job(picture, read)
-
     found = stream(
       self.network,
-      map(job, media.pictures(source)),
+      map(_job, media.pictures(source)),
       size=_pair(size) or self.loaded.image,
       batch=batch,
       thresholds=Thresholds(conf, iou, Thresholds().top_k, max_det),
       rect=rect,
     )
     for one in found:
-      if one.fault is not None:
-        yield one.key.name, one.fault
-        continue
-      boxes = one.boxes.astype(np.float32)
       picture = one.key
+      if one.fault is not None:
+        yield picture.name, one.fault
+        continue
       yield Result(
-        picture.name,
-        picture.stem,
-        one.size,
-        boxes,
-        one.scores,
-        one.labels,
-        self.names,
-        one.speed,
-        picture.read,
+        source=picture.name,
+        stem=picture.stem,
+        size=one.size,
+        boxes=one.boxes.astype(np.float32),
+        scores=one.scores,
+        labels=one.labels,
+        names=self.names,
+        speed=one.speed,
+        read=picture.read,
       )
 
   def predict_raw(self, images: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -383,6 +383,14 @@ class NAS:
     image = loaded.check_image(_pair(size) or loaded.image)
     model = exporting.Model(apply, (params, stats), image, loaded.classes)
     return exporting.export(model, path, **options)
+
+
+def _job(picture: media.Picture) -> Job[media.Picture]:
+  def read(content: tuple[int, int]) -> tuple[np.ndarray, int, tuple[int, int]]:
+    pixels = picture.read()
+    return pixels, 1, (pixels.shape[0], pixels.shape[1])
+
+  return Job(picture, read)
 
 
 def _pair(size: Size) -> tuple[int, int] | None:

@@ -147,7 +147,7 @@ class _Ready(NamedTuple):
 def canvas_of(loaded: Loaded, original: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
   """The smallest canvas in steps of BUCKET_PX, at most `size`, that holds a letterboxed image."""
   h, w = content_size(original, _content(loaded, size))
-  step = BUCKET_PX
+  step = max(BUCKET_PX, loaded.multiple)
   up = lambda side, most: min(most, -(-(side + loaded.margin) // step) * step)
   return up(h, size[0]), up(w, size[1])
 
@@ -240,11 +240,11 @@ def _flush(
   for row, one in enumerate(ready):
     images[row] = one.image
   seen = len(network.compile_s)
-  boxes, inference_ms = _timed(lambda: network.boxes(images))
-  found, post_ms = _timed(lambda: network.suppress(*boxes, thresholds))
+  (boxes, scores), inference_ms = _timed(lambda: network.boxes(images))
+  found, post_ms = _timed(lambda: network.suppress(boxes, scores, thresholds))
   if len(network.compile_s) > seen:  # The first time of a shape, its compiling was in it: again.
-    boxes, inference_ms = _timed(lambda: network.boxes(images))
-    found, post_ms = _timed(lambda: network.suppress(*boxes, thresholds))
+    _, inference_ms = _timed(lambda: network.boxes(images))
+    _, post_ms = _timed(lambda: network.suppress(boxes, scores, thresholds))
   found = nms.Detections(*jax.device_get(found))
   row = 0
   for one in waiting:

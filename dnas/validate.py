@@ -161,8 +161,8 @@ def validate(
   size = loaded.check_image(size or loaded.image)
   jobs = _jobs(source, loaded, size, rect)
   seen = dict(network.compile_s)
-  options = dict(size=size, batch=batch, thresholds=thresholds, rect=rect)
-  found = [_renamed(one, label_of) for one in stream(network, jobs, **options)]
+  stream_of = stream(network, jobs, size=size, batch=batch, thresholds=thresholds, rect=rect)
+  found = [_renamed(one, label_of) for one in stream_of]
   found.sort(key=lambda one: one.key)
   skipped = list(source.report.skipped)
   skipped += [(source.images.name(one.key), one.fault) for one in found if one.fault]

@@ -33,9 +33,11 @@ def draw_precision_recall(box: Box, names: Sequence[str]) -> Figure:
   recall = np.linspace(0, 1, box.precision.shape[1])
   few = len(box.classes) <= _NAMED
   for k, label in enumerate(box.classes):
-    text = f"{names[label]} {box.ap[k, 0]:.3f}" if few else None
-    style = dict(linewidth=1.2, label=text) if few else dict(linewidth=0.6, color="0.75")
-    axes.plot(recall, box.precision[k], **style)
+    (line,) = axes.plot(recall, box.precision[k], linewidth=1.2 if few else 0.6)
+    if few:
+      line.set_label(f"{names[label]} {box.ap[k, 0]:.3f}")
+    else:
+      line.set_color("0.75")
   if len(box.classes):
     mean = box.precision.mean(0)
     axes.plot(recall, mean, color="black", linewidth=2.4, label=f"all classes {box.map50:.3f}")

@@ -196,14 +196,14 @@ def confusion(
   matrix = np.zeros((count + 1, count + 1), np.int64)
   for one, objects in zip(found, truth, strict=True):
     sure = np.asarray(one["scores"]) > CONFUSION_SCORE
-    predicted, true = np.asarray(one["labels"])[sure], np.asarray(objects["labels"])
+    predicted, true = np.asarray(one["labels"])[sure], np.asarray(objects["labels"], int)
     pairs = _pairs(iou(np.asarray(one["boxes"])[sure], np.asarray(objects["boxes"])))
     for d, t in pairs:
       matrix[predicted[d], true[t]] += 1
-    alone_d = np.setdiff1d(np.arange(len(predicted)), [d for d, _ in pairs])
-    alone_t = np.setdiff1d(np.arange(len(true)), [t for _, t in pairs])
-    np.add.at(matrix, (predicted[alone_d], count), 1)
-    np.add.at(matrix, (count, true[alone_t]), 1)
+    alone_d = np.setdiff1d(np.arange(len(predicted)), [d for d, _ in pairs]).astype(int)
+    alone_t = np.setdiff1d(np.arange(len(true)), [t for _, t in pairs]).astype(int)
+    matrix[:count, count] += np.bincount(predicted[alone_d], minlength=count)
+    matrix[count, :count] += np.bincount(true[alone_t], minlength=count)
   return matrix
 
 

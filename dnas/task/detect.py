@@ -1,12 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a network is for: one function each, named by `config.task`, that gives a `Task`.
+"""Object detection as a task, by networks of several kinds."""
 
-A task knows its network, its loss and its measure, and nothing of searching or training. Images
-come as bytes `[B, H, W, 3]` and are scaled here.
-"""
-
-import dataclasses
 import functools
 import json
 import pathlib
@@ -16,127 +11,20 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from flax import nnx
 
 from dnas import runs
-from dnas.cost import count
-from dnas.data.source import ClassificationSource, DetectionSource, Source
-from dnas.detection import assign, coco, draw, nms
+from dnas.data.source import DetectionSource, Source
+from dnas.detection import anchor_loss, assign, coco, draw, nms
 from dnas.detection import loss as detection_loss
 from dnas.errors import DnasError
+from dnas.nn import efficientdet as effdet
 from dnas.nn import network
 from dnas.nn import yolo_nas as yolo
 from dnas.nn.detector import Detector
-from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
 from dnas.nn.supernet import PLAIN, Supernet
-from dnas.space.space import SearchSpace
-
-Batch = Mapping[str, jax.Array]
-Metrics = Mapping[str, jax.Array]
-Result = tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]]  # a batch and its outputs
-
-
-@dataclasses.dataclass(frozen=True)
-class Task:
-  """A task as functions.
-
-  Attributes:
-    build: (space, rngs, search=None, supernet=PLAIN) -> network; see `nn.network.Backbone`.
-    forward: (network, weights, images, mode) -> what the network itself puts out, for counting.
-    loss: (network, weights, batch, mode) -> (scalar, metrics); `weights` are the mixing weights of
-      the searched cells, `{}` for a genotype.
-    predict: (network, weights, batch) -> arrays `[B, ...]`, jitted by the caller.
-    measure: (source, [(batch, outputs), ...], folder) -> the numbers by which results are compared;
-      what people want to look at (predictions, pictures) goes into the folder.
-    headline: the name of the number that counts most.
-    image: height and width of the network's input.
-  """
-
-  build: Callable[..., nnx.Module]
-  forward: Callable[[Any, network.Weights, jax.Array, Mode], Any]
-  loss: Callable[[Any, network.Weights, Batch, Mode], tuple[jax.Array, Metrics]]
-  predict: Callable[[Any, network.Weights, Batch], Mapping[str, jax.Array]]
-  measure: Callable[[Source, Iterable[Result], pathlib.Path], dict[str, Any]]
-  headline: str
-  image: tuple[int, int]
-
-
-def cost(task: Task, genotype: SearchSpace) -> count.Cost:
-  """Exact parameters and MACs of a genotype's network on one image, without running it."""
-  call = lambda model, images: task.forward(model, {}, images, Mode())
-  return count.count(task.build(genotype, Rngs(None)), call, (*task.image, 3))
-
-
-def classification(
-  source: Source,
-  image: tuple[int, int],
-  *,
-  label_smoothing: float = 0.0,
-  auxiliary: float = 0.0,
-) -> Task:
-  """Image classification: L = cross-entropy + auxiliary * cross-entropy of the auxiliary head.
-
-  Args:
-    source: gives the classes.
-    image: height and width of the network's input.
-    label_smoothing: share of the target that is spread over all classes, in [0, 1).
-    auxiliary: weight of the auxiliary head (DARTS: 0.4); 0 leaves it out. Supernets have none.
-
-  Raises:
-    DnasError: the source is none for classification, or a value is out of range.
-  """
-  if not isinstance(source, ClassificationSource):
-    raise DnasError(f"task classification: {source.name} is a data set for {source.task}")
-  if not 0 <= label_smoothing < 1:
-    raise DnasError(f"task classification: label_smoothing in [0, 1), got {label_smoothing}")
-  if auxiliary < 0:
-    raise DnasError(f"task classification: auxiliary must be 0 or more, got {auxiliary}")
-  classes = len(source.classes)
-
-  def build(space, rngs, search: bool | None = None, supernet: Supernet = PLAIN):
-    with_head = auxiliary > 0 and space.is_genotype and not search
-    return network.Network(
-      space, classes, search=search, auxiliary=with_head, supernet=supernet, rngs=rngs
-    )
-
-  def forward(model: network.Network, weights: network.Weights, images: jax.Array, mode: Mode):
-    return model(network.image_to_float(images), weights, mode)
-
-  def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    targets = optax.smooth_labels(jax.nn.one_hot(labels, classes), label_smoothing)
-    return optax.softmax_cross_entropy(logits, targets).mean()
-
-  def loss(model: network.Network, weights: network.Weights, batch: Batch, mode: Mode):
-    logits, extra = forward(model, weights, batch["image"], mode)
-    value = cross_entropy(logits, batch["label"])
-    accuracy = (logits.argmax(-1) == batch["label"]).astype(jnp.float32).mean()
-    if extra is not None:
-      value += auxiliary * cross_entropy(extra, batch["label"])
-    return value, {"accuracy": accuracy}
-
-  def predict(model: network.Network, weights: network.Weights, batch: Batch):
-    logits, _ = forward(model, weights, batch["image"], Mode())
-    return {"logits": logits}
-
-  def measure(source: Source, results: Iterable[Result], folder: pathlib.Path) -> dict[str, Any]:
-    right, total, nats = 0, 0, 0.0
-    ids, classes_found = [], []
-    for batch, outputs in results:
-      valid, labels = batch["valid"], batch["label"]
-      found = outputs["logits"].argmax(-1)
-      right += int((found == labels)[valid].sum())
-      ids += batch["id"][valid].tolist()
-      classes_found += found[valid].tolist()
-      log_p = np.asarray(jax.nn.log_softmax(outputs["logits"]))
-      nats -= float(log_p[np.arange(len(labels)), labels][valid].sum())
-      total += int(valid.sum())
-    rows = [{"id": i, "class": source.classes[c]} for i, c in zip(ids, classes_found, strict=True)]
-    runs.write(folder / "predictions.json", json.dumps(rows) + "\n")
-    return {"accuracy": right / total, "cross_entropy": nats / total, "images": total}
-
-  return Task(build, forward, loss, predict, measure, "accuracy", image)
+from dnas.task.base import Batch, Metrics, Result, Task
 
 
 def detection(
@@ -206,7 +94,7 @@ def detection(
     iou_threshold=iou_threshold,
     max_detections=max_detections,
   )
-  return _on_boxes(source, image, build, network.image_to_float, criterion, suppress)
+  return _on_boxes(source, image, build, network.image_to_float, criterion, suppress, _of_points)
 
 
 def yolo_nas(
@@ -255,7 +143,74 @@ def yolo_nas(
     max_detections=max_detections,
   )
   scaled = lambda images: images.astype(jnp.float32) / 255
-  return _on_boxes(source, image, build, scaled, criterion, suppress)
+  return _on_boxes(source, image, build, scaled, criterion, suppress, _of_points)
+
+
+def efficientdet(
+  source: Source,
+  image: tuple[int, int],
+  *,
+  width: int = 64,
+  depth: int = 3,
+  head_depth: int = 3,
+  weighted: bool = True,
+  alpha: float = 0.25,
+  gamma: float = 1.5,
+  box_weight: float = 50.0,
+  score_threshold: float = 0.01,
+  iou_threshold: float = 0.5,
+  max_detections: int = 100,
+) -> Task:
+  """Object detection by EfficientDet around the backbone that a genotype describes.
+
+  Args:
+    source: gives the classes.
+    image: height and width of the network's input, multiples of 128.
+    width, depth, head_depth, weighted: see `nn.efficientdet.Size`; by default D0's.
+    alpha, gamma, box_weight: of the loss, see `detection.anchor_loss`.
+    score_threshold, iou_threshold, max_detections: of the suppression when measuring.
+
+  Raises:
+    DnasError: the source is none for detection, or the network does not take such images.
+  """
+  anchors = effdet.anchors(*image)
+
+  def build(
+    space, rngs, search: bool | None = None, supernet: Supernet = PLAIN
+  ) -> effdet.EfficientDet:
+    if search or not space.is_genotype or supernet != PLAIN:
+      raise DnasError("task efficientdet: trains genotypes; search with the task `detection`")
+    sizes = dict(width=width, depth=depth, head_depth=head_depth)
+    return effdet.EfficientDet(space, len(source.classes), **sizes, weighted=weighted, rngs=rngs)
+
+  def criterion(outputs: effdet.Outputs, targets: assign.Targets):
+    return anchor_loss.anchor_loss(
+      *outputs, anchors, targets, alpha=alpha, gamma=gamma, box_weight=box_weight
+    )
+
+  def boxes(outputs: effdet.Outputs, size: tuple[int, int]) -> tuple[jax.Array, jax.Array]:
+    return effdet.decode(outputs.deltas, effdet.anchors(*size)), jax.nn.sigmoid(outputs.logits)
+
+  suppress = functools.partial(
+    nms.nms,
+    score_threshold=score_threshold,
+    iou_threshold=iou_threshold,
+    max_detections=max_detections,
+  )
+  scaled = lambda images: (images.astype(jnp.float32) / 255 - _IMAGENET_MEAN) / _IMAGENET_STD
+  return _on_boxes(source, image, build, scaled, criterion, suppress, boxes)
+
+
+# Of R, G and B over ImageNet's training images, as published backbones expect them.
+_IMAGENET_MEAN = np.asarray([0.485, 0.456, 0.406], np.float32)
+_IMAGENET_STD = np.asarray([0.229, 0.224, 0.225], np.float32)
+
+
+def _of_points(
+  predictions: detection_loss.Predictions, size: tuple[int, int]
+) -> tuple[jax.Array, jax.Array]:
+  """Boxes and scores of predictions that bring their own points, whatever the image's size."""
+  return detection_loss.decode(predictions)
 
 
 def _on_boxes(
@@ -265,15 +220,17 @@ def _on_boxes(
   scaled: Callable[[jax.Array], jax.Array],
   criterion: Callable[..., tuple[jax.Array, Metrics]],
   suppress: Callable[..., nms.Detections],
+  boxes: Callable[[Any, tuple[int, int]], tuple[jax.Array, jax.Array]],
 ) -> Task:
-  """A detection task around a network that gives `detection.loss.Predictions`.
+  """A detection task around a network.
 
   Args:
     source, image: as in `detection`.
     build: as `Task.build`.
     scaled: pixels in [0, 255] -> what the network takes.
-    criterion: (predictions, targets) -> (loss, its parts).
+    criterion: (what the network gives, targets) -> (loss, its parts).
     suppress: (boxes, scores) -> detections.
+    boxes: as `Task.boxes`.
   """
   if not isinstance(source, DetectionSource):
     raise DnasError(f"task detection: {source.name} is a data set for {source.task}")
@@ -286,8 +243,9 @@ def _on_boxes(
     return criterion(predictions, assign.Targets(batch["boxes"], batch["labels"], batch["mask"]))
 
   def predict(model: Any, weights: network.Weights, batch: Batch):
-    predictions = forward(model, weights, batch["image"], Mode())
-    return suppress(*detection_loss.decode(predictions))._asdict()
+    images = batch["image"]
+    predictions = forward(model, weights, images, Mode())
+    return suppress(*boxes(predictions, (images.shape[1], images.shape[2])))._asdict()
 
   def measure(source: Source, results: Iterable[Result], folder: pathlib.Path) -> dict[str, Any]:
     assert isinstance(source, DetectionSource)
@@ -313,7 +271,7 @@ def _on_boxes(
       draw.sheet(images, true, predicted, source.classes, folder / "predictions.png", min_score=0.3)
     return coco.evaluate(truth, rows)
 
-  return Task(build, forward, loss, predict, measure, "AP", image)
+  return Task(build, forward, loss, predict, measure, "AP", image, boxes)
 
 
 _SHEET = 16  # pictures on the sheet of predictions

@@ -1,0 +1,57 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""The type that every task is, and what its network costs."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+
+from dnas.cost import count
+from dnas.data.source import Source
+from dnas.nn import network
+from dnas.nn.init import Rngs
+from dnas.nn.mode import Mode
+from dnas.space.space import SearchSpace
+
+Batch = Mapping[str, jax.Array]
+Metrics = Mapping[str, jax.Array]
+Result = tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]]  # a batch and its outputs
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+  """A task as functions.
+
+  Attributes:
+    build: (space, rngs, search=None, supernet=PLAIN) -> network; see `nn.network.Backbone`.
+    forward: (network, weights, images, mode) -> what the network itself puts out, for counting.
+    loss: (network, weights, batch, mode) -> (scalar, metrics); `weights` are the mixing weights of
+      the searched cells, `{}` for a genotype.
+    predict: (network, weights, batch) -> arrays `[B, ...]`, jitted by the caller.
+    measure: (source, [(batch, outputs), ...], folder) -> the numbers by which results are compared;
+      what people want to look at (predictions, pictures) goes into the folder.
+    headline: the name of the number that counts most.
+    image: height and width of the network's input.
+    boxes: of detectors, (what `forward` gives, (H, W) of its images) -> boxes xyxy `[B, A, 4]` px
+      and scores `[B, A, C]`, before suppression; None for others.
+  """
+
+  build: Callable[..., nnx.Module]
+  forward: Callable[[Any, network.Weights, jax.Array, Mode], Any]
+  loss: Callable[[Any, network.Weights, Batch, Mode], tuple[jax.Array, Metrics]]
+  predict: Callable[[Any, network.Weights, Batch], Mapping[str, jax.Array]]
+  measure: Callable[[Source, Iterable[Result], pathlib.Path], dict[str, Any]]
+  headline: str
+  image: tuple[int, int]
+  boxes: Callable[[Any, tuple[int, int]], tuple[jax.Array, jax.Array]] | None = None
+
+
+def cost(task: Task, genotype: SearchSpace) -> count.Cost:
+  """Exact parameters and MACs of a genotype's network on one image, without running it."""
+  call = lambda model, images: task.forward(model, {}, images, Mode())
+  return count.count(task.build(genotype, Rngs(None)), call, (*task.image, 3))
