@@ -9,6 +9,8 @@ without size) or that have a better name in ONNX (Relu).
 """
 
 import json
+import pathlib
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -42,8 +44,10 @@ def convert(
     DnasError: a package is missing, or jax2onnx cannot convert the function.
   """
   texts = {key: json.dumps(value) for key, value in metadata.items()}
+  for module in ("onnx", "onnxruntime"):
+    need(module, "export")
   python = python_with("jax2onnx", REQUIREMENTS)
-  return run(python, _convert, function, image, batch, texts)
+  return simplified(run(python, _convert, function, image, batch, texts))
 
 
 def _convert(function: Callable, image, batch: int | None, metadata: Mapping[str, str]) -> bytes:
@@ -64,6 +68,24 @@ def _convert(function: Callable, image, batch: int | None, metadata: Mapping[str
   for key, text in metadata.items():
     entry = model.metadata_props.add()
     entry.key, entry.value = key, text
+  return model.SerializeToString()
+
+
+def simplified(data: bytes) -> bytes:
+  """The same model with constants computed and biases in their convolutions, in ONNX' own terms."""
+  onnx, runtime = need("onnx", "export"), need("onnxruntime", "export")
+  options = runtime.SessionOptions()
+  options.log_severity_level = 3
+  options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+  with tempfile.TemporaryDirectory(prefix="dnas-") as folder:
+    path = pathlib.Path(folder, "model.onnx")
+    options.optimized_model_filepath = str(path)
+    runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    model = onnx.load(path)
+  used = {node.domain for node in model.graph.node}
+  kept = [opset for opset in model.opset_import if opset.domain in used]
+  del model.opset_import[:]
+  model.opset_import.extend(kept)
   return model.SerializeToString()
 
 
