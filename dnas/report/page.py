@@ -91,12 +91,12 @@ def _search(folder: pathlib.Path) -> list[str]:
   """Of every stage: alpha, losses, what was observed; of a black-box search its scores."""
   stages = sorted(folder.glob("stage*")) or [folder]
   parts = []
-  for stage in stages:
+  for n, stage in enumerate(stages):
     of = f" ({stage.name})" if stage != folder else ""
     watched, records = progress.read_watch(stage), progress.read_metrics(stage)
     if (stage / "weights.npz").is_file() or (not watched and not _searched(records)):
       continue
-    name = f"search-{stage.name}".replace("/", "-")
+    name = f"search{n}"  # A folder may be called anything; an id may not.
     figures = []
     for cell, seen in progress.alpha_over_time(watched).items():
       title = f"softmax(alpha) of the cell {cell}{of}"

@@ -1,0 +1,109 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Training a config on a part of its training split, and measuring on the rest while it goes on."""
+
+import pathlib
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from dnas import config as configs
+from dnas import data, runs, train
+from dnas.config import Config
+from dnas.data.part import truth_of
+from dnas.data.pipeline import Pipeline
+from dnas.data.source import Source
+from dnas.evaluate import predictions
+from dnas.method import task_of
+from dnas.nn import functional
+from dnas.nn.init import Rngs
+from dnas.search import search
+from dnas.space.space import SearchSpace
+from dnas.strategy import optimizer
+
+
+def score(
+  config: Config,
+  genotype: SearchSpace | None,
+  folder: pathlib.Path,
+  report: Callable[[int, float], None],
+  *,
+  share: float,
+  every_steps: int,
+) -> float:
+  """The task's headline number of the averaged weights on held-out images of the training split.
+
+  Killed and started again, it goes on where it was.
+
+  Args:
+    config: fields as in `configs/digits.py`.
+    genotype: what is trained; None: what a search with this config finds, in `folder/search`.
+    folder: of the run.
+    report: gets (step, number) every so many steps before the last; what it raises ends the run.
+    share: of the split that is trained on, in (0, 1).
+    every_steps: see `report`.
+
+  Raises:
+    DnasError: the config or the data are wrong, or the training was not finite.
+  """
+  settings = config.train
+  if genotype is None:
+    genotype = search(config, folder / "search")
+  source = data.labelled(config.data.spec, config.data.train_split)
+  task = task_of(config, source)
+  genotype = train.derived(config, task, genotype)
+  common: dict[str, Any] = dict(
+    source=source,
+    size=tuple(config.data.size),
+    seed=config.seed,
+    fraction=share,
+    threads=config.data.threads,
+  )
+  training = Pipeline(
+    **common,
+    batch_size=settings.batch_size,
+    train=True,
+    augment=config.data.augment,
+    part="weights",
+    process_index=jax.process_index(),
+    process_count=jax.process_count(),
+  )
+  held = Pipeline(**common, batch_size=config.evaluate.batch_size, train=False, part="alpha")
+  truth = truth_of(source, held.indices)
+  static, _, _ = functional.split(task.build(genotype, Rngs(None)))
+
+  def measure(state: train.TrainState) -> float:
+    results = predictions(task, (static, *state.averaged), {}, held)
+    with tempfile.TemporaryDirectory() as aside:  # What people look at is made in the end.
+      return float(task.measure(truth, results, pathlib.Path(aside))[task.headline])
+
+  opt = configs.bind(settings.optimizer, optimizer, steps=settings.steps)
+  init, step = train.make(
+    task, genotype, opt, steps=settings.steps, ema=settings.ema, drop_path=settings.drop_path
+  )
+
+  def step_and_report(i: int, state: train.TrainState, batch: Any):
+    state, metrics = step(state, batch)
+    if i % every_steps == 0 and i < settings.steps:
+      report(i, measure(state))
+    return state, metrics
+
+  with runs.folder(folder / "train", config, train.PARTS):
+    state = runs.loop(
+      folder / "train",
+      "trial",
+      init(jax.random.key(config.seed)),
+      step_and_report,
+      {"train": training},
+      config,
+      steps=settings.steps,
+      lowers="loss",
+    )
+    return measure(state)
+
+
+def headline(config: Config, source: Source) -> str:
+  """The name of the number that `score` gives."""
+  return task_of(config, source).headline
