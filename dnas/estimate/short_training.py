@@ -13,6 +13,7 @@ import jax
 from dnas import config as configs
 from dnas import data, train
 from dnas.config import Config
+from dnas.data.part import truth_of
 from dnas.data.pipeline import Pipeline
 from dnas.errors import DnasError
 from dnas.evaluate import predictions
@@ -78,6 +79,7 @@ class ShortTraining:
     batch_size = min(config.evaluate.batch_size, images)
     held_out = Pipeline(**common, batch_size=batch_size, train=False, part="alpha", threads=0)
     self.held_out: Any = list(itertools.islice(held_out, max(images // batch_size, 1)))
+    self.truth = truth_of(self.source, held_out.indices[: len(self.held_out) * batch_size])
 
   def __call__(self, genotype: SearchSpace, key: jax.Array) -> dict[str, float]:
     """Trains and measures one genotype; the key draws its initial weights and its noise."""
@@ -99,7 +101,7 @@ class ShortTraining:
     static, _, _ = functional.split(self.task.build(genotype, Rngs(None)))
     results = predictions(self.task, (static, *state.averaged), {}, self.held_out)
     with tempfile.TemporaryDirectory() as folder:
-      measured = self.task.measure(self.source, results, pathlib.Path(folder))
+      measured = self.task.measure(self.truth, results, pathlib.Path(folder))
     numbers = {name: float(value) for name, value in measured.items()}
     seconds = time.perf_counter() - start
     return {"score": numbers[self.task.headline], **numbers, "seconds": seconds}
