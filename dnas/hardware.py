@@ -335,6 +335,8 @@ def keep(
     try:
       genotype = budgets.within(decide, priced.costs, limits)(space, alpha)
     except DnasError:
+      if not tried:
+        raise
       break  # The shrunken budget is out of reach; the error below says what was measured.
     record: dict[str, Any] = {"budgets": dict(priced.budgets)}
     network = trained(config, genotype)

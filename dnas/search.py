@@ -76,6 +76,8 @@ def search(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Searc
   source = data.labelled(config.data.spec, config.data.train_split)
   task = task_of(config, source)
   if space.is_genotype:
+    if costs is not None:
+      raise ConfigError("config.cost: the space leaves no choice, so nothing can keep a budget")
     task.build(space, Rngs(None))  # An unknown operation is found now, not when it is trained.
     with runs.folder(workdir, config, PARTS, resume):
       runs.write(workdir / "genotype.json", space.to_json())

@@ -14,6 +14,7 @@ from dnas import task as tasks
 from dnas.cost.latency import LatencyTable, Protocol
 from dnas.cost.model import CostModel
 from dnas.errors import DnasError
+from dnas.space.genotypes import RESIDUAL
 from dnas.space.space import SearchSpace
 from dnas.strategy import discretize, pricing
 
@@ -72,6 +73,7 @@ def test_a_search_keeps_its_budget_and_reports_it(root, tmp_path):
     (dict(cost__params=-1), "budget params must be a number above 0"),
     (dict(cost__macs="many"), r"config.cost.macs must be a number, got 'many'"),
     (dict(cost__macs=1e6, train__macs=1000), "cannot be combined with train.macs"),
+    (dict(cost__macs=1e6, space=dict(name="genotype", source=RESIDUAL)), "leaves no choice"),
     (dict(cost__macs=1e6, search__discretize=dict(name="threshold")), "needs search.discretize"),
     (dict(cost__macs=1e6, search__projection=dict(batches=1)), "cannot be combined with search.p"),
     (dict(cost__objective=dict(name="absolute", target=1.0)), "is a reward for black-box"),
