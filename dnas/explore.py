@@ -174,7 +174,7 @@ class Evaluate:
 
 @functools.lru_cache(maxsize=1)
 def _evaluator(text: str, workdir: str) -> Evaluator:
-  config = configs.from_json(text, source=f"{workdir}/config.json").lock()
+  config: Config = configs.from_json(text, source=f"{workdir}/config.json").lock()
   settings = settings_of(config.search)
   space = space_of(config)
   estimate = configs.bind(settings.estimate, estimates, config, space, pathlib.Path(workdir))

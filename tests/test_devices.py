@@ -185,3 +185,11 @@ def test_two_processes_equal_one_and_go_on_where_one_was_killed(root, tmp_path):
   finally:
     alone.kill()
     alone.communicate()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flags", [(SECOND,), (FIRST, SINGLE)], ids=["unrolled", "single_path"])
+def test_a_search_of_two_processes_equals_that_of_one(root, tmp_path, flags):
+  finish(start([*command(root, "search.py", tmp_path / "one"), *flags]))
+  finish(*start_two([*command(root, "search.py", tmp_path / "two"), *flags]))
+  check_same(tmp_path / "one", tmp_path / "two")

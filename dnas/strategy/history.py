@@ -22,7 +22,7 @@ from dnas import log
 from dnas.fields import plain
 from dnas.lock import run_lock
 from dnas.space.space import SearchSpace
-from dnas.strategy import ask_tell, black_box
+from dnas.strategy import ask_tell, black_box, shared
 from dnas.strategy.ask_tell import Evaluator, Metrics, PlainChoices, Query, Strategy, StrategyError
 
 SCHEMA = "dnas.history/1"
@@ -76,7 +76,7 @@ def run(
   *,
   budget: int,
   seed: int = 0,
-  executor: concurrent.futures.Executor | None = None,
+  executor: concurrent.futures.Executor | shared.Executor | None = None,
   ahead: int = 1,
   about: Mapping[str, Any] | None = None,
   watch: Callable[[Query], object] = lambda query: None,
@@ -95,7 +95,7 @@ def run(
     path: the history file, JSON lines.
     budget: number of queries in all; a run that is done can be given a larger one.
     seed: of the strategy and of the keys.
-    executor: where evaluations run, a `ProcessPoolExecutor` for instance; None: here.
+    executor: where evaluations run, a `ProcessPoolExecutor` or a `shared.Executor`; None: here.
     ahead: candidates open at a time, the number of workers as a rule.
     about: whatever else must be the same when the run goes on: the strategy's arguments, say.
     watch: is called with each query, after it is in the file.

@@ -156,8 +156,10 @@ def projector(
     losses = before.at[: len(loss)].add(jnp.stack(loss))
     state = dataclasses.replace(state, losses=losses, step=state.step + 1)
     if place == batches - 1:
-      decide = _decide_edge if isinstance(edges, int) else _drop_edges
-      state = decide(space, name, edges, now, losses[: len(loss)], state)
+      if isinstance(edges, int):
+        state = _decide_edge(space, name, edges, now[edges], losses[: len(loss)], state)
+      else:
+        state = _drop_edges(space, name, edges, losses[: len(loss)], state)
     return state, {"trial_loss": jnp.mean(jnp.stack(loss)), "skipped": jnp.zeros((), jnp.int32)}
 
   return Projection(
@@ -207,7 +209,7 @@ def _decide_edge(space, name: str, e: int, now, losses, state: Projecting) -> Pr
   places = jnp.array([ops.index(op) for op in cell.candidates(cell.edges[e])], jnp.int32)
   best = places[jnp.argmax(losses)]
   # The weight of all: 1 on the simplex, or the edge's share of its node.
-  weights = jnp.where(jnp.arange(len(ops)) == best, now[e].sum(), 0)
+  weights = jnp.where(jnp.arange(len(ops)) == best, now.sum(), 0)
   return dataclasses.replace(
     state,
     free=_at(state.free, name, e, 0),
@@ -216,9 +218,8 @@ def _decide_edge(space, name: str, e: int, now, losses, state: Projecting) -> Pr
   )
 
 
-def _drop_edges(space, name: str, edges: list[int], now, losses, state: Projecting) -> Projecting:
+def _drop_edges(space, name: str, edges: list[int], losses, state: Projecting) -> Projecting:
   """Drops those edges of a node without which the loss is smallest."""
-  del now
   cell = space.cells[name]
   kept = cell.kept(cell.edges[edges[0]].dst)
   rank = jnp.argsort(jnp.argsort(-losses, stable=True))

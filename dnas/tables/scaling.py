@@ -133,7 +133,8 @@ def make(
 def compiled(config: Config) -> tuple[list[Collective], int, int]:
   """The collectives of a step over all devices; its weights; MACs of an example's forward pass."""
   source = data.labelled(config.data.spec, config.data.train_split)
-  task, settings = task_of(config, source), method.settings_of(config.search)
+  task = task_of(config, source)
+  settings: Config = method.settings_of(config.search)
   space = configs.bind(settings.network, macro, space_of(config))
   made = method.make(settings, task, space)
   devices = mesh.make()
@@ -154,7 +155,8 @@ def compiled(config: Config) -> tuple[list[Collective], int, int]:
     for part in ("weights", "alpha")
   ]
   split = [mesh.shard_batch(batch, devices) for batch in batches]
-  program = made.machine.step.lower(state, *split).compile().as_text()
+  step: Any = made.machine.step  # Jitted.
+  program = step.lower(state, *split).compile().as_text()
   params = sum(leaf.size for leaf in jax.tree.leaves(state.params))
   return collectives(program), params, _supernet_macs(task, space)
 

@@ -110,3 +110,42 @@ def test_a_real_run_killed_and_preempted_ends_with_the_same_bits(command, tmp_pa
   reliability.live(command(run), run, environment=environment)
   assert reliability.differences(tmp_path / "whole", run) == []
   assert reliability.litter(run) == []
+
+
+TINY = {
+  "space": '{"name": "dense", "ops": ["skip_connect", "nor_conv_1x1"], "nodes": 2}',
+  "search.network": '{"name": "detector", "channels": [4], "stem_channels": 4}',
+  "search.batch_size": 8,
+  "search.steps": 60,
+  "search.warmup_steps": 5,
+  "search.watch.every_steps": 0,
+  "checkpoint.every_steps": 5,
+}
+THREE = {"space": '{"name": "dense", "ops": ["none", "skip_connect", "nor_conv_1x1"], "nodes": 2}'}
+STAGES = (
+  "({'steps': 30, 'warmup_steps': 2, 'keep': 2},"
+  " {'steps': 30, 'warmup_steps': 2, 'inherit': INHERIT})"
+)
+# What a search may consist of beside one plain loop.
+SEARCHES = {
+  "projection": {"search.projection": '{"batches": 2, "tune_steps": 6}'},
+  "stages": {**THREE, "search.stages": STAGES.replace("INHERIT", "False")},
+  "stages that inherit": {**THREE, "search.stages": STAGES.replace("INHERIT", "True")},
+  "seeds": {"seeds": 3},
+  "accumulated": {"search.accumulate": 3},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fields", SEARCHES.values(), ids=SEARCHES)
+def test_a_search_of_each_kind_killed_three_times_ends_with_the_same_bits(root, tmp_path, fields):
+  flags = [f"--config.{field}={value}" for field, value in {**TINY, **fields}.items()]
+  script, config = root / "scripts" / "search.py", root / "configs" / "digits.py"
+  command = lambda folder: (
+    [sys.executable, str(script), f"--config={config}", f"--workdir={folder}"] + flags
+  )
+  environment = {"DNAS_CACHE": str(tmp_path / "cache")}
+  _, lives = reliability.kill_many(command, tmp_path, 3, seed=1, environment=environment)
+  assert len(lives) == 4
+  assert reliability.differences(tmp_path / "undisturbed", tmp_path / "killed") == []
+  assert reliability.litter(tmp_path / "killed") == []
