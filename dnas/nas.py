@@ -15,46 +15,25 @@ model.export("model.onnx")
 import pathlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
-from rich.console import Group
-from rich.table import Table
-from rich.text import Text
 
-from dnas import info, mesh
-from dnas.cost import count
+from dnas import info, mesh, profile
 from dnas.data import media
 from dnas.data.images import ImageError
 from dnas.detection import nms
 from dnas.detection.results import Result, Results
 from dnas.detectors import Loaded, load
 from dnas.errors import DnasError
-from dnas.nn import functional, yolo_nas, yolo_nas_weights
-from dnas.nn.mode import Mode
+from dnas.nn import functional, yolo_nas_weights
 from dnas.predict import Job, Network, Thresholds, stream
 from dnas.space.space import SearchSpace
 from dnas.validate import THRESHOLDS, Metrics, validate
 
 RANDOM = "{name} has random weights and detects nothing yet: train it (model.train)"
 Size = int | tuple[int, int] | None
-
-
-class Info(NamedTuple):
-  """The four numbers of `NAS.info`.
-
-  Attributes:
-    layers: convolutions and linear layers.
-    parameters: weights, batch statistics left out, as trained (before fusing).
-    gradients: of them, those that training moves: all.
-    gflops: 1e9 floating-point operations for one image, two for each multiply-accumulate.
-  """
-
-  layers: int
-  parameters: int
-  gradients: int
-  gflops: float
 
 
 class NAS:
@@ -107,7 +86,7 @@ class NAS:
     classes = len(loaded.classes)
     return f"<NAS {loaded.name}: {classes} classes, {width} x {height} px, {kind} weights>"
 
-  def info(self, size: Size = None, verbose: bool = True) -> Info:
+  def info(self, size: Size = None, verbose: bool = True) -> profile.Info:
     """Counts the network; nothing is run.
 
     Args:
@@ -117,38 +96,15 @@ class NAS:
     Returns:
       Layers, parameters, gradients and GFLOPs.
     """
-    loaded = self.loaded
-    height, width = loaded.check_image(_pair(size) or loaded.image)
-    call = lambda module, images: loaded.task.forward(module, {}, images, Mode())
-    module = loaded.module()
-    cost = count.count(module, call, (height, width, 3))
-    layers = sum(macs > 0 for _, _, macs in cost.rows)
-    numbers = Info(layers, cost.params, cost.params, 2 * cost.macs / 1e9)
-    if not verbose:
-      return numbers
-    table = Table("part", "parameters", "MACs", box=None, pad_edge=False, header_style="bold")
-    for column in table.columns[1:]:
-      column.justify = "right"
-    for part, params, macs in cost.by(1):
-      table.add_row(Text(part), f"{params:,}", f"{macs:,}")
-    table.add_row("total", f"{cost.params:,}", f"{cost.macs:,}", style="bold")
-    fused = count.count(loaded.module(fused=True), call, (height, width, 3))
-    if fused.params != cost.params:
-      table.add_row("fused for evaluation", f"{fused.params:,}", f"{fused.macs:,}")
-    if unused := yolo_nas.placeholder_params(module):
-      table.add_row("in published files, placeholders included", f"{cost.params + unused:,}", "")
-    heading = (
-      f"{loaded.name}: {layers} layers, {numbers.parameters:,} parameters, "
-      f"{numbers.gradients:,} gradients, {numbers.gflops:.1f} GFLOPs"
-    )
-    image = f"{len(loaded.classes)} classes, image {width} x {height} px"
-    info.show(Group(Text(heading, style="bold"), Text(image), Text(""), table))
+    numbers, page = profile.profile(self.loaded, _pair(size))
+    if verbose:
+      info.show(page)
     return numbers
 
   def val(
     self,
     data: str,
-    split: str = "val",
+    split: str | None = "val",
     *,
     size: Size = None,
     batch: int = 16,
@@ -163,7 +119,7 @@ class NAS:
 
     Args:
       data: its SPEC (`coco:...`, `yolo:...`, `tfds:...`, `digit_scenes`), or a YAML file.
-      split: "val", "test", "train", ...
+      split: "val", "test", "train", ...; None: the only one, of COCO files without {split}.
       size: of the network's input, px; None: its own.
       batch: images that go through the network together.
       conf, iou, max_det: least score, most overlap and number of detections. The defaults are

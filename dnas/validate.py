@@ -129,7 +129,7 @@ def spec_of(text: str) -> str:
 def validate(
   network: Network,
   spec: str,
-  split: str = "val",
+  split: str | None = "val",
   *,
   size: tuple[int, int] | None = None,
   batch: int = 16,
@@ -142,7 +142,7 @@ def validate(
   Args:
     network: the detector.
     spec: of the data set, see `dnas.data.load`; or the path of a YAML file.
-    split: "val", "test", "train", ...
+    split: "val", "test", "train", ...; None: the only one, of COCO files without {split}.
     size: of the network's input; None: the detector's own.
     batch: images that go through the network together.
     thresholds: of suppression.

@@ -15,7 +15,8 @@ FLOORS = (
   ("tables",),
   ("experiment",),
   (
-    *("estimate", "search", "explore", "train", "finetune", "evaluate", "validate", "predict"),
+    *("estimate", "search", "explore", "train", "finetune", "evaluate", "validate"),
+    *("predict", "profile"),
     *("tune", "report", "export", "info"),
   ),
   ("watch", "method", "detectors"),

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """NAS: a run is loaded, counted, measured, predicts, trains on; bad input is named."""
 
+import importlib.util
 import json
 import pathlib
 import subprocess
@@ -254,6 +255,59 @@ def test_networks_of_yolo_nas_kind_fused_and_from_files(tmp_path, capsys):
   (tmp_path / "cut.npz").write_bytes(cut)
   with pytest.raises(DnasError, match=r"cut\.npz is no \.npz of arrays, or broken"):
     NAS(tmp_path / "genotype.json", weights=tmp_path / "cut.npz")
+
+
+@pytest.mark.slow
+def test_raw_boxes_of_yolo_nas_s_are_the_reference(shared, tmp_path):
+  spec = importlib.util.spec_from_file_location("w", shared / "tools" / "synthetic_weights.py")
+  synthetic = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(synthetic)
+  case = np.load(shared / "parity" / "yolo_nas_s_64.npz")
+  meta = json.loads(str(case["meta_json"]))
+  state = {k: synthetic.weight(k, tuple(v)) for k, v in zip(meta["keys"], meta["shapes"])}
+  np.savez(tmp_path / "mine.npz", **state)
+  model = NAS(tmp_path / "mine.npz")
+  assert model.names == COCO_NAMES
+  assert model.loaded.genotype == spaces.genotype("yolo_nas_s")
+  numbers = model.info(verbose=False)
+  assert (numbers.parameters, round(numbers.gflops / 2, 3)) == (12_878_304, 16.939)
+  boxes, scores = model.predict_raw(case["input"].transpose(0, 2, 3, 1))
+  np.testing.assert_allclose(boxes, case["pred_bboxes"], atol=1e-3)
+  np.testing.assert_allclose(scores, case["pred_scores"], atol=1e-4)
+
+
+@pytest.mark.slow
+def test_the_export_gives_the_same(model, tmp_path):
+  report = model.export(tmp_path / "model.stablehlo", batch=1)
+  assert report["format"] == "StableHLO"
+  assert report["error"] < 1e-4
+  assert report["bytes"] == (tmp_path / "model.stablehlo").stat().st_size
+  with pytest.raises(DnasError, match=r"unknown format of the file '\.pkl'"):
+    model.export(tmp_path / "model.pkl")
+
+
+@pytest.mark.slow
+def test_command_lines(root, place, tmp_path, capsys):
+  def main(name, *arguments):
+    spec = importlib.util.spec_from_file_location(name, root / "scripts" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.main(["--model", str(place / "run"), *map(str, arguments)])
+    return capsys.readouterr()
+
+  images, out = place / "images" / "val", tmp_path / "out"
+  main("predict", "--source", images, "--conf", 0, "--out", out)
+  assert sorted(p.name for p in out.glob("*.png")) == [f"{i}.png" for i in range(5)]
+  rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+  assert [row["height"] for row in rows] == [height for height, _ in SIZES]
+  printed = main("predict", "--source", images / "1.png", "--conf", 0, "--json").out
+  assert json.loads(printed)["detections"] == rows[1]["detections"]
+  printed = main("val", "--data", place / "data.yaml", "--batch", 2, "--out", out, "--json").out
+  assert json.loads(printed)["images"] == 5
+  with pytest.raises(SystemExit) as stop:
+    main("predict", "--source", tmp_path / "gone.png")
+  assert stop.value.code == 2
+  assert "gone.png: there is no such file or folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,62 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a loaded detector costs, as trained and fused; nothing is run."""
+
+from typing import NamedTuple
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from dnas.cost import count
+from dnas.detectors import Loaded
+from dnas.nn import yolo_nas
+from dnas.nn.mode import Mode
+
+
+class Info(NamedTuple):
+  """The four numbers that people ask of a detector.
+
+  Attributes:
+    layers: convolutions and linear layers.
+    parameters: weights, batch statistics left out, as trained (before fusing).
+    gradients: of them, those that training moves: all.
+    gflops: 1e9 floating-point operations for one image, two for each multiply-accumulate.
+  """
+
+  layers: int
+  parameters: int
+  gradients: int
+  gflops: float
+
+
+def profile(loaded: Loaded, size: tuple[int, int] | None = None) -> tuple[Info, Group]:
+  """The four numbers, and a page for the terminal.
+
+  Args:
+    loaded: the detector.
+    size: height and width of the image, px; None: the network's own.
+  """
+  height, width = loaded.check_image(size or loaded.image)
+  call = lambda module, images: loaded.task.forward(module, {}, images, Mode())
+  module = loaded.module()
+  cost = count.count(module, call, (height, width, 3))
+  layers = sum(macs > 0 for _, _, macs in cost.rows)
+  numbers = Info(layers, cost.params, cost.params, 2 * cost.macs / 1e9)
+  table = Table("part", "parameters", "MACs", box=None, pad_edge=False, header_style="bold")
+  for column in table.columns[1:]:
+    column.justify = "right"
+  for part, params, macs in cost.by(1):
+    table.add_row(Text(part), f"{params:,}", f"{macs:,}")
+  table.add_row("total", f"{cost.params:,}", f"{cost.macs:,}", style="bold")
+  fused = count.count(loaded.module(fused=True), call, (height, width, 3))
+  if fused.params != cost.params:
+    table.add_row("fused for evaluation", f"{fused.params:,}", f"{fused.macs:,}")
+  if unused := yolo_nas.placeholder_params(module):
+    table.add_row("in published files, placeholders included", f"{cost.params + unused:,}", "")
+  heading = (
+    f"{loaded.name}: {layers} layers, {numbers.parameters:,} parameters, "
+    f"{numbers.gradients:,} gradients, {numbers.gflops:.1f} GFLOPs"
+  )
+  image = f"{len(loaded.classes)} classes, image {width} x {height} px"
+  return numbers, Group(Text(heading, style="bold"), Text(image), Text(""), table)
