@@ -12,7 +12,7 @@ Source: Tan et al., EfficientDet (1911.09070); widths and depths as in its publi
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -133,7 +133,8 @@ class EfficientDet(nnx.Module):
     self.class_net = Net(width, head_depth, ANCHORS * classes, rngs=rngs)
     self.box_net = Net(width, head_depth, ANCHORS * 4, rngs=rngs)
     prior = np.full((ANCHORS * classes,), -math.log((1 - PRIOR) / PRIOR), np.float32)
-    self.class_net.predict.layers[-1].bias = nnx.Param(prior)
+    last: Any = self.class_net.predict.layers[-1]
+    last.bias = nnx.Param(prior)
 
   def __call__(self, image: jax.Array, weights: Weights, mode: Mode) -> Outputs:
     """Predicts for `[B, H, W, 3]`; weights: mixing weights, `{}` for a genotype."""

@@ -106,7 +106,7 @@ def chain(ops: Sequence[Sequence[str]]) -> Cell:
 def chain_of(cell: Cell) -> tuple[str, ...] | None:
   """The blocks of a decided chain, in order; None for any other cell.
 
-  Those that `skip_connect` leaves out are left out.
+  What `skip_connect` leaves out is left out, but for a first one, which may change the size.
   """
   n = len(cell.edges)
   straight = cell.inputs == 1 and all(
@@ -116,7 +116,8 @@ def chain_of(cell: Cell) -> tuple[str, ...] | None:
     return None
   names = [edge.ops[0] for edge in cell.edges]
   names = [name for i, name in enumerate(names) if i == 0 or name != "skip_connect"]
-  return tuple(names) if all(parse(name) for name in names) else None
+  blocks = [name for name in names if name != "skip_connect"]
+  return tuple(names) if blocks and all(map(parse, blocks)) else None
 
 
 class Layers(NamedTuple):

@@ -33,6 +33,11 @@ TINY = mbconv.mbconv(
 def test_efficientnet_to_the_unit(name):
   published, measured = table.PUBLISHED[name], models.measure(name)
   assert (measured.params, measured.macs) == (published.params, published.macs)
+  if name == "efficientnet_b0":
+    stages = measured.to_json()["stages"]
+    assert [s["repeats"] for s in stages] == [1, 2, 2, 3, 3, 4, 1, 1]
+    assert [s["channels"] for s in stages] == [16, 24, 40, 80, 112, 192, 320, 1280]
+    assert stages[2]["ops"] == ["mbconv_5x5_e6_se_swish"]
 
 
 def test_another_number_of_classes():

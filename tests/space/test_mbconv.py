@@ -66,7 +66,10 @@ def test_efficientnet_b0_is_a_genotype_of_the_space():
 def test_a_chain_is_told_from_other_cells():
   chain = mbconv.chain([("mbconv_3x3_e6",), ("skip_connect",), ("mbconv_5x5_e6",)])
   assert mbconv.chain_of(chain) == ("mbconv_3x3_e6", "mbconv_5x5_e6")
-  assert mbconv.chain_of(mbconv.chain([("nor_conv_1x1",)])) is None
+  first = mbconv.chain([("skip_connect",), ("mbconv_3x3_e6",)])
+  assert mbconv.chain_of(first) == ("skip_connect", "mbconv_3x3_e6")
+  for op in ("nor_conv_1x1", "skip_connect"):
+    assert mbconv.chain_of(mbconv.chain([(op,)])) is None
   assert mbconv.chain_of(mbconv.chain([("mbconv_3x3_e6", "mbconv_5x5_e6")])) is None
 
 

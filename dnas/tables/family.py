@@ -1,0 +1,180 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""The family of a detector: one found genotype scaled to S, M and L, with what each costs here.
+
+Each member is a genotype in a file of its own, and a config's fields for training it.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from dnas import config as configs
+from dnas import detectors, hardware, log
+from dnas import task as tasks
+from dnas.config import Config
+from dnas.cost import latency
+from dnas.errors import DnasError
+from dnas.nn.efficientdet import without_head
+from dnas.nn.init import Rngs
+from dnas.nn.network import Backbone
+from dnas.space import genotypes, macro, scaling
+from dnas.space import yolo_nas as yolo_nas_spaces
+from dnas.space.space import SearchSpace
+from dnas.tables import table
+
+# Compound coefficients: each step doubles the MACs, about.
+SIZES = {"S": 0.0, "M": 1.0, "L": 2.0}
+IMAGE = (640, 640)  # of a genotype that comes without a run
+STEP = 32  # sides of images are multiples of it, or of the coarsest stride
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+  """A detector of the family.
+
+  Attributes:
+    name: "S", "M" ...
+    phi: compound coefficient.
+    width, depth: factors.
+    genotype: scaled.
+    image: height and width, px.
+    fields: of `config.task`, the widths of neck and head scaled.
+  """
+
+  name: str
+  phi: float
+  width: float
+  depth: float
+  genotype: SearchSpace
+  image: tuple[int, int]
+  fields: Mapping[str, Any]
+
+  def task(self, classes: tuple[str, ...]) -> tasks.Task:
+    """Its network."""
+    return configs.bind(ConfigDict(dict(self.fields)), tasks, detectors.blank(classes), self.image)
+
+
+def read(what: str) -> tuple[SearchSpace, Config, tuple[int, int]]:
+  """(genotype, config.task, image in px) of a run's folder, a file or a published name.
+
+  A genotype without a run gets `macro.detector`'s network if it has none of a detector, loses a
+  classifier's last convolution, and gets a neck of 64 channels on its three coarsest maps.
+
+  Raises:
+    DnasError: nothing is there, it holds choices, or it is none of a detector.
+  """
+  path = pathlib.Path(what)
+  if path.is_dir():
+    folders = [f for f in (path / "train", path) if (f / "genotype.json").is_file()]
+    if not folders or not (folders[0] / "config.json").is_file():
+      raise DnasError(f"{path}: a run's folder holds genotype.json and config.json, this does not")
+    text = (folders[0] / "config.json").read_text(encoding="utf-8")
+    config: Any = configs.from_json(text, source=str(folders[0] / "config.json"))
+    if config.task.name == "classification":
+      raise DnasError(f"{path}: a run of a classifier; families are of detectors")
+    height, width = config.data.size
+    return genotypes.load(folders[0] / "genotype.json"), config.task, (int(height), int(width))
+  genotype = genotypes.load(what)
+  if not genotype.is_genotype:
+    raise DnasError(f"{what}: still holds choices in {list(genotype.searched)}: search it first")
+  if yolo_nas_spaces.is_member(genotype):
+    return genotype, ConfigDict(dict(name="yolo_nas")), IMAGE
+  if genotype.stem in ("conv3x3", "imagenet"):
+    genotype = macro.detector(genotype)
+  genotype = without_head(genotype)
+  strides = sorted(set(Backbone(genotype, rngs=Rngs(None)).strides))[-3:]
+  return genotype, ConfigDict(dict(name="detection", neck_channels=64, strides=strides)), IMAGE
+
+
+def members(
+  genotype: SearchSpace, fields: Config, image: tuple[int, int], sizes: Mapping[str, float] = SIZES
+) -> list[Member]:
+  """The detectors of the family, see `scaling.compound`.
+
+  Args:
+    genotype: what was found.
+    fields: `config.task` that it was found with.
+    image: height and width, px.
+    sizes: name -> compound coefficient.
+
+  Raises:
+    SpaceError: the space still holds choices.
+  """
+  strides = fields.get("strides", (8, 16, 32))
+  step = STEP if yolo_nas_spaces.is_member(genotype) else max(strides)
+  found = []
+  for name, phi in sizes.items():
+    width, depth, larger = scaling.compound(phi)
+    side = lambda px, larger=larger: max(round(px * larger / step), 1) * step
+    size = image if phi == 0 else (side(image[0]), side(image[1]))
+    scaled = scaling.scale(genotype, width, depth, max(size))
+    changed = dict(fields)
+    if changed["name"] == "detection":
+      changed["neck_channels"] = scaling.round_filters(changed.get("neck_channels", 64), width)
+    found.append(Member(name, phi, width, depth, scaled.genotype, size, changed))
+  return found
+
+
+def make(
+  what: str,
+  out: pathlib.Path,
+  *,
+  command: str,
+  classes: int = 80,
+  sizes: Mapping[str, float] = SIZES,
+  protocol: latency.Protocol | None = None,
+) -> list[table.Row]:
+  """Writes the family: `S.json`, `M.json`, `L.json` and the table of what they cost.
+
+  Args:
+    what: see `read`.
+    out: folder.
+    command: goes into the provenance.
+    classes: number of classes.
+    sizes: name -> compound coefficient.
+    protocol: of the measurement; None: the default one.
+
+  Raises:
+    DnasError: see `read`.
+  """
+  given = protocol or latency.Protocol()
+  genotype, fields, image = read(what)
+  names = tuple(f"class {i}" for i in range(classes))
+  family = members(genotype, fields, image, sizes)
+  programs: dict[str, Any] = {}
+  rows: list[dict[str, Any]] = []
+  for member in family:
+    task = member.task(names)
+    cost = tasks.cost(task, member.genotype)
+    log.atomic_write(out / f"{member.name}.json", member.genotype.to_json())
+    programs[member.name] = hardware.network_program(task, member.genotype, given.batch)
+    rows.append(
+      {
+        "size": member.name,
+        "phi": member.phi,
+        "width": member.width,
+        "depth": member.depth,
+        "image": "{1} x {0}".format(*member.image),
+        "neck": member.fields.get("neck_channels", ""),
+        "params": cost.params,
+        "MACs": cost.macs,
+      }
+    )
+  timings = latency.measure(programs, given)
+  measured: list[table.Row] = [{**row, "latency ms": timings[row["size"]].ms} for row in rows]
+  title = f"""A family of detectors
+Compound scaling of the genotype in {what} ({classes} classes): width 1.1^phi, depth 1.2^phi,
+resolution 1.15^phi, each rounded (width to 8 channels, repeats up, sides to the coarsest stride).
+*neck*: `config.task.neck_channels`. *latency ms*: measured here, batch {given.batch},
+{given.dtype}, without suppression: median of {given.rounds} rounds in turn, of each the fastest of
+{given.calls} calls. None of them is trained; a member is trained by
+`python scripts/train.py --config CONFIG --genotype {out.name}/M.json` with the fields of its row:
+`--config.data.size=(HEIGHT,WIDTH) --config.task.neck_channels=NECK`."""
+  about = {"protocol": dataclasses.asdict(given), "device": latency.device()}
+  about["spread ms"] = {name: timing.spread_ms for name, timing in timings.items()}
+  table.write(out, title, measured, {"command": command, "seeds": [0], **about})
+  return measured
