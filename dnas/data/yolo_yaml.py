@@ -65,10 +65,18 @@ def load(
   split = pick_split(split, [s for s in _SPLITS if data.get(s)], spec)
   name = f"{spec} [{split}]"
   report = Report()
-  paths = _list_images(data[split], _root(data, file), split, report)
+  try:
+    paths = _list_images(data[split], _root(data, file), split, report)
+  except (OSError, ValueError, RuntimeError) as error:
+    if isinstance(error, DataError):
+      raise
+    # A name that no file can have: too long, with a zero byte, or the home of an unknown user.
+    raise DataError(f"{file}: {' '.join(str(error).split())[:200]}") from error
   report.check(name)
   if not paths:
-    raise DataError(f"{name} is empty: {data[split]!r} holds no images ({', '.join(SUFFIXES)})")
+    raise DataError(
+      f"{name} is empty: {_short(data[split])} holds no images ({', '.join(SUFFIXES)})"
+    )
   infos = inspect(paths, report, decode_all, skip_broken)
   left_out = {where for where, _ in report.skipped}
   used = [(path, info) for path, info in zip(paths, infos) if str(path) not in left_out]
@@ -169,7 +177,9 @@ def _list_images(
   found: list[pathlib.Path] = []
   for one in entries:
     if not isinstance(one, str):
-      report.stop(split, f"{one!r}; valid: a folder of images, a .txt list, or several of them")
+      report.stop(
+        split, f"{_short(one)}; valid: a folder of images, a .txt list, or several of them"
+      )
       continue
     path = root / pathlib.Path(one).expanduser()
     if path.is_dir():
