@@ -5,6 +5,7 @@
 python scripts/reproduce.py --list
 python scripts/reproduce.py detection_digit_scenes --seeds 3
 python scripts/reproduce.py nasbench201_blackbox --data FOLDER
+python scripts/reproduce.py all --budget 60m --data FOLDER
 """
 
 import argparse
@@ -17,11 +18,13 @@ from collections.abc import Mapping
 
 from dnas import process
 from dnas.config import Parser
+from dnas.errors import one_line_errors
 from dnas.tables import (
   detection,
   detection_latency,
   efficientnet,
   estimates,
+  every,
   hardware,
   latency,
   method_cost,
@@ -41,14 +44,17 @@ def _literal(text: str) -> tuple[str, str]:
   return field, value
 
 
-# name -> (what it shows, run time on 2 cores, data, how it is made)
+# name -> (what it shows, run time on 2 cores, data, how it is made, run time at full scale if it is
+# another, run time on 2 cores in minutes if it is known): see `every.Table`.
 # A table's function names what it takes: `seeds` or `cells`, `data`, `workdir`, `overrides`.
-TABLES = {
+_ENTRIES = {
   "detection_digit_scenes": (
     "searched, random and hand-made cells at equal MACs, retrained alike",
     "13 minutes a seed",
     "embedded",
     functools.partial(detection.compare, ROOT / "configs" / "quickstart.py", seeds=3),
+    "the same",
+    40,
   ),
   "detection_cbc": (
     "the same on real blood cells",
@@ -67,36 +73,46 @@ TABLES = {
     "one CPU minute",
     "--data FOLDER with nasbench201_table.csv.gz",
     nasbench201_blackbox.make,
+    "the same",
+    2,
   ),
   "nasbench201_zero_cost": (
     "zero-cost proxies: rank correlation with accuracy, and with the published scores",
     "half an hour, shared",
     "--data FOLDER with nasbench201_table.csv.gz; TFDS cifar10:3.0.2 in TFDS_DATA_DIR",
     nasbench201_zero_cost.make,
+    "the same",
+    30,
   ),
   "nasbench201_oneshot": (
     "each differentiable method on CIFAR-10 at CPU scale, beside published numbers and cheap rules",
     "several hours",
     "--data FOLDER with nasbench201_table.csv.gz; TFDS cifar10:3.0.2 in TFDS_DATA_DIR",
     functools.partial(nasbench201_oneshot.make, ROOT),
+    "GPU days, configs/nasbench201_cifar10.py:paper; not timed",
   ),
   "efficientnet": (
     "parameters, MACs and anchors of EfficientNet B0 to B7 and EfficientDet D0 to D6, counted",
     "five minutes, shared",
     "none",
     efficientnet.make,
+    "the same",
+    5,
   ),
   "estimates": (
     "how well one-shot, short training and zero-cost estimates rank, against seconds",
     "hours",
     "--data FOLDER with nasbench201_table.csv.gz; TFDS cifar10:3.0.2 in TFDS_DATA_DIR",
     functools.partial(estimates.make, ROOT),
+    "GPU days; not timed",
   ),
   "hardware": (
     "accuracy against latency on four devices: random, NSGA-II and gradient against the true front",
     "a quarter of an hour, shared",
     "--data FOLDER with nasbench201_table.csv.gz and nasbench201_latency_ms.csv.gz",
     hardware.make,
+    "the same",
+    15,
   ),
   "hardware_detection": (
     "the quickstart's search without and with a budget of latency, at three budgets; not run yet",
@@ -109,12 +125,16 @@ TABLES = {
     "half an hour, shared",
     "embedded",
     latency.make,
+    "the same",
+    30,
   ),
   "latency_mbconv": (
     "the same for 40 chains of MBConv blocks",
     "an hour, shared",
     "embedded",
     functools.partial(latency.make, space="mbconv", calibration=4, rounds=5, calls=4, copies=4),
+    "the same",
+    60,
   ),
   "method_cost": (
     "time and memory of a step of each differentiable method, against first-order DARTS",
@@ -127,6 +147,8 @@ TABLES = {
     "two minutes",
     "embedded",
     functools.partial(method_cost.seeds_at_once, ROOT / "configs" / "digits.py"),
+    "the same",
+    2,
   ),
   "planted": (
     "does each differentiable method find what was planted; which withstand a skip collapse",
@@ -135,15 +157,17 @@ TABLES = {
     functools.partial(planted.success_rates, ROOT / "configs" / "methods", seeds=100),
   ),
 }
+TABLES = {name: every.Table(*entry) for name, entry in _ENTRIES.items()}
 
 
 def main() -> None:
-  """Reads the command line and makes one table."""
+  """Reads the command line and makes one table, or all."""
   parser = Parser(
     description="Makes the tables of paper_results/; what is there already is not computed again."
   )
-  parser.add_argument("table", nargs="?", choices=sorted(TABLES), help="see --list")
+  parser.add_argument("table", nargs="?", choices=["all", *sorted(TABLES)], help="see --list")
   parser.add_argument("--list", action="store_true", help="the tables, and what each takes")
+  parser.add_argument("--budget", metavar="TIME", help="for all: 90s, 60m, 1.5h; makes what fits")
   parser.add_argument("--seeds", type=int, help="seeds, or cells of detection_spread")
   parser.add_argument(
     "--methods", type=lambda text: text.split(","), help="of the table, with commas; default: all"
@@ -162,12 +186,16 @@ def main() -> None:
   )
   flags = parser.parse_args()
   if flags.list or flags.table is None:
-    for name, (what, takes, needs, _) in TABLES.items():
-      print(f"{name:24} {what}; {takes}; data: {needs}")
+    print(every.listing(TABLES))
     return
   if flags.seeds is not None and flags.seeds < 1:
     parser.error(f"--seeds must be 1 or more, got {flags.seeds}")
-  make = TABLES[flags.table][-1]
+  if flags.table == "all":
+    _all(parser, flags)
+    return
+  if flags.budget is not None:
+    parser.error("--budget belongs to all")
+  make = TABLES[flags.table].make
   arguments = _arguments(parser, flags, inspect.signature(make).parameters)
   with process.running():
     make(
@@ -175,6 +203,34 @@ def main() -> None:
       command=shlex.join(["python", "scripts/reproduce.py", *sys.argv[1:]]),
       **arguments,
     )
+
+
+def _all(parser: Parser, flags: argparse.Namespace) -> None:
+  """Makes what fits into the budget."""
+  if flags.budget is None:
+    parser.error("all needs --budget")
+  if flags.seeds is not None or flags.methods or flags.overrides:
+    parser.error("all takes --budget, --data, --out and --workdir only")
+  out = flags.out or ROOT / "paper_results"
+  takes = {name: inspect.signature(table.make).parameters for name, table in TABLES.items()}
+
+  def command(name: str) -> list[str]:
+    words = [sys.executable, str(pathlib.Path(__file__).resolve()), name, "--out", str(out / name)]
+    if "data" in takes[name]:
+      words += ["--data", str(flags.data)]
+    if "workdir" in takes[name]:
+      words += ["--workdir", str((flags.workdir or pathlib.Path("runs")) / name)]
+    return words
+
+  lacking = {
+    name: f"needs {table.data}"
+    for name, table in TABLES.items()
+    if "data" in takes[name] and flags.data is None
+  }
+  with one_line_errors():
+    results = every.run(TABLES, out, every.seconds(flags.budget), command, lacking=lacking)
+  if any(result.startswith("failed") for result in results.values()):
+    raise SystemExit(1)
 
 
 def _arguments(parser: Parser, flags: argparse.Namespace, takes: Mapping[str, object]) -> dict:
@@ -190,7 +246,7 @@ def _arguments(parser: Parser, flags: argparse.Namespace, takes: Mapping[str, ob
     if value is not None and name not in takes:
       parser.error(f"{flags.table} takes no {flag}")
   if "data" in takes and flags.data is None:
-    parser.error(f"{flags.table} needs {TABLES[flags.table][2]}")
+    parser.error(f"{flags.table} needs {TABLES[flags.table].data}")
   arguments = {name: value for name, value in given.values() if value is not None}
   if "workdir" in takes:
     arguments.setdefault("workdir", pathlib.Path("runs", flags.table))

@@ -82,9 +82,15 @@ def _cells(folder: pathlib.Path, name: str) -> list[str]:
     return []
   text = (folder / "genotype.json").read_text(encoding="utf-8")
   return [
-    html.figure(draw_cell(cell, kind), f"{name}-{kind}", f"cell {kind}: {cell}", colours=svg.CELL)
+    html.figure(
+      draw_cell(cell, kind), f"{name}-{kind}", f"{_named(kind)}: {cell}", colours=svg.CELL
+    )
     for kind, cell in searched_cells(SearchSpace.from_json(text)).items()
   ]
+
+
+def _named(cell: str) -> str:
+  return cell if cell == "cell" else f"cell {cell}"
 
 
 def _search(folder: pathlib.Path) -> list[str]:
@@ -99,7 +105,7 @@ def _search(folder: pathlib.Path) -> list[str]:
     name = f"search{n}"  # A folder may be called anything; an id may not.
     figures = []
     for cell, seen in progress.alpha_over_time(watched).items():
-      title = f"softmax(alpha) of the cell {cell}{of}"
+      title = f"softmax(alpha) of the {_named(cell)}{of}"
       heat = progress.draw_alpha_heat(*seen)
       figures.append(html.figure(heat, f"{name}-{cell}-heat", f"{title}, all edges"))
       curves = progress.draw_alpha_curves(*seen)

@@ -5,10 +5,10 @@
 CSS = """
 :root { color-scheme: light dark; --page: #f6f7f9; --card: #ffffff; --text: #1b1f24;
   --quiet: #59626d; --line: #d8dde3; --input: #dde8f3; --output: #f6dfc9; --node: #eeeeee;
-  --link: #0b5cad; --bad: #a33a00 }
+  --link: #0b5cad; --blue: #0072b2; --bad: #a33a00 }
 @media (prefers-color-scheme: dark) { :root { --page: #14171b; --card: #1d2126; --text: #e7eaee;
   --quiet: #a4adb8; --line: #363d46; --input: #25415c; --output: #63431f; --node: #3a4048;
-  --link: #7db8f5; --bad: #ff9d66 } }
+  --link: #7db8f5; --blue: #4aa8e6; --bad: #ff9d66 } }
 * { box-sizing: border-box }
 body { margin: 0 auto; max-width: 78rem; padding: 1rem; background: var(--page);
   color: var(--text); font: 16px/1.5 system-ui, sans-serif }

@@ -12,8 +12,9 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 
-# What is black in a figure gets the colour of the page's text, light or dark.
-_TEXT = {"#000000": "currentColor"}
+# What is black in a figure gets the colour of the page's text, light or dark; blue, which is hard
+# to see on dark ground, a lighter one there.
+_TEXT = {"#000000": "currentColor", "#0072b2": "var(--blue)"}
 # The quiet colours of `cells.draw_cell`, as variables of the page's style sheet.
 CELL = {
   "#ffffff": "var(--card)",

@@ -1,0 +1,83 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""All tables within a budget: what is begun, what is not, and that nothing is made twice."""
+
+import importlib.util
+import sys
+
+import pytest
+
+from dnas.errors import DnasError
+from dnas.tables import every
+
+
+def table(minutes):
+  return every.Table("what", "here", "none", lambda out: None, minutes=minutes)
+
+
+def command(folder, body):
+  """name -> a process that notes its start and runs `body`."""
+  begin = "import pathlib, sys, time; f = pathlib.Path(sys.argv[1]); f.mkdir(exist_ok=True); "
+  begin += "(f / 'begun').open('a').write('x'); done = lambda: (f / 'provenance.json').touch(); "
+  return lambda name: [sys.executable, "-S", "-c", begin + body(name), str(folder / name)]
+
+
+def test_what_fits_is_made_once(tmp_path):
+  tables = {"long": table(10), "unknown": table(None), "short": table(0.01), "data": table(0.01)}
+  make = command(tmp_path, lambda name: "sys.exit(3)" if name == "unknown" else "done()")
+  said = []
+  settings = dict(lacking={"data": "needs --data"}, say=said.append)
+  found = every.run(tables, tmp_path, 60, make, **settings)
+  assert found == {
+    "short": "made",
+    "data": "not begun: needs --data",
+    "long": "not begun: 1 minutes are left",
+    "unknown": "failed with exit code 3",
+  }
+  assert list(found)[-1] == "unknown"
+  assert said[0] == "short: made"
+  again = every.run(tables, tmp_path, 60, make, **settings)
+  assert again["short"] == "there"
+  assert (tmp_path / "short" / "begun").read_text() == "x"
+
+
+@pytest.mark.slow
+def test_what_was_stopped_is_gone_on_with(tmp_path):
+  """Even if its first rows are there, and though its whole time would not fit any more."""
+  stops = command(tmp_path, lambda name: "done(); time.sleep(60)")
+  assert every.run({"a": table(0.01)}, tmp_path, 4, stops, lacking={}) == {"a": "stopped"}
+  assert (tmp_path / "a" / "provenance.json").exists()
+  ends = command(tmp_path, lambda name: "done()")
+  assert every.run({"a": table(10)}, tmp_path, 60, ends, lacking={}) == {"a": "made"}
+  assert every.run({"a": table(10)}, tmp_path, 60, ends, lacking={}) == {"a": "there"}
+  assert (tmp_path / "a" / "begun").read_text() == "xx"
+
+
+def test_budgets():
+  assert [every.seconds(text) for text in ("90s", "60m", "1.5h")] == [90, 3600, 5400]
+  for text in ("60", "m", "-1h", "", "nanm", "infh"):
+    with pytest.raises(DnasError, match=r"is no time such as 90s"):
+      every.seconds(text)
+
+
+@pytest.mark.slow
+def test_the_list_and_the_errors_of_the_script(root, monkeypatch, capsys):
+  spec = importlib.util.spec_from_file_location("reproduce", root / "scripts" / "reproduce.py")
+  reproduce = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(reproduce)
+
+  def run(*words):
+    monkeypatch.setattr(sys, "argv", ["reproduce.py", *words])
+    try:
+      reproduce.main()
+    except SystemExit as end:
+      assert end.code == 2
+    return "".join(capsys.readouterr())
+
+  listed = run("--list")
+  assert "detection_digit_scenes: searched, random and hand-made cells" in listed
+  assert listed.count("at full scale: ") == listed.count("data: ") == len(reproduce.TABLES) > 10
+  assert "--budget belongs to all" in run("planted", "--budget", "1m")
+  assert "all needs --budget" in run("all")
+  assert "all takes --budget" in run("all", "--budget", "1m", "--seeds", "3")
+  assert "is no time such as" in run("all", "--budget", "1")
