@@ -116,8 +116,8 @@ def chain_of(cell: Cell) -> tuple[str, ...] | None:
     return None
   names = [edge.ops[0] for edge in cell.edges]
   names = [name for i, name in enumerate(names) if i == 0 or name != "skip_connect"]
-  blocks = [name for name in names if name != "skip_connect"]
-  return tuple(names) if blocks and all(map(parse, blocks)) else None
+  chosen = [name for name in names if name != "skip_connect"]
+  return tuple(names) if chosen and all(map(parse, chosen)) else None
 
 
 class Layers(NamedTuple):
