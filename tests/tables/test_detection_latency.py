@@ -22,6 +22,7 @@ TINY = {
   "search.batch_size": 4,
   "search.watch.every_steps": 0,
   "train.steps": 2,
+  "train.optimizer.warmup_steps": 0,
   "train.batch_size": 4,
   "evaluate.batch_size": 50,
 }
