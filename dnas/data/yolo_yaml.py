@@ -119,7 +119,14 @@ def _read(file: pathlib.Path) -> dict[str, Any]:
   except UnicodeDecodeError as error:
     raise DataError(f"{file} is not UTF-8 text: byte {error.start}") from error
   # ValueError and what else: a tag or a date that Python's types refuse (2020-99-99, !!int x).
-  except (yaml.YAMLError, RecursionError, ValueError, TypeError, AttributeError, KeyError) as error:
+  except (
+    yaml.YAMLError,
+    RecursionError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+  ) as error:
     mark = getattr(error, "problem_mark", None)
     line = f"line {mark.line + 1} column {mark.column + 1}: " if mark else ""
     problem = getattr(error, "problem", None) or error

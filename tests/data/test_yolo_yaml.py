@@ -221,6 +221,8 @@ FILES = {
   "list": (b"- a", "not a mapping with"),
   "empty": (b"", "is None, not a mapping"),
   "bytes": (b"names: \xff", "is not UTF-8 text: byte 7"),
+  "tag": (b"names: !!int ", "is not valid YAML"),
+  "date": (b"names: 2020-99-99", "is not valid YAML"),
   "code": (b"!!python/object/apply:os.system [ls]", "is not valid YAML.*could not determine"),
 }
 
