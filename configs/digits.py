@@ -66,8 +66,8 @@ def get_config() -> ConfigDict:
         priced="latency_ms",
         rate=0.05,
         table=None,
-        latency=dict(),
-        energy=dict(),
+        latency={},
+        energy={},
       ),
       train=dict(
         # None keeps the network of the search.

@@ -55,7 +55,16 @@ def get_config() -> ConfigDict:
         watch=dict(every_steps=100, hessian_steps=0, genotypes=5),
       ),
       # Budgets: see DEFAULTS in dnas/hardware.py.
-      cost=dict(latency_ms=None, macs=None, params=None, energy_mj=None),
+      cost=dict(
+        latency_ms=None,
+        macs=None,
+        params=None,
+        energy_mj=None,
+        objective=None,
+        priced="latency_ms",
+        table=None,
+        latency={},
+      ),
       train=dict(
         # None keeps the network of the search.
         network=None,
