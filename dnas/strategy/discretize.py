@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Discretisation: from logits to a genotype, `(space, alpha) -> SearchSpace`.
 
-Every public function returns such a function, so that a config can name it. All follow `Cell.keep`:
+Each function of `__all__` returns such a function, so that a config can name it. All follow `Cell.keep`:
 where a cell keeps k edges per node, `none` cannot be chosen and the k strongest edges stay
 (`threshold` may keep fewer). With logits of edges (PC-DARTS) an edge's strength is multiplied by
 softmax(beta) over the edges that enter its node.
@@ -17,6 +17,8 @@ import numpy as np
 from dnas.errors import DnasError
 from dnas.space.space import Cell, Edge, SearchSpace
 from dnas.strategy.alpha import edges_key, operations
+
+__all__ = ["argmax", "limit_skips", "threshold", "top_k_edges"]  # What a config may name.
 
 AlphaLike = Mapping[str, Sequence[Any]]
 Discretize = Callable[[SearchSpace, AlphaLike], SearchSpace]
