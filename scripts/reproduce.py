@@ -32,6 +32,7 @@ from dnas.tables import (
   nasbench201_oneshot,
   nasbench201_zero_cost,
   planted,
+  scaling,
 )
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -148,6 +149,14 @@ _ENTRIES = {
     "embedded",
     functools.partial(method_cost.seeds_at_once, ROOT / "configs" / "digits.py"),
     "the same",
+    2,
+  ),
+  "scaling": (
+    "what a search step communicates, counted; XLA_FLAGS=--xla_force_host_platform_device_count=8",
+    "two minutes",
+    "embedded",
+    functools.partial(scaling.make, ROOT / "configs" / "digits.py"),
+    "a pod; not timed",
     2,
   ),
   "planted": (
