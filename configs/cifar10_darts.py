@@ -36,25 +36,27 @@ def get_config(form: str = "search") -> ConfigDict:
   config.task.auxiliary = 0.4
   config.space = dict(name="darts")
   config.search.update(
-    network=dict(name="cifar", channels=16, layers=8),
     steps=50 * (IMAGES // 2 // 64),
     warmup_steps=0,
     batch_size=64,
-    hypergradient=dict(name="unrolled", steps=1),
-    weight_optimizer=dict(
-      name="sgd", lr=0.025, lr_end=0.001, momentum=0.9, weight_decay=3e-4, clip=5.0
-    ),
-    alpha_optimizer=dict(name="adam", lr=3e-4, b1=0.5, b2=0.999, weight_decay=1e-3),
-    discretize=dict(name="top_k_edges", k=2),
     watch=dict(every_steps=390, hessian_steps=0, genotypes=5),
   )
+  config.search.network = dict(name="cifar", channels=16, layers=8)
+  config.search.hypergradient = dict(name="unrolled", steps=1)
+  config.search.weight_optimizer = dict(
+    name="sgd", lr=0.025, lr_end=0.001, momentum=0.9, weight_decay=3e-4, clip=5.0
+  )
+  config.search.alpha_optimizer = dict(name="adam", lr=3e-4, b1=0.5, b2=0.999, weight_decay=1e-3)
+  config.search.discretize = dict(name="top_k_edges", k=2)
   config.train.update(
-    network=dict(name="cifar", channels=36, layers=20),
     steps=600 * (IMAGES // 96),
     batch_size=96,
-    optimizer=dict(name="sgd", lr=0.025, lr_end=0.0, momentum=0.9, weight_decay=3e-4, clip=5.0),
     ema=0.0,
     drop_path=0.2,
+  )
+  config.train.network = dict(name="cifar", channels=36, layers=20)
+  config.train.optimizer = dict(
+    name="sgd", lr=0.025, lr_end=0.0, momentum=0.9, weight_decay=3e-4, clip=5.0
   )
   config.checkpoint.update(every_steps=1000)
   config.log.update(every_steps=50, words_every_steps=500)

@@ -67,7 +67,8 @@ def get_config(epochs: str = "36") -> ConfigDict:
     optimizer = dict(name="sgd", lr=0.01, lr_end=1e-4, weight_decay=1e-4, warmup_steps=500)
     optimizer |= dict(momentum=0.9, clip=None, decay="steps", milestones=(2 / 3, 8 / 9))
     steps = 12 * (118_287 // 16)
-    config.train.update(steps=steps, batch_size=16, optimizer=optimizer, ema=0.0)
+    config.train.update(steps=steps, batch_size=16, ema=0.0)
+    config.train.optimizer = optimizer  # update() would keep arguments of adamw.
   elif epochs == "300":
     config.data.augment = (
       dict(name="mosaic", probability=1.0),
@@ -77,5 +78,6 @@ def get_config(epochs: str = "36") -> ConfigDict:
     warmup = 5 * STEPS_PER_EPOCH
     optimizer = dict(name="sgd", lr=0.01, lr_end=5e-4, weight_decay=5e-4, warmup_steps=warmup)
     optimizer |= dict(momentum=0.9, clip=None)
-    config.train.update(steps=300 * STEPS_PER_EPOCH, optimizer=optimizer, ema=0.9998)
+    config.train.update(steps=300 * STEPS_PER_EPOCH, ema=0.9998)
+    config.train.optimizer = optimizer
   return config

@@ -39,21 +39,21 @@ def get_config() -> ConfigDict:
   config.search.network = dict(name="cifar", channels=16, layers=8)
   config.search.discretize = dict(name="top_k_edges", k=2)
   config.train.update(
-    network=dict(name="imagenet", channels=48, layers=14),
     steps=250 * (IMAGES // BATCH),
     batch_size=BATCH,
-    optimizer=dict(
-      name="sgd",
-      lr=0.5,
-      lr_end=0.0,
-      momentum=0.9,
-      weight_decay=3e-5,
-      clip=5.0,
-      warmup_steps=5 * (IMAGES // BATCH),
-      decay="linear",
-    ),
     ema=0.0,
     drop_path=0.0,
+  )
+  config.train.network = dict(name="imagenet", channels=48, layers=14)
+  config.train.optimizer = dict(
+    name="sgd",
+    lr=0.5,
+    lr_end=0.0,
+    momentum=0.9,
+    weight_decay=3e-5,
+    clip=5.0,
+    warmup_steps=5 * (IMAGES // BATCH),
+    decay="linear",
   )
   config.evaluate.update(split="validation", batch_size=256)
   config.checkpoint.update(every_steps=1000, keep=3)

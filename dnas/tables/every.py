@@ -91,11 +91,11 @@ def run(
     What became of each: "there", "made", "stopped", "failed", or why it was not begun.
   """
   end, results = time.monotonic() + budget_s, {}
-  known = lambda name: tables[name].minutes
-  for name in sorted(tables, key=lambda n: float("inf") if known(n) is None else known(n)):
+  hours = lambda name: float("inf") if (m := tables[name].minutes) is None else m / 60
+  for name in sorted(tables, key=hours):
     folder, left = out / name, end - time.monotonic()
     mark = folder / _UNFINISHED
-    minutes = known(name)
+    minutes = tables[name].minutes
     if (folder / "provenance.json").is_file() and not mark.exists():
       results[name] = "there"
     elif name in lacking:
