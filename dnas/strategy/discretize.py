@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Discretisation: from logits to a genotype, `(space, alpha) -> SearchSpace`.
 
-Each function of `__all__` returns such a function, so that a config can name it. All follow `Cell.keep`:
-where a cell keeps k edges per node, `none` cannot be chosen and the k strongest edges stay
-(`threshold` may keep fewer). With logits of edges (PC-DARTS) an edge's strength is multiplied by
-softmax(beta) over the edges that enter its node.
+Each function of `__all__` returns such a function, so that a config can name it. All follow
+`Cell.keep`: where a cell keeps k edges per node, `none` cannot be chosen and the k strongest edges
+stay (`threshold` may keep fewer). With logits of edges (PC-DARTS) an edge's strength is multiplied
+by softmax(beta) over the edges that enter its node.
 """
 
 import dataclasses
