@@ -135,7 +135,7 @@ def settings_of(search: Config) -> Config:
   missing = [name for name in REQUIRED if name not in given]
   if missing:
     raise ConfigError(f"config.search: {', '.join(missing)} must be set")
-  settings = ConfigDict({**DEFAULTS, **given}, convert_dict=True)
+  settings: Any = ConfigDict({**DEFAULTS, **given}, convert_dict=True)
   for name, least in (("budget", 1), ("workers", 0)):
     value = settings[name]
     if not isinstance(value, int) or isinstance(value, bool) or value < least:

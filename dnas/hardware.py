@@ -97,7 +97,7 @@ def watched(settings: Config) -> tuple[str, ...]:
   return tuple(name for name in KINDS if settings[name] is not None or name == priced)
 
 
-def _check(config: Config, settings: ConfigDict, limited: list[str]) -> None:
+def _check(config: Config, settings: Config, limited: list[str]) -> None:
   search = config.search
   if search.get("strategy") is not None:
     raise ConfigError(

@@ -90,7 +90,7 @@ def activations(data: bytes, images: np.ndarray, *, batch: int | None = None) ->
   class Reader(ort.CalibrationDataReader):
     """Hands out one batch after another, as onnxruntime asks for them."""
 
-    def get_next(self) -> dict[str, np.ndarray] | None:
+    def get_next(self) -> Any:
       return next(feeds, None)
 
   with tempfile.TemporaryDirectory(prefix="dnas-") as folder:

@@ -37,7 +37,7 @@ def convert(
 
 def _convert(function: Callable, shape: tuple[int, ...], images: np.ndarray) -> bytes:
   """`convert`, where TensorFlow is installed."""
-  import tensorflow as tf  # pyright: ignore[reportMissingImports]
+  import tensorflow as tf  # pyright: ignore[reportMissingImports, reportMissingModuleSource]
   from jax.experimental import jax2tf
 
   names = sorted(jax.eval_shape(function, jax.ShapeDtypeStruct(shape, np.uint8)))

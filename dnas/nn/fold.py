@@ -136,8 +136,8 @@ def _evaluate(eqn: core.JaxprEqn, values: list[Any]) -> Sequence[Any]:
   name = eqn.primitive.name
   if name in _CALLS:
     inner: Any = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
-    closed = isinstance(inner, core.ClosedJaxpr)
-    return _run(inner.jaxpr if closed else inner, inner.consts if closed else (), values)
+    # None of its own when it is open.
+    return _run(getattr(inner, "jaxpr", inner), getattr(inner, "consts", ()), values)
   if values and all(isinstance(v, _Constant) for v in values) and _is_small(eqn):
     with jax.ensure_compile_time_eval():
       return [_Constant(value) for value in _bind(eqn, [v.value for v in values])]

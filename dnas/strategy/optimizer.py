@@ -200,7 +200,8 @@ def accumulated(inner: Optimizer, every: int) -> Optimizer:
     raise DnasError(f"accumulate: must be a whole number, 1 or more, got {every!r}")
   if every == 1:
     return inner
-  several = optax.MultiSteps(optax.GradientTransformation(inner.init, inner.update), every)
+  functions: Any = (inner.init, inner.update)
+  several = optax.MultiSteps(optax.GradientTransformation(*functions), every)
   return Optimizer(
     several.init, several.update, lambda state: inner.describe(state.inner_opt_state)
   )
