@@ -10,9 +10,10 @@ Needs the prepared TFDS data set `imagenet2012:5.1.0`, whose archives one has to
 recipe is that of P-DARTS and PC-DARTS (1904.12760, 1907.05737): 48 channels, 14 cells, 250 epochs
 of batches of 1,024, SGD at 0.5 falling linearly after 5 epochs of warm-up, label smoothing 0.1,
 auxiliary head 0.4. (DARTS itself: batches of 128, 0.1 times 0.97 an epoch; with that its paper
-reports 26.7 % top-1 error for DARTS_V2, 574 M MACs.) Windows of 8 to 100 % are cut here out of a
-picture that was already brought to 224 px, so they are softer than the papers'. It has not been run
-at this scale here; a test runs two steps of it, small.
+reports 26.7 % top-1 error for DARTS_V2, and 574 M MACs, unverified; by our count of convolutions
+and linear layers alone it is 530 M.) Windows of 8 to 100 % are cut here out of a picture that was
+already brought to 224 px, so they are softer than the papers'. It has not been run at this scale
+here; a test runs two steps of it, small.
 """
 
 from ml_collections import ConfigDict

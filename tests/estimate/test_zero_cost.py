@@ -182,6 +182,7 @@ def test_jacob_cov_is_the_spectrum_of_correlated_slopes(chain):
   np.testing.assert_allclose(float(score), expected, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_zen_is_the_change_under_noise_and_the_norms_scale(chain):
   which, batch, _ = chain
   params_key, x_key, e_key = jax.random.split(KEY, 3)

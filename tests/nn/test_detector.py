@@ -143,6 +143,7 @@ def squares(seed, count=8, size=32):
   return image, assign.Targets(truth, labels, np.ones((count, 1), bool))
 
 
+@pytest.mark.slow
 def test_it_learns_to_detect():
   """120 steps on fresh scenes; then held-out squares are found, boxed and classified."""
   genotype = SPACE.decide(

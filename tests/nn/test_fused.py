@@ -134,6 +134,7 @@ def test_published_spaces(names, pool_norm, stride, monkeypatch):
     assert not missed, "all of NAS-Bench-201 is evaluated together"
 
 
+@pytest.mark.slow
 def test_second_order():
   """Forward over reverse, as the hypergradients take it."""
   assert_equal(both(two_sources(NASBENCH201), second_order=True, pool_norm=False), 5e-5)

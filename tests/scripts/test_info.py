@@ -132,7 +132,7 @@ def test_operations_of_ones_own_in_the_present_folder(run, tmp_path, monkeypatch
 @pytest.mark.parametrize(
   ("arguments", "message"),
   [
-    ("", "one of the arguments --genotype --space is required"),
+    ("", "one of the arguments --genotype --space --model is required"),
     ("--genotype DARTS_V9", "'DARTS_V9' is neither a file nor a published genotype (DARTS_V1, "),
     ("--genotype setup.cfg", "setup.cfg: not JSON"),
     ("--genotype .", "'.' is neither a file nor"),

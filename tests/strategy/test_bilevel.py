@@ -267,6 +267,7 @@ def test_one_level():
     functions.step(state, *batches(0))
 
 
+@pytest.mark.slow
 def test_seeds_side_by_side_equal_one_by_one():
   functions = search(warmup_steps=1, hypergradient=hg.first_order())
   states = jax.vmap(functions.init)(jax.vmap(jax.random.key)(jnp.arange(2)))
@@ -333,8 +334,12 @@ def test_penalties_pull_alpha_alone():
 
 @pytest.mark.parametrize(
   ("name", "hypergradient"),
-  [("random_perturbation", hg.unrolled()), ("adversarial_perturbation", hg.first_order())],
-  ids=["random", "adversarial"],
+  [
+    pytest.param("random_perturbation", hg.unrolled(), id="random"),
+    pytest.param(
+      "adversarial_perturbation", hg.first_order(), id="adversarial", marks=pytest.mark.slow
+    ),
+  ],
 )
 def test_perturbed_weights_are_trained_around_the_architecture(name, hypergradient):
   # The report's weight loss is the loss at the perturbed mixing weights.

@@ -27,6 +27,7 @@ def test_the_operations_are_orthonormal_whatever_their_weights():
   np.testing.assert_allclose(features.mean(0), 0, atol=0.03)
 
 
+@pytest.mark.slow
 def test_a_wrong_operation_cannot_do_better_than_nothing():
   ops, teacher = landscape.plant(jax.random.key(3))
   x, target = (
@@ -44,6 +45,7 @@ def test_a_wrong_operation_cannot_do_better_than_nothing():
   assert explained[int(ops[0])] > 0.3  # one of three edges
 
 
+@pytest.mark.slow
 def test_success_is_counted_against_chance():
   # A search that never moves alpha guesses, from the initial noise.
   still = Optimizer(
@@ -104,6 +106,7 @@ def test_in_the_second_problem_the_planted_operation_is_the_best_alone_and_mixed
   np.testing.assert_allclose(skip, 0.5, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_skip_connection_has_nothing_to_learn_and_the_others_learn_slowly():
   problem = landscape.problem_of(landscape.COLLAPSE)
   params, _ = problem.init(jax.random.key(0))
@@ -119,6 +122,7 @@ def test_a_skip_connection_has_nothing_to_learn_and_the_others_learn_slowly():
   np.testing.assert_allclose(params[0]["ops"][1], landscape.SLOWNESS * plain[0]["ops"][1])
 
 
+@pytest.mark.slow
 def test_a_search_that_moves_nothing_collapses_by_chance_and_one_that_learns_less():
   rules = relaxation.softmax(), hypergradient.first_order()
   still = Optimizer(
