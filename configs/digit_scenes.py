@@ -3,6 +3,9 @@
 """The quickstart's search with the time that it takes to get the most out of digit scenes.
 
 python scripts/run.py --config configs/digit_scenes.py
+
+Measured at d8ce4ce on 2 CPU cores, test split: seed 0 AP 0.770, AP50 0.969; seed 1 AP 0.776, AP50
+0.972. Training takes some 12 minutes when nothing else runs.
 """
 
 from ml_collections import ConfigDict
