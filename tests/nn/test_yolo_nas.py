@@ -201,7 +201,7 @@ def test_fused_equals_trained_form(names):
 
 @pytest.mark.slow
 def test_training_learns_and_averages_equal_a_model():
-  """Every weight has a gradient; (params, stats) are averaged as in `dnas.train`."""
+  """Every kernel has a gradient; (params, stats) are averaged as in `dnas.train`."""
   static, params, stats = functional.split(tiny())
   x = images()
   wanted = np.random.default_rng(1).normal(size=(2, 21, 71)).astype(np.float32)
@@ -219,12 +219,14 @@ def test_training_learns_and_averages_equal_a_model():
   step = jax.jit(step, compiler_options=quick)
   start = (params, stats)
   losses = []
-  for _ in range(20):
+  for _ in range(100):
     value, params, stats, gradient = step(params, stats)
     losses.append(float(value))
     if len(losses) == 1:
       leaves = jax.tree_util.tree_leaves_with_path(gradient)
-      assert not [path for path, g in leaves if not np.any(np.asarray(g))]
+      still = [jax.tree_util.keystr(path) for path, g in leaves if not np.any(np.asarray(g))]
+      # A norm behind the branches takes what their biases add away again: zero, up to rounding.
+      assert not [path for path in still if not path.endswith("['bias']")]
   assert losses[-1] < 0.8 * losses[0]
   average = jax.tree.map(lambda a, b: 0.5 * a + 0.5 * b, start, (params, stats))
   boxes, scores = jax.jit(yolo_nas.raw, static_argnums=0, compiler_options=quick)(
