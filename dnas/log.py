@@ -166,7 +166,7 @@ class Log:
       self._file.flush()
     except OSError as error:
       raise OSError(error.errno, f"cannot write: {error.strerror}", str(self._path)) from error
-    if not os.fstat(self._file.fileno()).st_nlink:
+    if not _is_at(self._path, self._file.fileno()):
       raise LogError(f"{self._path} was deleted while the run wrote to it")
     if self._writer:
       for record, _ in records:
@@ -241,6 +241,14 @@ def read(path: str | os.PathLike) -> list[dict[str, Any]]:
       raise LogError(f"{path}, line {number}: {error}: {line[:80]!r}") from error
     records.append({key: _from_word(value) for key, value in record.items()})
   return records
+
+
+def _is_at(path: pathlib.Path, descriptor: int) -> bool:
+  """Whether the open file still has this name: not if it was deleted, or its disk unmounted."""
+  try:
+    return os.path.samestat(os.stat(path), os.fstat(descriptor))
+  except OSError:
+    return False
 
 
 def line(record: Mapping[str, Any]) -> str:
