@@ -35,7 +35,7 @@ def move(state):
 
 def step(i, state, batch):
   if i == 5 and act:
-    while not list(workdir.rglob("4")):  # The checkpoint of step 4, which is saved beside the loop.
+    while not (workdir / "checkpoints" / "4").exists():  # It is saved beside the loop.
       time.sleep(0.01)
     time.sleep(1)
     if act == "full":

@@ -13,7 +13,7 @@ from dnas.tables import reliability
 
 # A run without a network: one step each 5 ms, saved each 10 steps by writing and renaming.
 TOY = """
-import pathlib, sys, time
+import os, pathlib, sys, time
 folder = pathlib.Path(sys.argv[1])
 saved = folder / "checkpoints"
 saved.mkdir(parents=True, exist_ok=True)
@@ -22,7 +22,8 @@ for old in saved.glob("*tmp*"):
 start = max((int(p.name) for p in saved.iterdir()), default=0)
 lines = [f'{{"step": {i}}}\\n' for i in range(1, start + 1)]
 metrics = folder / "metrics.jsonl"
-metrics.write_text("".join(lines))
+metrics.touch()
+os.truncate(metrics, len("".join(lines)))  # Never shorter than what is saved: it may be killed here.
 if len(sys.argv) > 2 and start >= int(sys.argv[2]):
   sys.exit("broken")
 with open(metrics, "a") as file:
