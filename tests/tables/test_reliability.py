@@ -23,7 +23,7 @@ start = max((int(p.name) for p in saved.iterdir()), default=0)
 lines = [f'{{"step": {i}}}\\n' for i in range(1, start + 1)]
 metrics = folder / "metrics.jsonl"
 metrics.touch()
-os.truncate(metrics, len("".join(lines)))  # Never shorter than what is saved: it may be killed here.
+os.truncate(metrics, len("".join(lines)))  # Never shorter than what is saved: a kill may come.
 if len(sys.argv) > 2 and start >= int(sys.argv[2]):
   sys.exit("broken")
 with open(metrics, "a") as file:
