@@ -73,10 +73,14 @@ def markdown(text: str) -> str:
 
 
 def origin() -> dict[str, Any]:
-  """Commit, versions and hardware of this process."""
+  """Commit, versions and hardware of this process; a `+` stands for code that is not committed.
+
+  Tables are no code: those being written, this one among them, do not count.
+  """
   names = ("jax", "jaxlib", "flax", "optax", "numpy")
+  changed = _git("status", "--short", "--", ".", ":(exclude)paper_results")
   return {
-    "commit": _git("rev-parse", "--short=12", "HEAD") + ("+" if _git("status", "--short") else ""),
+    "commit": _git("rev-parse", "--short=12", "HEAD") + ("+" if changed else ""),
     "python": platform.python_version(),
     "versions": {name: importlib.metadata.version(name) for name in names},
     "hardware": f"{os.cpu_count()} CPU cores, {_processor()}",

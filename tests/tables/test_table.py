@@ -4,6 +4,8 @@
 
 import json
 import math
+import re
+import subprocess
 
 import pytest
 
@@ -28,8 +30,23 @@ def test_files_of_a_table(tmp_path):
   assert json.loads((tmp_path / "provenance.json").read_text())["command"] == "do it"
 
 
+def test_the_commit_of_a_table_is_marked_where_code_is_not_committed(tmp_path, monkeypatch):
+  module = tmp_path / "dnas" / "tables" / "table.py"
+  module.parent.mkdir(parents=True)
+  module.write_text("")
+  git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+  for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "First"]):
+    subprocess.run([*git, *words], check=True)
+  monkeypatch.setattr(table, "__file__", str(module))
+  (tmp_path / "paper_results").mkdir()
+  (tmp_path / "paper_results" / "table.csv").write_text("a\n1\n")
+  assert re.fullmatch("[0-9a-f]{12}", table.origin()["commit"])
+  module.write_text("changed = 1\n")
+  assert table.origin()["commit"].endswith("+")
+
+
 def test_every_table_of_the_repository_follows_from_its_csv(root):
-  for file in sorted((root / "paper_results").glob("*/table.csv")):
+  for file in sorted((root / "paper_results").rglob("table.csv")):
     shown = table.markdown(file.read_text(encoding="utf-8"))
     assert shown in (file.parent / "README.md").read_text(encoding="utf-8"), file.parent.name
     assert (file.parent / "provenance.json").is_file(), file.parent.name
