@@ -100,7 +100,8 @@ def measure(
   Raises:
     DnasError: the protocol's clock counts something else on this device.
   """
-  if protocol.clock == "cpu" and ((here := device())["platform"], here["cores"]) != ("cpu", 1):
+  if protocol.clock == "cpu" and clock_here() != "cpu":
+    here = device()
     raise DnasError(
       f"latency.clock: 'cpu' is for one core of a CPU, here are {here['cores']} of {here['kind']}: "
       "start the process with `taskset -c 0`, or choose 'wall'"
@@ -141,6 +142,12 @@ def device() -> dict[str, Any]:
     "jax": importlib.metadata.version("jax"),
     "jaxlib": importlib.metadata.version("jaxlib"),
   }
+
+
+def clock_here() -> str:
+  """The clock to take: "cpu" where it is allowed (see `Protocol.clock`), else "wall"."""
+  here = device()
+  return "cpu" if (here["platform"], here["cores"]) == ("cpu", 1) else "wall"
 
 
 def _processor() -> str:

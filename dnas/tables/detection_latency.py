@@ -8,15 +8,17 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from dnas import config as configs
 from dnas import data, hardware, log
 from dnas.config import Config
-from dnas.cost.latency import LatencyTable, Protocol
+from dnas.cost.latency import LatencyTable, Protocol, clock_here
 from dnas.evaluate import evaluate
 from dnas.method import space_of, task_of
 from dnas.search import search
 from dnas.strategy import budgets
-from dnas.tables import table
+from dnas.tables import plot, table
 from dnas.train import train
 
 SHARES = (0.75, 0.5, 0.25)
@@ -34,7 +36,7 @@ def make(
   given: Protocol | None = None,
   overrides: Mapping[str, Any] | None = None,
 ) -> list[table.Row]:
-  """Makes the table; runs that are there already are not run again.
+  """Makes the table and its plot; runs that are there already are not run again.
 
   budget = 1.05 cheapest + share (free - cheapest): the predicted latency of the cheapest genotype,
   and of the one that seed 0 finds without a budget.
@@ -46,10 +48,11 @@ def make(
     command: goes into the provenance.
     seeds: how many.
     shares: of the budgets.
-    given: how latency is measured; None: the default protocol.
+    given: how latency is measured; None: the default protocol, with processor time for a clock on
+      one core of a CPU.
     overrides: of the config.
   """
-  start, protocol = time.monotonic(), given or Protocol()
+  start, protocol = time.monotonic(), given or Protocol(clock=clock_here())
   load = lambda seed, more: configs.load(config_file, {**(overrides or {}), "seed": seed, **more})
   first = load(0, {})
   task = task_of(first, data.labelled(first.data.spec, first.data.train_split))
@@ -63,8 +66,8 @@ def make(
   for share in shares:
     limits[f"share {share}"] = round(MARGIN * least + share * max(free - least, 0.0), 4)
   runs = []
-  for name, limit in limits.items():
-    for seed in range(seeds):
+  for seed in range(seeds):
+    for name, limit in limits.items():
       more = {} if limit is None else _cost(limit, times)
       config = load(seed, more)
       runs.append({"budget": name, "budget_ms": limit, "seed": seed})
@@ -80,7 +83,8 @@ def make(
     "protocol": vars(protocol),
     "wall_s_of_this_call": round(time.monotonic() - start),
   }
-  table.write(out, _title(config_file), rows, provenance)
+  plot.save(_scatter(runs, limits), out / "plot.svg")
+  table.write(out, _title(config_file, first, protocol), rows, provenance)
   return rows
 
 
@@ -93,7 +97,7 @@ def _cost(limit: float, times: LatencyTable) -> dict[str, Any]:
 
 
 def _run(config: Config, task, model, protocol: Protocol, folder: pathlib.Path) -> dict[str, Any]:
-  """One search, training and evaluation; and the latency of what was found, measured once."""
+  """One search, training and evaluation; and the latency of what was found, measured once more."""
   base = folder / f"seed{config.seed}"
   genotype = search(config, base / "search")
   network = hardware.trained(config, genotype)
@@ -102,9 +106,12 @@ def _run(config: Config, task, model, protocol: Protocol, folder: pathlib.Path) 
   done = base / "measured_ms.json"
   if not done.exists():
     log.atomic_write(done, json.dumps(hardware.measured_ms(task, network, protocol)) + "\n")
+  kept = base / "search" / "cost.json"  # Of a search within a budget.
+  record = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
   return {
     "AP": result["AP"],
     "predicted_ms": model.of(genotype),
+    "accepted_ms": record.get("latency_ms_measured"),
     "measured_ms": json.loads(done.read_text(encoding="utf-8")),
     "macs": result["macs"],
     "genotype": str(genotype.cells["cell"]),
@@ -118,11 +125,35 @@ def _summary(runs: Sequence[Mapping[str, Any]]) -> table.Row:
   for name in ("AP", "predicted_ms", "measured_ms"):
     mean, deviation, half = table.interval([run[name] for run in runs])
     row |= {name: mean, f"{name} std": deviation, f"{name} ±": half}
-  return row
+  accepted = [run["accepted_ms"] for run in runs if run["accepted_ms"] is not None]
+  return row | {"largest accepted_ms": max(accepted, default="")}
 
 
-def _title(config_file: pathlib.Path) -> str:
+def _scatter(runs: Sequence[Mapping[str, Any]], limits: Mapping[str, float | None]) -> Figure:
+  """AP against measured latency, a point a run; a line for each budget."""
+  figure = Figure(figsize=(5.2, 3.6), layout="constrained")
+  axes = figure.subplots()
+  for n, (name, limit) in enumerate(limits.items()):
+    own = [run for run in runs if run["budget"] == name]
+    label = "no budget" if limit is None else f"budget {limit:.3g} ms"
+    times, found = ([run[key] for run in own] for key in ("measured_ms", "AP"))
+    axes.plot(times, found, "osD^v"[n % 5], color=plot.colour(n), markersize=5, label=label)
+    if limit is not None:
+      axes.axvline(limit, color=plot.colour(n), linewidth=0.8, linestyle="--")
+  axes.set(xlabel="measured latency, ms", ylabel="AP, test split")
+  axes.grid(alpha=0.3)
+  axes.legend(fontsize=7)
+  return figure
+
+
+def _title(config_file: pathlib.Path, config: Config, protocol: Protocol) -> str:
+  clock = {"cpu": "processor time of one core", "wall": "wall time"}[protocol.clock]
   return f"""configs/{config_file.name}: the same search without and with a budget of latency
-Test split; mean over the seeds, with the 95 % t-interval as ±. `budget_ms` is what the genotype of
-each search had to keep when measured; `measured_ms` was measured once more after training. The
-single runs are in `runs.json`."""
+{config.search.steps} steps of search, {config.train.steps} of training; test split; mean over the
+seeds, with the 95 % t-interval as ±. `budget_ms` is what the genotype of each search had to keep
+when measured, and `largest accepted_ms` the largest of these measurements; `measured_ms` was taken
+once more after training. Latency: batch {protocol.batch}, {clock}. Budgets: {MARGIN} times the
+predicted latency of the cheapest genotype, and that *share* of the way from there to what seed 0
+finds without a budget. The single runs, with what each found, are in `runs.json`.
+
+![AP against measured latency](plot.svg)"""

@@ -12,7 +12,7 @@ from scipy import stats
 
 from dnas import data, hardware
 from dnas import task as tasks
-from dnas.cost.latency import LatencyTable, Protocol, device
+from dnas.cost.latency import LatencyTable, Protocol, clock_here
 from dnas.space import cells, mbconv
 from dnas.tables import plot, table
 
@@ -49,10 +49,8 @@ def make(
     rounds, calls, copies: of the protocol; its clock is processor time on one core of a CPU, else
       wall time.
   """
-  start, here = time.monotonic(), device()
-  alone = here["platform"] == "cpu" and here["cores"] == 1
-  clock = "cpu" if alone else "wall"
-  given = Protocol(rounds=rounds, calls=calls, copies=copies, clock=clock)
+  start = time.monotonic()
+  given = Protocol(rounds=rounds, calls=calls, copies=copies, clock=clock_here())
   build, side = SPACES[space]
   searched = build()
   task = tasks.classification(data.load("digits", "train"), (side, side))

@@ -31,6 +31,11 @@ def save(figure: Figure, path: pathlib.Path) -> None:
   log.atomic_write(path, buffer.getvalue())
 
 
+def colour(n: int) -> str:
+  """The n-th colour, from the first again after the last."""
+  return _COLOURS[n % len(_COLOURS)]
+
+
 def bars(path: pathlib.Path, rows: Sequence[Row], label: str) -> None:
   """`mean` with `std` as a bar per method, grouped by data set; published values as crosses."""
   methods = list(dict.fromkeys(row["method"] for row in rows))
@@ -78,10 +83,9 @@ def curves(
     points = [row for row in rows if row["method"] == method]
     at, mean, half = (np.array([p[key] for p in points]) for key in (x, "mean", "half_width"))
     style = ("-", "--", ":")[n // len(_COLOURS) % 3]
-    colour = _COLOURS[n % len(_COLOURS)]
-    axes.plot(at, mean, style, color=colour, label=method)
+    axes.plot(at, mean, style, color=colour(n), label=method)
     if len(methods) <= len(_COLOURS):
-      axes.fill_between(at, mean - half, mean + half, color=colour, alpha=0.2, linewidth=0)
+      axes.fill_between(at, mean - half, mean + half, color=colour(n), alpha=0.2, linewidth=0)
   last = max(next(r["mean"] for r in reversed(rows) if r["method"] == m) for m in methods)
   axes.set(xlabel=labels[0], ylabel=labels[1], ylim=(last - below, last + 0.3))
   axes.grid(alpha=0.3)
@@ -101,8 +105,7 @@ def scatter(path: pathlib.Path, rows: Sequence[Row], *, x: str, labels: tuple[st
   figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
   shown = [row for row in rows if np.isfinite(row[x])]
   for n, row in enumerate(shown):
-    colour = _COLOURS[n % len(_COLOURS)]
-    axes.errorbar(row[x], row["mean"], yerr=row["std"], fmt="o", color=colour, capsize=2)
+    axes.errorbar(row[x], row["mean"], yerr=row["std"], fmt="o", color=colour(n), capsize=2)
     axes.annotate(
       row["method"], (row[x], row["mean"]), xytext=(5, 4), textcoords="offset points", fontsize=7
     )

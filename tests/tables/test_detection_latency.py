@@ -47,6 +47,9 @@ def test_a_search_under_a_budget_from_end_to_end(root, tmp_path):
     assert row["measured_ms"] > 0
   runs = json.loads((tmp_path / "out" / "runs.json").read_text())
   assert len(runs) == 2
+  assert runs[0]["accepted_ms"] is None
+  assert runs[1]["accepted_ms"] == float(rows[1]["largest accepted_ms"]) <= rows[1]["budget_ms"]
+  assert "budget" in (tmp_path / "out" / "plot.svg").read_text()
   record = json.loads(
     (tmp_path / "runs" / "share_1000000.0" / "seed0" / "search" / "cost.json").read_text()
   )
