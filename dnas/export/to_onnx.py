@@ -21,6 +21,7 @@ from flax import nnx
 from jax.extend import core
 
 from dnas.export.environment import need, python_with, run
+from dnas.export.replay import replay
 
 REQUIREMENTS = ("jax2onnx>=0.17",)
 OPSET = 17
@@ -59,7 +60,7 @@ def _convert(function: Callable, image, batch: int | None, metadata: Mapping[str
   closed, shapes = jax.make_jaxpr(function, return_shape=True)(spec)
   names = sorted(shapes)  # As the leaves of a dict are.
   model: Any = jax2onnx.to_onnx(
-    lambda images: _replay(closed.jaxpr, closed.consts, [images]),
+    lambda images: replay(closed.jaxpr, closed.consts, [images], WRITTEN),
     [spec],
     opset=OPSET,
     input_names=["images"],
@@ -106,28 +107,6 @@ def predict(session: Any, images: np.ndarray) -> dict[str, np.ndarray]:
   """What a session gives for `images`."""
   names = [output.name for output in session.get_outputs()]
   return dict(zip(names, session.run(names, {"images": images}), strict=True))
-
-
-def _replay(jaxpr: core.Jaxpr, consts: Sequence[Any], args: Sequence[Any]) -> list[Any]:
-  """The outputs of a jaxpr, calls in place and some equations written otherwise."""
-  env = dict(zip(jaxpr.constvars, consts, strict=True)) | dict(zip(jaxpr.invars, args, strict=True))
-  read = lambda atom: atom.val if isinstance(atom, core.Literal) else env[atom]
-  for eqn in jaxpr.eqns:
-    values = [read(atom) for atom in eqn.invars]
-    name = eqn.primitive.name
-    if name in ("jit", "pjit"):
-      inner = eqn.params["jaxpr"]
-      results = _replay(inner.jaxpr, inner.consts, values)
-    elif name in ("custom_jvp_call", "custom_vjp_call"):
-      inner = eqn.params["call_jaxpr"]
-      results = _replay(inner.jaxpr, inner.consts, values)
-    elif name in _WRITTEN:
-      results = [_WRITTEN[name](eqn, *values)]
-    else:
-      results = eqn.primitive.bind(*values, **eqn.primitive.get_bind_params(eqn.params))
-      results = results if eqn.primitive.multiple_results else [results]
-    env.update(zip(eqn.outvars, results, strict=True))
-  return [read(atom) for atom in jaxpr.outvars]
 
 
 def _max_pool(eqn: core.JaxprEqn, x: Any) -> Any:
@@ -182,7 +161,7 @@ def _max(eqn: core.JaxprEqn, left: Any, right: Any) -> Any:
   return jax.lax.max(left, right)
 
 
-_WRITTEN: dict[str, Callable[..., Any]] = {
+WRITTEN: dict[str, Callable[..., Any]] = {
   "reduce_window_max": _max_pool,
   "reduce_window_sum": _sum_pool,
   "pad": _pad,

@@ -11,7 +11,7 @@ import pytest
 
 from dnas.detection import nms
 from dnas.errors import DnasError
-from dnas.export import Model, environment, export, model, to_onnx
+from dnas.export import Model, environment, export, model, replay, to_litert, to_onnx
 from dnas.nn import depthwise
 
 KERNEL = np.random.default_rng(0).normal(size=(3, 3, 3, 6)).astype(np.float32)
@@ -116,7 +116,8 @@ def pools(x):
 def test_a_replay_computes_the_same():
   x = np.random.default_rng(0).normal(size=(2, 7, 8, 3)).astype(np.float32)
   closed = jax.make_jaxpr(pools)(x)
-  for a, b in zip(pools(x), to_onnx._replay(closed.jaxpr, closed.consts, [x]), strict=True):
+  again = replay.replay(closed.jaxpr, closed.consts, [x], to_onnx.WRITTEN)
+  for a, b in zip(pools(x), again, strict=True):
     np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 
 
@@ -129,6 +130,26 @@ def test_stablehlo_for_any_batch(tmp_path):
   assert str(again.in_avals[0].shape) == "(B, 8, 8, 3)"
   with pytest.raises(ValueError, match="8"):
     again.call(np.zeros((1, 9, 8, 3), np.uint8))
+
+
+def test_pieces_around_sorting_compute_the_same():
+  function, images = small().function(), small().noise()
+  whole = to_litert.cut(function, images.shape)
+  assert [piece.k for piece in whole.pieces] == [0, 20, 0, 5, 0]  # Suppression sorts twice.
+  got = to_litert.through(whole, images, lambda run: run, jax.lax.top_k)
+  model.check("pieces", small().reference()(images), dict(zip(whole.names, got, strict=True)))
+
+
+@pytest.mark.slow
+def test_litert_with_suppression(tmp_path):
+  try:
+    report = export(small(), tmp_path / "model.tflite", batch=1)
+  except DnasError as error:
+    if "pip install" in str(error):
+      pytest.skip(str(error))  # The converter's environment needs a network the first time.
+    raise
+  assert report["error"] <= 1e-4
+  assert (tmp_path / "model.tflite").stat().st_size == report["bytes"]
 
 
 @pytest.mark.slow
