@@ -26,6 +26,7 @@ from dnas.tables import (
   estimates,
   every,
   hardware,
+  int8,
   latency,
   method_cost,
   nasbench201_blackbox,
@@ -120,6 +121,12 @@ _ENTRIES = {
     "hours; half an hour with --set search.steps=100 --set train.steps=300",
     "embedded",
     functools.partial(detection_latency.make, ROOT / "configs" / "quickstart.py"),
+  ),
+  "export": (
+    "AP of trained detectors as ONNX files in float32 and in 8 bits",
+    "a minute a run",
+    "--workdir FOLDER of a trained run, or of several",
+    int8.make,
   ),
   "latency": (
     "predicted against measured latency of 40 NAS-Bench-201 cells; best with `taskset -c 0`",

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""What an exported ONNX model is worth: its run evaluated with onnxruntime instead of JAX."""
+"""What an exported model is worth: its run evaluated with another program than JAX."""
 
 import pathlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -34,11 +34,21 @@ def measure(
     batch: of the model; None: that of `config.evaluate`.
   """
   session = to_onnx.session(data)
+  return measured_by(lambda images: to_onnx.predict(session, images), config, source, batch)
+
+
+def measured_by(
+  predict: Callable[[np.ndarray], Mapping[str, np.ndarray]],
+  config: Config,
+  source: Source,
+  batch: int | None = None,
+) -> dict[str, Any]:
+  """`measure` by any program: images uint8 `[B, H, W, 3]` -> named arrays."""
   pipeline = _pipeline(config, source, batch or config.evaluate.batch_size)
 
-  def results() -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
+  def results() -> Iterator[tuple[dict[str, np.ndarray], Any]]:
     for examples in pipeline:
-      yield examples, to_onnx.predict(session, examples["image"])
+      yield examples, predict(examples["image"])
 
   with tempfile.TemporaryDirectory(prefix="dnas-") as folder:
     return task_of(config, source).measure(source, results(), pathlib.Path(folder))
@@ -51,4 +61,6 @@ def _pipeline(config: Config, source: Source, batch_size: int) -> Pipeline:
     size=tuple(config.data.size),
     train=False,
     threads=config.data.threads,
+    content=config.data.get("content"),
+    interpolation=config.data.get("interpolation", "area"),
   )
