@@ -129,7 +129,7 @@ _ENTRIES = {
     int8.make,
   ),
   "latency": (
-    "predicted against measured latency of 40 NAS-Bench-201 cells; best with `taskset -c 0`",
+    "predicted against measured latency of 80 NAS-Bench-201 cells; best with `taskset -c 0`",
     "half an hour, shared",
     "embedded",
     latency.make,
@@ -137,10 +137,10 @@ _ENTRIES = {
     30,
   ),
   "latency_mbconv": (
-    "the same for 40 chains of MBConv blocks",
+    "the same for 80 chains of MBConv blocks",
     "an hour, shared",
     "embedded",
-    functools.partial(latency.make, space="mbconv", calibration=4, rounds=5, calls=4, copies=4),
+    functools.partial(latency.make, space="mbconv", rounds=9, calls=8, copies=4),
     "the same",
     60,
   ),
