@@ -3,7 +3,7 @@
 """Scales a found detector to a family S, M, L, with parameters, MACs and measured latency.
 
 python scripts/scale.py runs/quickstart --classes 10
-python scripts/scale.py genotype.json --phi 0,1,3 --out families/mine
+python scripts/scale.py genotype.json --config configs/quickstart.py --phi 0,1,3 --out families/mine
 """
 
 import pathlib
@@ -28,6 +28,7 @@ def main(argv: list[str] | None = None) -> None:
   parser.add_argument(
     "genotype", help="a run's folder, a genotype's file, a published name or a NAS-Bench-201 string"
   )
+  parser.add_argument("--config", help="whose task and image a genotype's file gets; a run has one")
   parser.add_argument("--phi", type=numbers, default=[0, 1, 2], help="of S, M, L (default 0,1,2)")
   parser.add_argument("--classes", type=int, default=80, help="default 80")
   parser.add_argument("--rounds", type=int, default=9, help="of the measurement (default 9)")
@@ -38,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
   if len(flags.phi) > 3:
     parser.error(f"--phi takes one to three numbers, got {len(flags.phi)}")
   from dnas import mesh
-  from dnas.cost.latency import Protocol
+  from dnas.cost.latency import Protocol, clock_here
   from dnas.tables import family
 
   mesh.enable_compilation_cache()
@@ -48,9 +49,10 @@ def main(argv: list[str] | None = None) -> None:
       flags.genotype,
       out,
       command=shlex.join(["python", "scripts/scale.py", *(argv or sys.argv[1:])]),
+      config_file=flags.config,
       classes=flags.classes,
       sizes=dict(zip("SML", flags.phi, strict=False)),
-      protocol=Protocol(rounds=flags.rounds),
+      protocol=Protocol(rounds=flags.rounds, clock=clock_here()),
     )
   for row in rows:
     print(", ".join(f"{key} {value}" for key, value in row.items()))

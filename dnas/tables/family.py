@@ -58,29 +58,32 @@ class Member:
     return configs.bind(ConfigDict(dict(self.fields)), tasks, detectors.blank(classes), self.image)
 
 
-def read(what: str) -> tuple[SearchSpace, Config, tuple[int, int]]:
+def read(what: str, config_file: str | None = None) -> tuple[SearchSpace, Config, tuple[int, int]]:
   """(genotype, config.task, image in px) of a run's folder, a file or a published name.
 
-  A genotype without a run gets `macro.detector`'s network if it has none of a detector, loses a
-  classifier's last convolution, and gets a neck of 64 channels on its three coarsest maps.
+  Task and image are those of the run, or of `config_file`. A genotype without either gets
+  `macro.detector`'s network if it has none of a detector, loses a classifier's last convolution,
+  and gets a neck of 64 channels on its three coarsest maps.
 
   Raises:
-    DnasError: nothing is there, it holds choices, or it is none of a detector.
+    DnasError: nothing is there, it holds choices, or it is none of a detector; or a run has a
+      config already.
   """
   path = pathlib.Path(what)
   if path.is_dir():
+    if config_file is not None:
+      raise DnasError(f"{path}: a run has its own config; {config_file} is for a genotype's file")
     folders = [f for f in (path / "train", path) if (f / "genotype.json").is_file()]
     if not folders or not (folders[0] / "config.json").is_file():
       raise DnasError(f"{path}: a run's folder holds genotype.json and config.json, this does not")
     text = (folders[0] / "config.json").read_text(encoding="utf-8")
-    config: Any = configs.from_json(text, source=str(folders[0] / "config.json"))
-    if config.task.name == "classification":
-      raise DnasError(f"{path}: a run of a classifier; families are of detectors")
-    height, width = config.data.size
-    return genotypes.load(folders[0] / "genotype.json"), config.task, (int(height), int(width))
+    config = configs.from_json(text, source=str(folders[0] / "config.json"))
+    return genotypes.load(folders[0] / "genotype.json"), *_task_of(config, str(path))
   genotype = genotypes.load(what)
   if not genotype.is_genotype:
     raise DnasError(f"{what}: still holds choices in {list(genotype.searched)}: search it first")
+  if config_file is not None:
+    return genotype, *_task_of(configs.load(config_file), config_file)
   if yolo_nas_spaces.is_member(genotype):
     return genotype, ConfigDict(dict(name="yolo_nas")), IMAGE
   if genotype.stem in ("conv3x3", "imagenet"):
@@ -88,6 +91,14 @@ def read(what: str) -> tuple[SearchSpace, Config, tuple[int, int]]:
   genotype = without_head(genotype)
   strides = sorted(set(Backbone(genotype, rngs=Rngs(None)).strides))[-3:]
   return genotype, ConfigDict(dict(name="detection", neck_channels=64, strides=strides)), IMAGE
+
+
+def _task_of(config: Any, where: str) -> tuple[Config, tuple[int, int]]:
+  """`config.task` and height and width of the image of a detector's config."""
+  if config.task.name == "classification":
+    raise DnasError(f"{where}: of a classifier; families are of detectors")
+  height, width = config.data.size
+  return config.task, (int(height), int(width))
 
 
 def members(
@@ -124,6 +135,7 @@ def make(
   out: pathlib.Path,
   *,
   command: str,
+  config_file: str | None = None,
   classes: int = 80,
   sizes: Mapping[str, float] = SIZES,
   protocol: latency.Protocol | None = None,
@@ -131,18 +143,18 @@ def make(
   """Writes the family: `S.json`, `M.json`, `L.json` and the table of what they cost.
 
   Args:
-    what: see `read`.
+    what, config_file: see `read`.
     out: folder.
     command: goes into the provenance.
     classes: number of classes.
     sizes: name -> compound coefficient.
-    protocol: of the measurement; None: the default one.
+    protocol: of the measurement; None: the default one, with `latency.clock_here`.
 
   Raises:
     DnasError: see `read`.
   """
-  given = protocol or latency.Protocol()
-  genotype, fields, image = read(what)
+  given = protocol or latency.Protocol(clock=latency.clock_here())
+  genotype, fields, image = read(what, config_file)
   names = tuple(f"class {i}" for i in range(classes))
   family = members(genotype, fields, image, sizes)
   programs: dict[str, Any] = {}
@@ -166,10 +178,11 @@ def make(
     )
   timings = latency.measure(programs, given)
   measured: list[table.Row] = [{**row, "latency ms": timings[row["size"]].ms} for row in rows]
+  clock = {"cpu": "processor time of one core", "wall": "wall time"}[given.clock]
   title = f"""A family of detectors
 Compound scaling of the genotype in {what} ({classes} classes): width 1.1^phi, depth 1.2^phi,
 resolution 1.15^phi, each rounded (width to 8 channels, repeats up, sides to the coarsest stride).
-*neck*: `config.task.neck_channels`. *latency ms*: measured here, batch {given.batch},
+*neck*: `config.task.neck_channels`. *latency ms*: {clock}, measured here, batch {given.batch},
 {given.dtype}, without suppression: median of {given.rounds} rounds in turn, of each the fastest of
 {given.calls} calls. None of them is trained; a member is trained by
 `python scripts/train.py --config CONFIG --genotype {out.name}/M.json` with the fields of its row:

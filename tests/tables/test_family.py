@@ -48,6 +48,17 @@ def test_a_run_keeps_its_task(run_folder):
   assert costs[0].macs < costs[1].macs
 
 
+def test_a_genotype_with_a_config(root, run_folder):
+  config = str(root / "configs" / "quickstart.py")
+  genotype, fields, image = family.read(str(run_folder / "genotype.json"), config)
+  assert genotype == FOUND
+  assert (image, fields.neck_channels, tuple(fields.strides)) == ((96, 96), 32, (4, 8, 16))
+  with pytest.raises(DnasError, match="a run has its own config"):
+    family.read(str(run_folder), config)
+  with pytest.raises(DnasError, match="of a classifier"):
+    family.read(str(run_folder / "genotype.json"), str(root / "configs" / "digits.py"))
+
+
 @pytest.mark.parametrize(
   "genotype",
   [
@@ -91,7 +102,7 @@ def test_errors(root, tmp_path):
   digits = configs.load(root / "configs" / "digits.py")
   (tmp_path / "config.json").write_text(configs.to_json(digits))
   (tmp_path / "genotype.json").write_text(FOUND.to_json())
-  with pytest.raises(DnasError, match="a run of a classifier"):
+  with pytest.raises(DnasError, match="of a classifier"):
     family.read(str(tmp_path))
   (tmp_path / "space.json").write_text(mbconv.fbnet().to_json())
   with pytest.raises(DnasError, match="still holds choices in"):
