@@ -23,10 +23,9 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from dnas import config as configs
-from dnas import mesh, runs
 from dnas import task as tasks
 from dnas.config import Config
-from dnas.cost import latency, objective
+from dnas.cost import energy, latency, objective
 from dnas.cost.latency import LatencyTable, Protocol
 from dnas.cost.model import KINDS, CostModel, computes
 from dnas.errors import ConfigError, DnasError, choose_from
@@ -36,7 +35,6 @@ from dnas.nn.mode import Mode
 from dnas.space import macro
 from dnas.space.space import SearchSpace
 from dnas.strategy import budgets, pricing
-from dnas.strategy.discretize import AlphaLike
 
 # What a config need not say, with what it then is.
 DEFAULTS: dict[str, Any] = {
@@ -55,7 +53,6 @@ DEFAULTS: dict[str, Any] = {
   "energy": {},
 }
 CALIBRATION = 4  # networks by which a network's overhead is measured
-ATTEMPTS = 6  # genotypes that are measured until one is within a budget of latency
 
 
 @dataclasses.dataclass(frozen=True)
@@ -290,95 +287,37 @@ def network_program(task: tasks.Task, genotype: SearchSpace, batch: int) -> Call
   return start
 
 
+def energies(
+  config: Config,
+  task: tasks.Task,
+  space: SearchSpace,
+  genotype: SearchSpace,
+  given: Protocol,
+  seconds: float = 10.0,
+) -> tuple[float, float | str]:
+  """Millijoules an image: the estimate; and as measured, or why nothing can be measured here.
+
+  Args:
+    config: `config.cost.energy` has the estimate's arguments.
+    task: of the config.
+    space: as trained.
+    genotype: of the space.
+    given: whose batch is run.
+    seconds: for how long it is measured.
+
+  Raises:
+    SpaceError: the genotype is not of the space.
+  """
+  options = {**DEFAULTS, **dict(config.get("cost", None) or {})}["energy"]
+  estimate = places.energy_estimate(space, places_of(task, space), **options).of(genotype)
+  try:
+    energy.check_counters()
+    measured = energy.measure_mj(network_program(task, genotype, given.batch), seconds)
+  except DnasError as error:
+    return estimate, str(error)
+  return estimate, measured / given.batch
+
+
 def measured_ms(task: tasks.Task, genotype: SearchSpace, given: Protocol) -> float:
   """The latency of a genotype's network now."""
   return latency.measure({"": network_program(task, genotype, given.batch)}, given)[""].ms
-
-
-def keep(
-  config: Config,
-  task: tasks.Task,
-  priced: Priced,
-  decide: Callable[[SearchSpace, AlphaLike], SearchSpace],
-  space: SearchSpace,
-  alpha: AlphaLike,
-  workdir: pathlib.Path,
-  measure: Callable[[SearchSpace], float] | None = None,
-) -> SearchSpace:
-  """The decided genotype, whose latency was measured to be within its budget; and `cost.json`.
-
-  A prediction may be too low. Where the network is slower than allowed, the genotype is decided
-  anew within a budget that is smaller by as much as it was too slow.
-
-  Args:
-    config: of the search.
-    task: of the search.
-    priced: costs and budgets.
-    decide: alpha -> genotype, without budgets.
-    space, alpha: what is decided.
-    workdir: gets `cost.json`: the budgets, the genotype and what it costs. If it is there, it has
-      the result.
-    measure: genotype in its trained network -> milliseconds; None: on this device.
-
-  Raises:
-    DnasError: no genotype that was measured is within the budget of latency.
-  """
-  settings, done = settings_of(config), workdir / "cost.json"
-  assert settings is not None
-  if done.exists():  # A later measurement might decide otherwise.
-    record = json.loads(done.read_text(encoding="utf-8"))
-    return SearchSpace.from_json(json.dumps(record["genotype"]))
-  limits, slowest = dict(priced.budgets), priced.budgets.get("latency_ms")
-  take = measure or (lambda genotype: measured_ms(task, genotype, protocol(settings)))
-  tried: list[float] = []
-  for left in reversed(range(ATTEMPTS)):
-    try:
-      genotype = budgets.within(decide, priced.costs, limits)(space, alpha)
-    except DnasError:
-      if not tried:
-        raise
-      break  # What alpha has pruned leaves none; the error below says what was measured.
-    record: dict[str, Any] = {"budgets": dict(priced.budgets)}
-    network = trained(config, genotype)
-    record |= {name: model.of(genotype) for name, model in priced.costs.items()}
-    if slowest is not None:
-      tried.append(mesh.of_first(take(network)))
-      if tried[-1] > slowest:  # Others on the machine make a measurement too long, never too short.
-        tried[-1] = min(tried[-1], mesh.of_first(take(network)))
-      record["latency_ms_measured"] = tried[-1]
-      if tried[-1] > slowest:
-        smaller = _smaller(space, priced, genotype, limits, slowest / tried[-1], last=left <= 1)
-        if smaller is None:
-          break
-        limits["latency_ms"] = smaller
-        continue
-    record["genotype"] = json.loads(genotype.to_json())
-    runs.write(done, json.dumps(record, indent=2) + "\n")
-    return genotype
-  raise DnasError(
-    f"config.cost.latency_ms = {slowest}: {len(tried)} genotypes that should keep it were measured "
-    f"at {', '.join(f'{ms:.4g}' for ms in tried)} ms. Reachable: {min(tried):.4g} ms"
-  )
-
-
-def _smaller(
-  space: SearchSpace,
-  priced: Priced,
-  genotype: SearchSpace,
-  limits: Mapping[str, float],
-  share: float,
-  last: bool,
-) -> float | None:
-  """The next budget of predicted latency; None where the cheapest genotype was measured already.
-
-  Smaller by as much as the genotype was too slow, and never its own again; but what is reachable is
-  known only once the cheapest genotype has been measured, so that comes last.
-  """
-  model = dataclasses.replace(priced.costs["latency_ms"], dead_is_free=False)
-  others = {name: limit for name, limit in limits.items() if name != "latency_ms"}
-  least = budgets.cheapest(space, priced.costs, "latency_ms", others)
-  own = model.of(genotype)
-  if least is None or own <= least * (1 + 1e-9):
-    return None
-  wanted = min(limits["latency_ms"] * 0.98 * max(share, 0.5), own * (1 - 1e-6))
-  return least * (1 + 1e-9) if last else max(wanted, least * (1 + 1e-9))

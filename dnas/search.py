@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from dnas import budgeted, data, explore, hardware, mesh, method, runs
 from dnas import config as configs
-from dnas import data, explore, hardware, mesh, method, runs
 from dnas.config import Config
 from dnas.data.pipeline import Pipeline
 from dnas.errors import ConfigError
@@ -185,7 +185,7 @@ def _in_stages(config, several, task, space, source, workdir, price) -> SearchSp
     if stage.keep is None:
       if priced is not None and priced.budgets:
         free = configs.bind(stage.settings.discretize, discretize)
-        return hardware.keep(config, task, priced, free, space, alpha, workdir)
+        return budgeted.keep(config, task, priced, free, space, alpha, workdir)
       return _decide(config, stage, made, state, source, workdir)
     wide = space
     space, alpha = stages.prune(space, alpha, stage.keep)

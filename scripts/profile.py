@@ -3,6 +3,7 @@
 """Measures what operations cost on this device, for `config.cost.table`; goes on where it stopped.
 
 python scripts/profile.py latency --config configs/digits.py --out latency.json
+python scripts/profile.py energy --config configs/quickstart.py --genotype genotype.json
 taskset -c 0 python scripts/profile.py latency --config configs/quickstart.py --out latency.json \\
   --protocol '{"clock": "cpu", "batch": 1}'
 """
@@ -17,24 +18,43 @@ from dnas import config as configs
 from dnas import data, hardware, method, process
 from dnas.cost.latency import LatencyTable
 from dnas.errors import ConfigError
+from dnas.space import genotypes
 
 
 def main(argv: list[str] | None = None) -> None:
   """Reads the command line and measures."""
-  parser = configs.Parser(description="Measures every operation of a space at each of its sizes.")
-  parser.add_argument("what", choices=["latency"])
+  parser = configs.Parser(
+    description="Measures the latency of every operation of a space at each of its sizes, or the "
+    "energy of one of its networks."
+  )
+  parser.add_argument("what", choices=["latency", "energy"])
   parser.add_argument("--config", required=True, help="whose space, network and image are measured")
-  parser.add_argument("--out", type=pathlib.Path, required=True, help="the table, a JSON file")
+  parser.add_argument("--out", type=pathlib.Path, help="of latency: the table, a JSON file")
+  parser.add_argument("--genotype", help="of energy: a file, or a name or string of the space")
+  parser.add_argument("--seconds", type=float, default=10, help="of energy: how long (default 10)")
   parser.add_argument(
     "--protocol", default="{}", help="fields of dnas.cost.latency.Protocol as a dict"
   )
   flags, overrides = parser.parse_known_args(argv)
+  needed = {"latency": "out", "energy": "genotype"}[flags.what]
+  if getattr(flags, needed) is None:
+    parser.error(f"{flags.what} needs --{needed}")
   with process.running():
     config = configs.load(flags.config, overrides)
     source = data.labelled(config.data.spec, config.data.train_split)
     task = method.task_of(config, source)
     space = hardware.trained(config, method.space_of(config))
-    table = LatencyTable(flags.out, hardware.protocol(_settings(flags.protocol)))
+    given = hardware.protocol(_settings(flags.protocol))
+    if flags.what == "energy":
+      genotype = genotypes.load(flags.genotype)
+      found = hardware.energies(config, task, space, genotype, given, flags.seconds)
+      print(f"{found[0]:.4g} mJ an image, an estimate (docs: dnas/cost/energy.py)")
+      measured = (
+        f"{found[1]:.4g} mJ an image, measured" if isinstance(found[1], float) else found[1]
+      )
+      print(measured)
+      return
+    table = LatencyTable(flags.out, given)
     model = hardware.latency_model(task, space, table)
   for name, timing in sorted(table.entries.items()):
     print(f"{timing.ms:10.4f} ms  ± {timing.spread_ms:.4f}  {name}")

@@ -69,6 +69,23 @@ def estimate_mj(
   return pj * _MJ_PER_PJ
 
 
+def check_counters() -> Any:
+  """The package codecarbon, if there is something that it can count; `measure_mj` begins with it.
+
+  Raises:
+    DnasError: as `measure_mj`.
+  """
+  platform = jax.devices()[0].platform
+  if platform not in ("cpu", "gpu"):
+    raise DnasError(f"energy: {platform} devices have no counter that codecarbon reads")
+  if platform == "cpu" and not os.access(COUNTER, os.R_OK):
+    raise DnasError(f"energy: {COUNTER} cannot be read, so nothing is counted here")
+  try:
+    return importlib.import_module("codecarbon")  # Optional, and needed for nothing else.
+  except ModuleNotFoundError:
+    raise DnasError("energy: counters are read by codecarbon: pip install codecarbon") from None
+
+
 def measure_mj(run: Callable[[], Any], seconds: float = 10.0) -> float:
   """The energy in millijoules of one call, counted by the processor or GPU over many calls.
 
@@ -81,17 +98,7 @@ def measure_mj(run: Callable[[], Any], seconds: float = 10.0) -> float:
   Raises:
     DnasError: the package codecarbon is missing, or the device has no counter that can be read.
   """
-  platform = jax.devices()[0].platform
-  if platform not in ("cpu", "gpu"):
-    raise DnasError(f"energy: {platform} devices have no counter that codecarbon reads")
-  if platform == "cpu" and not os.access(COUNTER, os.R_OK):
-    raise DnasError(
-      f"energy: {COUNTER} cannot be read, so nothing is counted here; estimate_mj estimates"
-    )
-  try:
-    codecarbon = importlib.import_module("codecarbon")  # Optional, and needed for nothing else.
-  except ModuleNotFoundError:
-    raise DnasError("energy: counters are read by codecarbon: pip install codecarbon") from None
+  codecarbon, platform = check_counters(), jax.devices()[0].platform
   tracker = codecarbon.OfflineEmissionsTracker(
     country_iso_code="USA", save_to_file=False, log_level="error", measure_power_secs=1
   )

@@ -1,0 +1,109 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""The genotype that a search decides for keeps the budgets of `config.cost`, by measurement."""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from dnas import mesh, runs
+from dnas import task as tasks
+from dnas.config import Config
+from dnas.errors import DnasError
+from dnas.hardware import Priced, measured_ms, protocol, settings_of, trained
+from dnas.space.space import SearchSpace
+from dnas.strategy import budgets
+from dnas.strategy.discretize import AlphaLike
+
+ATTEMPTS = 6  # genotypes that are measured until one is within a budget of latency
+
+
+def keep(
+  config: Config,
+  task: tasks.Task,
+  priced: Priced,
+  decide: Callable[[SearchSpace, AlphaLike], SearchSpace],
+  space: SearchSpace,
+  alpha: AlphaLike,
+  workdir: pathlib.Path,
+  measure: Callable[[SearchSpace], float] | None = None,
+) -> SearchSpace:
+  """The decided genotype, whose latency was measured to be within its budget; and `cost.json`.
+
+  A prediction may be too low. Where the network is slower than allowed, the genotype is decided
+  anew within a budget that is smaller by as much as it was too slow.
+
+  Args:
+    config: of the search.
+    task: of the search.
+    priced: costs and budgets.
+    decide: alpha -> genotype, without budgets.
+    space, alpha: what is decided.
+    workdir: gets `cost.json`: the budgets, the genotype and what it costs. If it is there, it has
+      the result.
+    measure: genotype in its trained network -> milliseconds; None: on this device.
+
+  Raises:
+    DnasError: no genotype that was measured is within the budget of latency.
+  """
+  settings, done = settings_of(config), workdir / "cost.json"
+  assert settings is not None
+  if done.exists():  # A later measurement might decide otherwise.
+    record = json.loads(done.read_text(encoding="utf-8"))
+    return SearchSpace.from_json(json.dumps(record["genotype"]))
+  limits, slowest = dict(priced.budgets), priced.budgets.get("latency_ms")
+  take = measure or (lambda genotype: measured_ms(task, genotype, protocol(settings)))
+  tried: list[float] = []
+  for left in reversed(range(ATTEMPTS)):
+    try:
+      genotype = budgets.within(decide, priced.costs, limits)(space, alpha)
+    except DnasError:
+      if not tried:
+        raise
+      break  # What alpha has pruned leaves none; the error below says what was measured.
+    record: dict[str, Any] = {"budgets": dict(priced.budgets)}
+    network = trained(config, genotype)
+    record |= {name: model.of(genotype) for name, model in priced.costs.items()}
+    if slowest is not None:
+      tried.append(mesh.of_first(take(network)))
+      if tried[-1] > slowest:  # Others on the machine make a measurement too long, never too short.
+        tried[-1] = min(tried[-1], mesh.of_first(take(network)))
+      record["latency_ms_measured"] = tried[-1]
+      if tried[-1] > slowest:
+        smaller = _smaller(space, priced, genotype, limits, slowest / tried[-1], last=left <= 1)
+        if smaller is None:
+          break
+        limits["latency_ms"] = smaller
+        continue
+    record["genotype"] = json.loads(genotype.to_json())
+    runs.write(done, json.dumps(record, indent=2) + "\n")
+    return genotype
+  raise DnasError(
+    f"config.cost.latency_ms = {slowest}: {len(tried)} genotypes that should keep it were measured "
+    f"at {', '.join(f'{ms:.4g}' for ms in tried)} ms. Reachable: {min(tried):.4g} ms"
+  )
+
+
+def _smaller(
+  space: SearchSpace,
+  priced: Priced,
+  genotype: SearchSpace,
+  limits: Mapping[str, float],
+  share: float,
+  last: bool,
+) -> float | None:
+  """The next budget of predicted latency; None where the cheapest genotype was measured already.
+
+  Smaller by as much as the genotype was too slow, and never its own again; but what is reachable is
+  known only once the cheapest genotype has been measured, so that comes last.
+  """
+  model = dataclasses.replace(priced.costs["latency_ms"], dead_is_free=False)
+  others = {name: limit for name, limit in limits.items() if name != "latency_ms"}
+  least = budgets.cheapest(space, priced.costs, "latency_ms", others)
+  own = model.of(genotype)
+  if least is None or own <= least * (1 + 1e-9):
+    return None
+  wanted = min(limits["latency_ms"] * 0.98 * max(share, 0.5), own * (1 - 1e-6))
+  return least * (1 + 1e-9) if last else max(wanted, least * (1 + 1e-9))
