@@ -62,6 +62,12 @@ def test_python_blocks_run(readme, capsys):
   assert "['sep_conv_3x3', 0]" in printed
 
 
+def test_the_example_without_dnas_is_the_script(readme, root):
+  script = (root / "scripts" / "examples" / "onnx_detect.py").read_text(encoding="utf-8")
+  (shown,) = [block for block in blocks(readme, "py") if "onnxruntime" in block]
+  assert script.endswith(f'"""\n\n{shown}')
+
+
 def test_no_machine_paths(root):
   """Nothing in the tree says where on which machine it was written, or where packages came from."""
   files = subprocess.run(

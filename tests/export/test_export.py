@@ -2,11 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Exported files give what JAX gives; what cannot be exported is said before it is computed."""
 
+import re
+import subprocess
 import sys
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import PIL.Image
 import pytest
 
 from dnas.detection import nms
@@ -153,7 +156,7 @@ def test_litert_with_suppression(tmp_path):
 
 
 @pytest.mark.slow
-def test_onnx_for_any_batch(tmp_path):
+def test_onnx_for_any_batch(root, tmp_path):
   runtime = pytest.importorskip("onnxruntime")
   try:
     report = export(small(), tmp_path / "model.onnx")
@@ -167,6 +170,14 @@ def test_onnx_for_any_batch(tmp_path):
   for count in (1, 3):
     images = np.random.default_rng(count).integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
     model.check("again", small().reference()(images), to_onnx.predict(session, images))
+  # The README's example, which knows nothing of dnas.
+  PIL.Image.fromarray(images[0]).resize((30, 20)).save(tmp_path / "picture.png")
+  example = root / "scripts" / "examples" / "onnx_detect.py"
+  command = [sys.executable, example, tmp_path / "model.onnx", tmp_path / "picture.png"]
+  done = subprocess.run(command, capture_output=True, text=True, check=True)
+  lines = done.stdout.splitlines()
+  assert lines
+  assert all(re.match(r"(cell|plate) \d\.\d\d: \(", line) for line in lines)
 
 
 @pytest.mark.slow
