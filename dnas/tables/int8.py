@@ -69,7 +69,7 @@ def runs_in(workdir: pathlib.Path) -> list[pathlib.Path]:
   return folders
 
 
-def _of(folder: pathlib.Path, calibration: int, checked: int) -> dict[str, Mapping[str, Any]]:
+def _of(folder: pathlib.Path, calibration: int, checked: int) -> dict[str, dict[str, Any]]:
   """The numbers of a run: network -> bytes, AP ..."""
   model, config, source = from_run(folder)
   if config.task.name == "classification":
@@ -77,7 +77,7 @@ def _of(folder: pathlib.Path, calibration: int, checked: int) -> dict[str, Mappi
   weights = folder if (folder / "weights.npz").is_file() else folder / "train"
   own = measured_by(model.reference(), config, source)
   size = (weights / "weights.npz").stat().st_size
-  found = {"JAX, float32": {"bytes": size, **_numbers(own)}}
+  found: dict[str, dict[str, Any]] = {"JAX, float32": {"bytes": size, **_numbers(own)}}
   training = data.labelled(config.data.spec, config.data.train_split)
   with tempfile.TemporaryDirectory(prefix="dnas-") as scratch:
     file = pathlib.Path(scratch, "model.onnx")

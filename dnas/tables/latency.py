@@ -143,7 +143,7 @@ def _row(space: SearchSpace, model: CostModel, times: LatencyTable, name: str, g
 class _Quality(NamedTuple):
   """How well the latencies of a sample are predicted, and how well they repeat."""
 
-  count: int
+  size: int
   rank: float
   error: float
   rank_again: float
@@ -161,7 +161,7 @@ class _Quality(NamedTuple):
   def words(self, sample: str) -> str:
     verdict = lambda fine: "met" if fine else "MISSED"
     return (
-      f"{self.count} {sample} genotypes: Spearman {self.rank:.3f} (wanted: {SPEARMAN} or more, "
+      f"{self.size} {sample} genotypes: Spearman {self.rank:.3f} (wanted: {SPEARMAN} or more, "
       f"{verdict(self.rank >= SPEARMAN)}), mean absolute error {self.error:.1%} (wanted: "
       f"{ERROR:.0%} or less, {verdict(self.error <= ERROR)}); measured again: Spearman "
       f"{self.rank_again:.3f}, mean difference {self.error_again:.1%}"
