@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from dnas import config as configs
@@ -18,7 +17,6 @@ from dnas.errors import ConfigError, choose_from
 from dnas.hardware import Priced
 from dnas.nn import functional
 from dnas.nn.init import Rngs
-from dnas.nn.mode import Mode
 from dnas.nn.supernet import PLAIN, Supernet
 from dnas.space import cells, macro
 from dnas.space.space import SearchSpace
@@ -31,6 +29,7 @@ from dnas.strategy import (
   optimizer,
   regularization,
   relaxation,
+  schedule,
 )
 from dnas.strategy.relaxation import Relaxation
 
@@ -170,13 +169,9 @@ def problem(
 ) -> bilevel.Problem:
   """A task on a supernet, as the functions that the search knows.
 
-  At progress t, drop-path has the rate `drop_path` t (RobustDARTS, 1909.09656, section 5.1), the
-  drop-out behind skips `skip_dropout` exp(-3 t), and the auxiliary skip the weight 1 - t (DARTS-,
-  2009.01027, section 3.3).
-
-  The fall of skip drop-out is that of P-DARTS' code (chenxin061/pdarts, train_search.py:
-  exp(-0.2 e) over 15 epochs), which lets it fall linearly in the warm-up, where here it stays.
+  `drop_path` and `skip_dropout` are the rates of `schedule.Drops`.
   """
+  drops = schedule.Drops(drop_path, skip_dropout)
   static, _, _ = functional.split(task.build(space, Rngs(None), supernet=supernet))
 
   def init(key: jax.Array):
@@ -184,13 +179,7 @@ def problem(
     return params, stats
 
   def loss(params, stats, weights, batch, key, train: bool, progress=0.0):
-    mode = Mode(
-      train,
-      key,
-      drop_path=drop_path * progress if drop_path else None,
-      skip_dropout=skip_dropout * jnp.exp(-3.0 * progress) if skip_dropout else None,
-      auxiliary_skip=1.0 - progress if supernet.auxiliary_skip else None,
-    )
+    mode = schedule.mode_at(progress, train, key, supernet, drops)
     network = static.merge(params, stats)
     value, metrics = task.loss(network, weights, batch, mode)
     return value, (functional.stats_of(network), metrics)
@@ -229,6 +218,12 @@ def make(
     drop_path=settings.drop_path,
     skip_dropout=settings.skip_dropout,
   )
+  return compose(settings, what, priced)
+
+
+def compose(settings: Config, what: bilevel.Problem, priced: Priced | None = None) -> Method:
+  """`make` for a problem that is there already."""
+  space = what.space
   relax = configs.bind(settings.relaxation, relaxation)
   optional = lambda spec, module: None if spec is None else configs.bind(spec, module)
   machine = bilevel.bilevel(

@@ -19,9 +19,9 @@ from dnas.strategy import hypergradient as hg
 from dnas.strategy import landscape as landscapes
 from dnas.strategy import relaxation as rx
 from dnas.strategy.alpha import relax
-from dnas.strategy.bilevel import Problem, SearchState, bilevel
+from dnas.strategy.bilevel import Bilevel, Problem, SearchState, bilevel
 from dnas.strategy.discretize import argmax
-from dnas.strategy.landscape import HARMONICS, LEVELS, Landscape
+from dnas.strategy.landscape import HARMONICS, Landscape
 from dnas.strategy.optimizer import Optimizer, adam, sgd
 
 METHODS = {
@@ -40,6 +40,7 @@ METHODS = {
   },
 }
 CHANCE = 1 / len(landscapes.OPS)
+CHUNK = 50  # So many batches at most are held at once.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,6 +132,30 @@ def row(relaxation: str, hypergradient: str, seeds: Sequence[int]) -> Row:
   )
 
 
+@dataclasses.dataclass(frozen=True)
+class Stage:
+  """A search, or one of several that follow each other.
+
+  Attributes:
+    landscape: what the data come from; all stages of a search plant the same operations.
+    problem: what is searched.
+    machine: its loop.
+    steps: its length.
+    levels: 2, or 1 for a one-level search.
+    keep: how many operations each edge keeps after it; None for the last.
+    inherit: the weights of the stage before -> those that this one goes on with, with its logits;
+      None: it starts anew.
+  """
+
+  landscape: Landscape
+  problem: Problem
+  machine: Bilevel
+  steps: int
+  levels: int = 2
+  keep: int | None = None
+  inherit: Callable[[Any], Any] | None = None
+
+
 def run(
   relaxation: rx.Relaxation,
   hypergradient: hg.Hypergradient | None,
@@ -139,59 +164,109 @@ def run(
   landscape: Landscape = HARMONICS,
   steps: int = 150,
   warmup_steps: int = 50,
-  weight_optimizer: Optimizer | None = None,
   alpha_optimizer: Optimizer | None = None,
-  auxiliary_skip: bool = False,
-  single_path: bool = False,
-  keep: Sequence[int] = (),
-  inherit: bool = False,
-  watch_every: int = 0,
-  choose: Choose | None = None,
-  **loop: Any,
 ) -> Result:
-  """Searches a planted problem once for each seed, through `bilevel`, all in one program.
+  """Searches a planted problem once for each seed, see `find`.
 
   Args:
     relaxation: as for `bilevel`.
     hypergradient: as for `bilevel`; None is the one-level search.
     seeds: each draws another genotype, teacher, data and start.
     landscape: the problem.
-    steps: length of the search, or of each of its stages.
+    steps: length of the search.
     warmup_steps: as for `bilevel`. Operations whose weights are still random say nothing, and
-      what sparsemax drops by such an accident never comes back: without a warm-up it succeeds in
-      about 88 of 100 searches, the other relaxations in all but one.
-    weight_optimizer: by default SGD as in DARTS, with a learning rate of 0.1 -> 0.001.
+      what sparsemax drops by such an accident never comes back.
     alpha_optimizer: by default Adam as in DARTS, with a learning rate of 0.03.
-    auxiliary_skip: adds (1 - progress) times the skip connection to each edge, where there is one.
-    single_path: only the largest weight of an edge counts.
-    keep: operations that each edge keeps after each stage but the last; () is one stage.
-    inherit: whether a stage goes on with weights and logits; else it starts anew.
+
+  Raises:
+    DnasError: no seeds.
+  """
+  problem = landscapes.problem_of(landscape)
+  search = bilevel(
+    problem,
+    relaxation,
+    hypergradient,
+    sgd(steps, lr=0.1),
+    alpha_optimizer or adam(lr=0.03),
+    steps=steps,
+    warmup_steps=warmup_steps,
+  )
+  levels = 1 if hypergradient is None else 2
+  return find([Stage(landscape, problem, search, steps, levels)], seeds)
+
+
+def find(
+  stages: Sequence[Stage],
+  seeds: Sequence[int],
+  *,
+  relaxation: rx.Relaxation | None = None,
+  watch_every: int = 0,
+  choose: Choose | None = None,
+) -> Result:
+  """Searches a planted problem once for each seed, through `bilevel`, all in one program.
+
+  Args:
+    stages: one after another; the last one's genotype counts.
+    seeds: each draws another genotype, teacher, data and start.
+    relaxation: that of the search, for the eigenvalues.
     watch_every: how many steps lie between the points of the trajectories that `choose` sees; 0:
       it sees the end alone, and no eigenvalue.
     choose: by default the largest logit of each edge at the end.
-    **loop: what else `bilevel` takes.
 
   Raises:
     DnasError: no seeds.
   """
   if len(seeds) == 0:
     raise DnasError("planted: seeds must hold at least one")
-  numbers = np.asarray(seeds, np.uint32)
-  problem = landscapes.problem_of(landscape, auxiliary_skip, single_path)
-  search = bilevel(
-    problem,
-    relaxation,
-    hypergradient,
-    weight_optimizer or sgd(steps, lr=0.1),
-    alpha_optimizer or adam(lr=0.03),
-    steps=steps,
-    warmup_steps=warmup_steps,
-    **loop,
-  )
-  planted, batches = landscapes.data(numbers, steps * (len(keep) + 1), landscape.skip)
+  states: Any = None
+  planted = batches = trajectory = None
+  part = 0
+  for n, stage in enumerate(stages):
+    # Not compiled as a whole: its pieces are the same for every method.
+    numbers = np.asarray(seeds, np.uint32) + np.uint32(10_000 * n)
+    fresh = jax.vmap(lambda seed, stage=stage: stage.machine.init(jax.random.key(seed)))(numbers)
+    states = fresh if states is None else _next_stage(states, fresh, stages[n - 1].keep, stage)
+    curvature = _eigenvalue(stage.problem, relaxation) if watch_every and relaxation else None
+    scan, pieces = jax.jit(jax.vmap(_walk(stage.machine, curvature))), []
+    size = max(size for size in range(1, CHUNK + 1) if stage.steps % size == 0)
+    for _ in range(stage.steps // size):
+      planted, batches = landscapes.data(seeds, part, size, stage.landscape)
+      states, piece = scan(
+        states, batches["weights"], batches["alpha"] if stage.levels > 1 else None
+      )
+      pieces.append(piece)
+      part += 1
+    trajectory = jax.tree.map(lambda *x: np.concatenate(jax.device_get(x), 1), *pieces)
+  last, found = stages[-1], []
+  alphas = jax.device_get(states.alpha)
+  for i in range(len(seeds)):
+    alpha = _at(alphas, i)
+    if choose is None:
+      genotype = argmax()(last.problem.space, alpha)
+    else:
+      path = jax.tree.map(lambda x: x[watch_every - 1 :: max(watch_every, 1)], _at(trajectory, i))
+      draw = functools.partial(_draw, batches, i)
+      genotype = choose(Found(last.problem, _at(states, i), alpha, path, draw))
+    found.append(_operations(last.problem.space, genotype))
+  return _count(last.landscape, seeds, planted, found)
 
-  def eigenvalue(state, batch):
-    """The Hessian's eigenvalue of largest magnitude, of the outer loss in alpha."""
+
+def _walk(machine: Bilevel, eigenvalue: Callable | None):
+  """(state, weight batches, alpha batches) -> (state, trajectory, empty if it is not watched)."""
+
+  def step(state, pair):
+    state = machine.step(state, *pair)[0]
+    if eigenvalue is None:
+      return state, ()
+    return state, (state.alpha, eigenvalue(state, pair[0] if pair[1] is None else pair[1]))
+
+  return lambda state, weights, alpha: jax.lax.scan(step, state, (weights, alpha))
+
+
+def _eigenvalue(problem: Problem, relaxation: rx.Relaxation):
+  """(state, batch) -> the largest magnitude of the eigenvalues of d2 outer / dalpha2."""
+
+  def eigenvalue(state: SearchState, batch: Any) -> jax.Array:
     flat, unravel = jax.flatten_util.ravel_pytree(state.alpha)
 
     def loss(flat):
@@ -200,38 +275,7 @@ def run(
 
     return jnp.abs(jnp.linalg.eigvalsh(jax.hessian(loss)(flat))).max()
 
-  def one(state, batches):
-    def step(state, pair):
-      state = search.step(state, *pair)[0]
-      held = pair[0] if pair[1] is None else pair[1]
-      curvature = eigenvalue(state, held) if watch_every else jnp.zeros(())
-      return state, (state.alpha if watch_every else (), curvature)
-
-    return jax.lax.scan(step, state, batches)
-
-  levels = LEVELS[:1] if hypergradient is None else LEVELS
-  # Not compiled as a whole: its pieces are the same for every method.
-  start = jax.vmap(lambda seed: search.init(jax.random.key(seed)))
-  scan, states = jax.jit(jax.vmap(one)), start(numbers)
-  trajectory: Any = ()
-  for stage in range(len(keep) + 1):
-    now = slice(stage * steps, (stage + 1) * steps)
-    part = {n: tuple(x[:, now] for x in batches[n]) for n in levels}
-    states, trajectory = scan(states, (part["weights"], part.get("alpha")))
-    if stage < len(keep):
-      states = _next_stage(states, start(numbers + 10_000 * (stage + 1)), keep[stage], inherit)
-  alphas, planted = jax.device_get((states.alpha, planted))
-  found = []
-  for i in range(len(seeds)):
-    alpha = _at(alphas, i)
-    if choose is None:
-      genotype = argmax()(landscape.space, alpha)
-    else:
-      path = jax.tree.map(lambda x: x[watch_every - 1 :: max(watch_every, 1)], _at(trajectory, i))
-      draw = functools.partial(_draw, batches, i)
-      genotype = choose(Found(problem, _at(states, i), alpha, jax.device_get(path), draw))
-    found.append(_operations(landscape.space, genotype))
-  return _count(landscape, seeds, planted, found)
+  return eigenvalue
 
 
 def _at(tree: Any, i: int) -> Any:
@@ -263,23 +307,21 @@ def _count(landscape: Landscape, seeds, planted, found) -> Result:
   return Result(len(seeds), edge_successes, genotype_successes, learners, collapsed)
 
 
-def _next_stage(states: SearchState, fresh: SearchState, keep: int, inherit: bool) -> SearchState:
-  """The states of all seeds at the start of the next stage.
+def _next_stage(old: SearchState, fresh: SearchState, keep: Any, stage: Stage) -> SearchState:
+  """The states of all seeds at the start of a stage.
 
   Pruned operations have a logit from where nothing comes back, so that one program serves all.
   """
+  inherit = stage.inherit
+  going_on = fresh.alpha if inherit is None else old.alpha
 
-  def pruned(old, new):
-    kept = old >= jnp.sort(old, axis=-1)[..., -keep, None]
-    return jnp.where(kept, old if inherit else new, -1e9)
+  def pruned(before, now):
+    kept = before >= jnp.sort(before, axis=-1)[..., -keep, None]
+    return jnp.where(kept, now, -1e9)
 
-  alpha = {
-    name: tuple(map(pruned, edges, fresh.alpha[name])) if name == "cell" else fresh.alpha[name]
-    for name, edges in states.alpha.items()
-  }
-  if inherit:
-    fresh = dataclasses.replace(fresh, params=states.params)
-  return dataclasses.replace(fresh, alpha=alpha)
+  alpha = {**going_on, "cell": tuple(map(pruned, old.alpha["cell"], going_on["cell"]))}
+  params = fresh.params if inherit is None else jax.vmap(inherit)(old.params)
+  return dataclasses.replace(fresh, alpha=alpha, params=params)
 
 
 def wilson_interval(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:

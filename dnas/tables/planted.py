@@ -2,47 +2,47 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which methods find what was planted, and which withstand operations that look better early.
 
-Each method is its config in configs/methods, put on the two problems of `strategy.landscape`.
+Each method is its config in configs/methods, put on the two problems of `strategy.landscape` with
+all that it composes.
 """
 
 import pathlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from dnas import config as configs
-from dnas import method
+from dnas import method, search
 from dnas.config import Config
 from dnas.space.space import SearchSpace
 from dnas.strategy import (
-  bilevel,
   diagnostics,
-  discretize,
-  freezing,
-  hypergradient,
   landscape,
-  optimizer,
   planted,
   projection,
-  regularization,
-  relaxation,
+  schedule,
 )
 from dnas.tables import table
 
-ALPHA_LR, WATCH_EVERY = 0.03, 5
-# The problem and the length of the search. In half of it first-order DARTS collapses on most edges
-# of the second one, in twice as much on few: there the operations have learnt in time.
+LR, ALPHA_LR, WATCH_EVERY = 0.1, 0.03, 5
+# Of four operations an edge keeps so many after the first stage, and after the second.
+KEEP = (3, 2)
+# The problem and the length of the search, or of each of its stages.
 PROBLEMS = {"harmonics": (landscape.HARMONICS, 150), "collapse": (landscape.COLLAPSE, 300)}
-# What of a method these problems have no place for.
-LEFT_OUT = {
-  "darts_minus": "harmonics: has no skip connection",
-  "drnas": "partial channels",
-  "p_darts": "depth, drop-out on skips; at most 2 of 3 edges may be skips",
-  "pc_darts": "partial channels",
-  "robust_darts": "drop-path",
-}
-# One cell at one place: layers cannot disagree.
-NOT_APPLICABLE = ("lambda_darts",)
+
+
+class Planted(NamedTuple):
+  """A method on a problem.
+
+  Attributes:
+    stages: for `planted.find`.
+    last: the last stage as functions.
+    settings: of the last stage.
+  """
+
+  stages: list[planted.Stage]
+  last: method.Method
+  settings: Config
 
 
 def success_rates(
@@ -57,36 +57,29 @@ def success_rates(
     command: goes into the provenance.
   """
   rows = []
-  names = sorted(path.stem for path in folder.glob("*.py"))
-  for name in names:
-    if name not in NOT_APPLICABLE:
-      config = configs.load(folder / f"{name}.py")
-      rows.append(row(name, method.settings_of(config.search), range(seeds)))
-      print({k: v for k, v in rows[-1].items() if "interval" not in k}, flush=True)
+  for name in sorted(path.stem for path in folder.glob("*.py")):
+    config = configs.load(folder / f"{name}.py")
+    rows.append({"method": name, **row(method.settings_of(config.search), range(seeds))})
+    print({k: v for k, v in rows[-1].items() if "interval" not in k}, flush=True)
   (_, few), (_, many) = PROBLEMS.values()
   title = f"""Planted problems: {seeds} searches for each method
 Success: the operation of the one edge that the seed singles out (of 3; 4 operations) is the planted
 one, with its 95 % Wilson interval; genotype: all three are. *collapsed*: of the edges whose planted
 operation is a harmonic, the share that got the skip connection, which is better early and worse in
-the end. {few} and {many} steps (as many in each stage), a third of them warm-up; learning rates 0.1
-and {ALPHA_LR}. Not on the problem, and so left out: see the last column; `lambda_darts` needs a
-cell at several places, and is not in the table."""
+the end. The cell stands at {landscape.PLACES} places, its edges have {landscape.WIDTH} channels.
+{few} and {many} steps (as many in each stage), a third of them warm-up; learning rates {LR} and
+{ALPHA_LR}; all else is the method's config. Methods that prune keep {KEEP[0]} operations after the
+first stage and {KEEP[1]} after the second; the stages of `p_darts` have 1, 2 and 3 places."""
   provenance = {"command": command, "seeds": [0, seeds - 1], "problems": list(PROBLEMS)}
   table.write(out, title, rows, provenance)
   return rows
 
 
-def row(name: str, settings: Config, seeds: range) -> dict[str, Any]:
+def row(settings: Config, seeds: range) -> dict[str, Any]:
   """One method on both problems."""
-  found: dict[str, Any] = {"method": name}
+  found: dict[str, Any] = {}
   for problem, (where, steps) in PROBLEMS.items():
-    result = planted.run(
-      configs.bind(settings.relaxation, relaxation),
-      _optional(settings.hypergradient, hypergradient),
-      seeds,
-      landscape=where,
-      **arguments(settings, steps),
-    )
+    result = find(settings, where, steps, seeds)
     low, high = planted.wilson_interval(result.edge_successes, result.seeds)
     found |= {
       f"{problem} success": result.edge_successes / result.seeds,
@@ -95,73 +88,74 @@ def row(name: str, settings: Config, seeds: range) -> dict[str, Any]:
     }
     if where.skip:
       found["collapsed"] = result.collapsed / result.learners
-  return found | {"left out": LEFT_OUT.get(name, "")}
-
-
-def arguments(settings: Config, steps: int) -> dict[str, Any]:
-  """The settings of a method as arguments of `planted.run`, for a search of so many steps."""
-  stages = [dict(stage) for stage in settings.stages]
-  decay = settings.weight_optimizer.get("weight_decay", 3e-4)
-  alpha = dict(settings.alpha_optimizer)
-  if alpha["name"] == "adam":
-    alpha["lr"] = ALPHA_LR
-  supernet = method.supernet_of(settings)
-  found: dict[str, Any] = dict(
-    steps=steps,
-    warmup_steps=steps // 3,
-    weight_optimizer=optimizer.sgd(steps, lr=0.1, weight_decay=decay),
-    alpha_optimizer=configs.bind(alpha, optimizer, steps=steps),
-    auxiliary_skip=supernet.auxiliary_skip,
-    single_path=supernet.single_path,
-    keep=[3, 2][: len(stages) - 1],
-    inherit=any(stage.get("inherit") for stage in stages),
-    edge_weights=settings.edge_weights,
-    penalties=[configs.bind(spec, regularization) for spec in settings.penalties],
-    perturbation=_optional(settings.perturbation, regularization),
-    freezing=_optional(settings.freezing, freezing),
-  )
-  if settings.projection:
-    found["choose"] = _by_projection(settings, steps)
-  elif settings.stop is not None:
-    found |= {"watch_every": WATCH_EVERY, "choose": _by_eigenvalue(settings, steps)}
-  elif settings.discretize.name == "limit_skips":
-    decide = configs.bind(settings.discretize, discretize)
-    found["choose"] = lambda end: decide(end.problem.space, end.alpha)
-  # A threshold leaves edges out; what counts here is the operation of each.
   return found
 
 
-def _optional(spec: Any, module: Any) -> Any:
-  return None if spec is None else configs.bind(spec, module)
+def find(settings: Config, where: landscape.Landscape, steps: int, seeds: range) -> planted.Result:
+  """Searches a problem by a method, in so many steps a stage."""
+  put = put_on(settings, where, steps)
+  watched: dict[str, Any] = {}
+  choose: planted.Choose | None
+  if settings.projection:
+    choose = _by_projection(put)
+  elif settings.stop is not None:
+    watched = {"watch_every": WATCH_EVERY, "relaxation": put.last.relaxation}
+    choose = _by_eigenvalue(put, steps)
+  elif settings.discretize.name == "threshold":
+    # It leaves edges out (a planted operation has the weight 0.8 in the second problem, below the
+    # threshold of 0.85); what counts here is the operation of each.
+    choose = None
+  else:
+    choose = lambda end: put.last.decide(end.problem.space, end.alpha)
+  return planted.find(put.stages, seeds, choose=choose, **watched)
 
 
-def _by_projection(settings: Config, steps: int) -> planted.Choose:
-  made = {}
-
-  def tune(problem: bilevel.Problem) -> bilevel.Bilevel:
-    return bilevel.bilevel(
-      problem,
-      configs.bind(settings.relaxation, relaxation),
-      configs.bind(settings.hypergradient, hypergradient),
-      optimizer.sgd(steps, lr=0.01),
-      optimizer.adam(lr=ALPHA_LR),
-      steps=steps,
+def put_on(settings: Config, where: landscape.Landscape, steps: int) -> Planted:
+  """A method on a problem, as `search.search` puts it on a task."""
+  several = search.stages_of(settings)
+  grows = len({stage.settings.network.to_json() for stage in several}) > 1
+  stages, made, now = [], None, settings
+  for n, stage in enumerate(several):
+    now = method.settings_of(stage.settings, **_schedule(stage.settings, steps))
+    supernet = method.supernet_of(now)
+    drops = schedule.Drops(now.drop_path, now.skip_dropout)  # pyright: ignore[reportArgumentType]
+    here = where.at_places(n + 1) if grows else where
+    made = method.compose(now, landscape.problem_of(here, supernet, drops))
+    inherit = lambda params, supernet=supernet: landscape.widened(params, supernet)
+    one = planted.Stage(
+      here,
+      made.problem,
+      made.machine,
+      steps,
+      made.levels,
+      KEEP[n] if stage.keep is not None else None,
+      inherit if stage.inherit else None,
     )
-
-  def choose(end: planted.Found) -> SearchSpace:
-    # Every search of one table has the same problem: its programs are compiled once.
-    if end.problem not in made:
-      relax = configs.bind(settings.relaxation, relaxation)
-      made[end.problem] = projection.projector(
-        end.problem, relax, tune, **dict(settings.projection)
-      )
-    return projection.run(made[end.problem], end.state, end.draw)
-
-  return choose
+    stages.append(one)
+  assert made is not None
+  return Planted(stages, made, now)
 
 
-def _by_eigenvalue(settings: Config, steps: int) -> planted.Choose:
-  stop = configs.resolve(settings.stop, diagnostics, given=1)
+def _schedule(settings: Config, steps: int) -> dict[str, Any]:
+  """What belongs to the problem and not to the method."""
+  alpha = dict(settings.alpha_optimizer)
+  if alpha["name"] == "adam":
+    alpha["lr"] = ALPHA_LR
+  weights = {**dict(settings.weight_optimizer), "lr": LR}
+  return dict(steps=steps, warmup_steps=steps // 3, weight_optimizer=weights, alpha_optimizer=alpha)
+
+
+def _by_projection(put: Planted) -> planted.Choose:
+  settings = put.settings
+  # Every search of one table has the same problem: its programs are compiled once.
+  made = projection.projector(
+    put.last.problem, put.last.relaxation, method.tuning(settings), **dict(settings.projection)
+  )
+  return lambda end: projection.run(made, end.state, end.draw)
+
+
+def _by_eigenvalue(put: Planted, steps: int) -> planted.Choose:
+  stop = configs.resolve(put.settings.stop, diagnostics, given=1)
   first = steps // 3 // WATCH_EVERY  # Before that alpha stands still.
 
   def choose(end: planted.Found) -> SearchSpace:
@@ -169,6 +163,6 @@ def _by_eigenvalue(settings: Config, steps: int) -> planted.Choose:
     index = stop(np.asarray(eigenvalues)[first:].tolist())
     at = -1 if index is None else first + index
     logits = {name: [edge[at] for edge in edges] for name, edges in alphas.items()}
-    return discretize.argmax()(end.problem.space, logits)
+    return put.last.decide(end.problem.space, logits)
 
   return choose
