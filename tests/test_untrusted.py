@@ -2,16 +2,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files of strangers: whatever stands in them is read, or is an error that says so in words."""
 
+import contextlib
+import copy
+import functools
 import gzip
 import json
+import operator
 import pathlib
-import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest import mock
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from dnas import config as configs
 from dnas import data, fields, log
@@ -19,11 +26,11 @@ from dnas.errors import DnasError
 from dnas.estimate import nats, tabular
 from dnas.estimate.tabular import NASBENCH201_COLUMNS, TableError
 from dnas.space import cells, genotypes
-from dnas.space.space import SearchSpace
+from dnas.space.space import Cell, Edge, SearchSpace
 from dnas.strategy import history
 from dnas.trees import load_tree, save_tree
 
-# What parsers trip over, spliced in at random places.
+# What parsers trip over.
 PIECES = (
   *(
     b"{}",
@@ -40,43 +47,76 @@ PIECES = (
     b" ",
     b"-",
   ),
-  *(
-    b"null",
-    b"true",
-    b"NaN",
-    b"-Infinity",
-    b"1e999",
-    b"-1",
-    b"0.5",
-    b"9" * 4400,
-    b"1" + b"0" * 400,
-  ),
-  *(b"[" * 3000, b'{"a":' * 2000, b"\\ud800", b"__class__", b"../../etc/passwd", b"%s", b"{0}"),
+  *(b"null", b"true", b"NaN", b"-Infinity", b"1e999", b"-1", b"0.5", b"9" * 4400),
+  *(b"1" + b"0" * 400, b"[" * 3000, b'{"a":' * 2000, b"\\ud800", b"__class__", b"%s", b"{0}"),
   *(b"!!python/object/apply:os.system [ls]", b"&a [*a]", b"*b", b"<<: ", b"2020-99-99", b"!!int x"),
   *(b"!!binary x", b"? ", b"\x1f\x8b", b"PK\x03\x04", b"nor_conv_3x3", b"0x1F", b"1:2:3"),
+  b"../../etc/passwd",
+)
+WORDS = ("none", "nor_conv_3x3", "cell", "__class__", "../../etc/passwd", "NaN", "\ud800", "")
+TWICE = None  # Stands for what it replaces, two times.
+
+
+def edited(good: bytes) -> st.SearchStrategy[bytes]:
+  """The file with one to four pieces of it cut out, repeated, or replaced."""
+  place, length = st.integers(0, len(good)), st.sampled_from((0, 1, 4, 30, len(good)))
+  piece = st.one_of(st.sampled_from((TWICE, b"", *PIECES)), st.binary(max_size=8))
+
+  def edit(edits: list[tuple[int, int, bytes | None]]) -> bytes:
+    text = good
+    for at, size, new in edits:
+      old = text[at : at + size]
+      text = text[:at] + (2 * old if new is TWICE else new) + text[at + size :]
+    return text
+
+  return st.lists(st.tuples(place, length, piece), min_size=1, max_size=4).map(edit)
+
+
+SCALARS = st.one_of(
+  *(st.none(), st.booleans(), st.sampled_from(WORDS), st.text(max_size=8)),
+  *(st.integers(-3, 20), st.sampled_from((10**400, -(2**63), 2**31)), st.floats()),
 )
 
 
-def mutated(rng: random.Random, good: bytes) -> bytes:
-  """A good file, changed in one to four places."""
-  text = bytearray(good)
-  for _ in range(rng.randint(1, 4)):
-    a, b = sorted(rng.randrange(len(text) + 1) for _ in range(2))
-    b = min(b, a + rng.choice((0, 1, 4, 30, 10_000)))
-    kind = rng.randrange(6)
-    if kind == 0:
-      text[a:b] = rng.choice(PIECES)
-    elif kind == 1:
-      del text[a:b]
-    elif kind == 2:
-      text[a:a] = text[a:b]
-    elif kind == 3 and text:
-      text[min(a, len(text) - 1)] ^= 1 << rng.randrange(8)
-    elif kind == 4:
-      del text[a:]
-    else:
-      text[a:b] = rng.randbytes(min(b - a, 16))
-  return bytes(text)
+def documents(known: list[str]) -> st.SearchStrategy[Any]:
+  """JSON values of any shape, their objects with the fields of a good file or others."""
+  name = st.sampled_from([*known, *WORDS])
+  inner = lambda value: st.lists(value, max_size=3) | st.dictionaries(name, value, max_size=3)
+  return st.recursive(SCALARS, inner, max_leaves=6)
+
+
+def grafted(good: Any) -> st.SearchStrategy[bytes]:
+  """The JSON of a good document, of which one or two values are replaced by any others."""
+  places = list(_places(good))
+  names = sorted({step for place in places for step in place if isinstance(step, str)})
+
+  def graft(changes: list[tuple[tuple, Any]]) -> bytes:
+    whole = copy.deepcopy(good)
+    for place, value in changes:
+      with contextlib.suppress(LookupError, TypeError):  # The change before it took the place away.
+        functools.reduce(operator.getitem, place[:-1], whole)[place[-1]] = value
+    return json.dumps(whole).encode()
+
+  change = st.tuples(st.sampled_from(places), documents(names))
+  return st.lists(change, min_size=1, max_size=2).map(graft)
+
+
+def _places(document: Any, above: tuple = ()) -> Iterator[tuple]:
+  """Where the values within a document are, as keys and indices from the top."""
+  steps = document.keys() if isinstance(document, dict) else range(len(document))
+  for step in steps:
+    yield (*above, step)
+    if isinstance(document[step], (dict, list)):
+      yield from _places(document[step], (*above, step))
+
+
+def inputs_like(good: bytes) -> st.SearchStrategy[bytes]:
+  """Files that are nearly good, that are good JSON and say nonsense, and that are anything."""
+  kinds = [edited(good), edited(good), st.binary(max_size=64), st.text(max_size=64).map(str.encode)]
+  with contextlib.suppress(ValueError):  # Also UnicodeDecodeError.
+    document = json.loads(good)
+    kinds += [grafted(document), grafted(document)]
+  return st.one_of(kinds)
 
 
 def as_text(read: Callable[[str], object]) -> Callable[[bytes], object]:
@@ -129,17 +169,37 @@ def yolo_labels(folder: pathlib.Path) -> tuple[bytes, Callable]:
   return good, as_file(folder / "labels" / "a.txt", read)
 
 
+def excerpt(**names: Any) -> Callable[[Callable], Callable]:
+  """Makes a reader take a table of three rows for a whole one."""
+
+  def of(read: Callable) -> Callable:
+    def with_names(path: pathlib.Path) -> object:
+      with mock.patch.multiple(tabular, **names):
+        return read(path)
+
+    return with_names
+
+  return of
+
+
 def csv_table(folder: pathlib.Path) -> tuple[bytes, Callable]:
   header = ["arch_index", "arch_str", *NASBENCH201_COLUMNS.values()]
-  row = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
-  lines = [header, *([str(i), row, *["1.5"] * len(NASBENCH201_COLUMNS)] for i in range(3))]
+  row = "|{}~0|+|none~0|none~1|+|none~0|none~1|none~2|"
+  ops = cells.NASBENCH201_OPS[:3]
+  lines = [
+    header,
+    *([str(i), row.format(op), *["1.5"] * len(header[2:])] for i, op in enumerate(ops)),
+  ]
   good = "".join(",".join(line) + "\n" for line in lines).encode()
-  return good, as_file(folder / "t.csv", tabular.nasbench201)
+  three = SearchSpace({"cell": Cell(1, (Edge(0, 1, ops),), (1,))})
+  few = excerpt(cells=mock.Mock(nasbench201=lambda: three))
+  return good, as_file(folder / "t.csv", few(tabular.nasbench201))
 
 
 def json_table(folder: pathlib.Path) -> tuple[bytes, Callable]:
   entry = {"mean_acc": 90.0, "std": 0.1, "params": 1, "flops": 2}
-  return json.dumps({"0" * 8: entry}).encode(), as_file(folder / "t.json", tabular.nasbench_macro)
+  good = json.dumps(dict.fromkeys("012", entry)).encode()
+  return good, as_file(folder / "t.json", excerpt(MACRO_LAYERS=1)(tabular.nasbench_macro))
 
 
 def histories(folder: pathlib.Path) -> tuple[bytes, Callable]:
@@ -183,20 +243,30 @@ READERS = (
 )
 @pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.__name__)
 def test_never_anything_but_a_clean_error(reader, inputs, tmp_path):
-  rng = random.Random(f"{reader.__name__} {inputs}")
   good, read = reader(tmp_path)
-  errors = longest = 0
-  for number in range(inputs):
-    content = mutated(rng, good)
+  read(good)
+  seen, said = 0, []
+
+  @settings(
+    max_examples=inputs,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+  )
+  @given(content=inputs_like(good))
+  def check(content: bytes) -> None:
+    nonlocal seen
+    seen += 1
     try:
       read(content)
     except DnasError as error:
-      errors += 1
-      longest = max(longest, len(str(error)))
-    except Exception as error:
-      pytest.fail(f"input {number}, {content[:300]!r}: {type(error).__name__}: {error}")
-  assert errors > inputs / 5
-  assert longest < 20_000
+      said.append(len(str(error)))
+
+  check()
+  assert seen >= inputs
+  assert len(said) > inputs / 5
+  assert max(said) < 20_000
 
 
 def test_a_yaml_that_grows_without_end_is_refused_at_once(tmp_path):

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a search step has to communicate on n devices: counted in the compiled program, projected.
+"""What a search step communicates on n devices: counted in its program, measured, projected.
 
     t_n = t_compute + sum over collectives of (2 (n - 1) / n bytes / bandwidth + 2 (n - 1) latency)
 
@@ -11,6 +11,7 @@ Source of the cost of a ring: Patarasuk and Yuan 2009 (J. Parallel Distrib. Comp
 """
 
 import math
+import os
 import pathlib
 import re
 from collections.abc import Mapping
@@ -19,18 +20,16 @@ from typing import Any, NamedTuple
 import jax
 
 from dnas import config as configs
-from dnas import data, mesh, method
 from dnas import task as tasks
 from dnas.config import Config
-from dnas.data.pipeline import Pipeline
 from dnas.errors import DnasError
-from dnas.method import space_of, task_of
-from dnas.space import macro
 from dnas.space.space import SearchSpace
-from dnas.tables import table
+from dnas.tables import table, weak_scaling
 
 HYPERGRADIENTS = {"first order": dict(name="first_order"), "second order": dict(name="unrolled")}
 CHIPS = (8, 64, 256)
+PROCESSES = (1, 2, 4)
+STEPS = 30  # Of each measurement.
 LINKS_GB_S = {"100 Gbit/s Ethernet": 12.5, "chip interconnect": 100.0}
 LATENCY_US = 1.0
 CHIP_TFLOPS = 20.0  # Sustained, not peak.
@@ -75,7 +74,7 @@ def make(
   command: str,
   overrides: Mapping[str, Any] | None = None,
 ) -> None:
-  """Writes the table of collectives, and `projection/` with that of many chips.
+  """Writes the table of collectives, `measured/` of a few processes, `projection/` of many chips.
 
   Args:
     path: the config of a search.
@@ -92,9 +91,10 @@ def make(
       "XLA_FLAGS=--xla_force_host_platform_device_count=8"
     )
   config = configs.load(path, overrides or {})
-  rows, projected = [], []
+  rows, projected, measured = [], [], []
   for name, hypergradient in HYPERGRADIENTS.items():
-    found, params, macs = compiled(configs.changed(config, {"search.hypergradient": hypergradient}))
+    of_step = configs.changed(config, {"search.hypergradient": hypergradient})
+    found, params, macs = compiled(of_step)
     kinds = sorted({c.kind for c in found})
     sizes = [c.bytes for c in found]
     rows.append(
@@ -109,6 +109,7 @@ def make(
       }
     )
     projected += _projected(name, found, macs, config.search.batch_size)
+    measured += _measured(name, found, of_step)
   provenance = {"command": command, "config": str(path.name)}
   table.write(
     out,
@@ -128,37 +129,46 @@ def make(
     projected,
     provenance,
   )
+  table.write(
+    out / "measured",
+    "Weak scaling, measured\n\n"
+    f"Processes on this machine, each with `config.search.batch_size` examples and one core, for "
+    f"{STEPS} steps: the median. Where there are more processes than cores they take turns, and "
+    "there is no efficiency to tell. `sent_kib` is what the loopback interface carried in a step, "
+    "whoever sent it; `computed_kib` is 2 (n - 1) times the bytes of the collectives.",
+    measured,
+    provenance,
+  )
 
 
 def compiled(config: Config) -> tuple[list[Collective], int, int]:
   """The collectives of a step over all devices; its weights; MACs of an example's forward pass."""
-  source = data.labelled(config.data.spec, config.data.train_split)
-  task = task_of(config, source)
-  settings: Config = method.settings_of(config.search)
-  space = configs.bind(settings.network, macro, space_of(config))
-  made = method.make(settings, task, space)
-  devices = mesh.make()
-  state = mesh.replicate(made.machine.init(jax.random.key(0)), devices)
-  batches = [
-    next(
-      iter(
-        Pipeline(
-          source=source,
-          batch_size=settings.batch_size,
-          size=tuple(config.data.size),
-          train=True,
-          part=part,
-          threads=0,
-        )
-      )
+  prepared = weak_scaling.prepare(config)
+  program = prepared.step.lower(prepared.state, *prepared.batches).compile().as_text()
+  params = sum(leaf.size for leaf in jax.tree.leaves(prepared.state.params))
+  return collectives(program), params, _supernet_macs(prepared.task, prepared.space)
+
+
+def _measured(name: str, found: list[Collective], config: Config) -> list[dict[str, Any]]:
+  """Steps of a few processes, with the bytes that the collectives `found` should make them send."""
+  rows = []
+  cores = len(os.sched_getaffinity(0))
+  for count in PROCESSES:
+    seen = weak_scaling.measure(config, count, STEPS)
+    alone = rows[0]["ms"] if rows else seen["ms"]
+    rows.append(
+      {
+        "step": name,
+        "processes": count,
+        "cores": min(count, cores),
+        "examples": count * config.search.batch_size,
+        "ms": seen["ms"],
+        "efficiency": alone / seen["ms"] if count <= cores else "",
+        "computed_kib": 2 * (count - 1) * sum(c.bytes for c in found) / 1024,
+        "sent_kib": seen["sent_bytes"] / 1024,
+      }
     )
-    for part in ("weights", "alpha")
-  ]
-  split = [mesh.shard_batch(batch, devices) for batch in batches]
-  step: Any = made.machine.step  # Jitted.
-  program = step.lower(state, *split).compile().as_text()
-  params = sum(leaf.size for leaf in jax.tree.leaves(state.params))
-  return collectives(program), params, _supernet_macs(task, space)
+  return rows
 
 
 def _supernet_macs(task: tasks.Task, space: SearchSpace) -> int:

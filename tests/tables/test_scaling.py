@@ -6,9 +6,11 @@ import os
 import subprocess
 import sys
 
+import jax
 import pytest
 
-from dnas.tables import scaling
+from dnas import config as configs
+from dnas.tables import scaling, weak_scaling
 from dnas.tables.scaling import Collective
 
 PROGRAM = """
@@ -39,7 +41,8 @@ def test_a_ring():
 CODE = """
 import jax, jax.numpy as jnp, numpy as np
 from dnas import mesh
-from dnas.tables import scaling
+from dnas import config as configs
+from dnas.tables import scaling, weak_scaling
 devices = mesh.make()
 w = mesh.replicate(jnp.ones((16, 4)), devices)
 x = mesh.shard_batch(np.ones((8, 16), np.float32), devices)
@@ -66,3 +69,26 @@ def test_the_gradient_of_a_real_program_is_reduced_once():
     timeout=200,
   )
   assert done.stdout == "counted\n", done.stderr[-2000:]
+
+
+def test_the_counter_of_the_loopback_interface(tmp_path):
+  (tmp_path / "dev").write_text("Inter-| Receive\n eth0: 7 1\n    lo: 1234 5 0\n")
+  assert weak_scaling.loopback_bytes(tmp_path / "dev") == 1234
+  assert weak_scaling.loopback_bytes() >= 0
+
+
+@pytest.mark.slow
+def test_two_processes_send_what_their_program_says(root):
+  config = configs.load(
+    root / "configs" / "digits.py",
+    {
+      "space": '{"name": "dense", "ops": ["skip_connect", "nor_conv_1x1"], "nodes": 2}',
+      "search.network": '{"name": "detector", "channels": [4], "stem_channels": 4}',
+      "search.batch_size": 8,
+    },
+  )
+  seen = weak_scaling.measure(config, 2, steps=5)
+  assert seen["ms"] > 0
+  # Each sends its gradients at least once; what else ran on this machine is in the number, too.
+  params = weak_scaling.prepare(config).state.params
+  assert seen["sent_bytes"] >= 2 * 4 * sum(leaf.size for leaf in jax.tree.leaves(params))
