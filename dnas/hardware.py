@@ -29,7 +29,7 @@ from dnas.cost import energy, latency, objective
 from dnas.cost.latency import LatencyTable, Protocol
 from dnas.cost.model import KINDS, CostModel, computes
 from dnas.errors import ConfigError, DnasError, choose_from
-from dnas.nn import functional, places
+from dnas.nn import functional, places, qarepvgg
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
 from dnas.space import macro
@@ -271,8 +271,9 @@ def measure_networks(
 
 
 def network_program(task: tasks.Task, genotype: SearchSpace, batch: int) -> Callable[[], Any]:
-  """A function that runs a genotype's network once on random images, as in evaluation."""
-  static, params, stats = functional.split(task.build(genotype, Rngs(jax.random.key(0))))
+  """A function that runs a genotype's network once on random images, fused, as a detector runs."""
+  module = qarepvgg.fuse(task.build(genotype, Rngs(jax.random.key(0))))
+  static, params, stats = functional.split(module)
   images = jax.numpy.asarray(
     np.random.default_rng(0).integers(0, 256, (batch, *task.image, 3), np.uint8)
   )

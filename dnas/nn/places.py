@@ -18,7 +18,7 @@ from flax import nnx
 from dnas import config
 from dnas.cost import count, energy
 from dnas.cost.model import CostModel
-from dnas.nn import blocks, functional, mixed, ops
+from dnas.nn import blocks, functional, mixed, ops, qarepvgg
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
 from dnas.nn.network import Backbone
@@ -203,7 +203,7 @@ def program(
   network, else an input of its own. It is compiled and run once here.
 
   Args:
-    operation: what to run, as in evaluation.
+    operation: what to run, as in evaluation: blocks with branches as one convolution each.
     batch: images.
     dtype: of activations and weights.
     copies: 1 or more.
@@ -211,7 +211,7 @@ def program(
   build = config.resolve(operation.name, ops)
   shape = (operation.c_in, operation.c_out, operation.stride)
   modules = [build(*shape, affine=True, rngs=Rngs(jax.random.key(i))) for i in range(copies)]
-  parts = [functional.split(module) for module in modules]
+  parts = [functional.split(qarepvgg.fuse(module)) for module in modules]
   statics = [static for static, _, _ in parts]
   state = jax.tree.map(
     lambda x: jnp.asarray(x, dtype), [(params, stats) for _, params, stats in parts]
