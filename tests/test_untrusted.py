@@ -238,17 +238,24 @@ READERS = (
 )
 
 
+def variants(content: bytes, good: bytes) -> tuple[bytes, ...]:
+  """Six files of one: whole, halves, twice, and joined to what is good."""
+  half, middle = len(content) // 2, len(good) // 2
+  parts = content, content[:half], content[half:]
+  return (*parts, content + content, content + good, good[:middle] + content)
+
+
 @pytest.mark.parametrize(
-  "inputs", [60, pytest.param(10_000, marks=pytest.mark.slow)], ids=["few", "110,000 in all"]
+  "examples", [10, pytest.param(1700, marks=pytest.mark.slow)], ids=["few", "112,200 inputs in all"]
 )
 @pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.__name__)
-def test_never_anything_but_a_clean_error(reader, inputs, tmp_path):
+def test_never_anything_but_a_clean_error(reader, examples, tmp_path):
   good, read = reader(tmp_path)
   read(good)
   seen, said = 0, []
 
   @settings(
-    max_examples=inputs,
+    max_examples=examples,
     deadline=None,
     database=None,
     derandomize=True,
@@ -257,15 +264,16 @@ def test_never_anything_but_a_clean_error(reader, inputs, tmp_path):
   @given(content=inputs_like(good))
   def check(content: bytes) -> None:
     nonlocal seen
-    seen += 1
-    try:
-      read(content)
-    except DnasError as error:
-      said.append(len(str(error)))
+    for each in variants(content, good):
+      seen += 1
+      try:
+        read(each)
+      except DnasError as error:
+        said.append(len(str(error)))
 
   check()
-  assert seen >= inputs
-  assert len(said) > inputs / 5
+  assert seen >= 6 * examples
+  assert len(said) > seen / 5
   assert max(said) < 20_000
 
 
@@ -294,3 +302,9 @@ def test_pickles_are_read_only_where_that_is_said(tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, "nats_bench", None)
   with pytest.raises(TableError, match="allow_pickle=True"):
     nats.nats_bench(tmp_path)
+
+
+def test_files_of_a_data_set_that_have_no_end_are_refused(tmp_path):
+  (tmp_path / "d.yaml").symlink_to("/dev/zero")
+  with pytest.raises(data.DataError, match=r"d\.yaml has more than 16777216 bytes"):
+    data.load(f"yolo:{tmp_path / 'd.yaml'}", "train")

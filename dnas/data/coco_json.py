@@ -14,12 +14,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from dnas.data.files import Info, file_images, inspect
+from dnas.data.files import Info, file_images, inspect, text_of
 from dnas.data.source import Annotations, DataError, DetectionSource, Report
 from dnas.data.validate import fit_box, is_number, split_candidates
 from dnas.errors import choose_from
 
 _PLACEHOLDER = "{split}"
+_MAX_BYTES = 1 << 32  # COCO itself has 0.5 GB.
 _LISTS = ("images", "annotations", "categories")
 
 
@@ -99,13 +100,15 @@ def _paths(reference: str, split: str | None) -> tuple[pathlib.Path, pathlib.Pat
 def _read(file: pathlib.Path) -> dict[str, list]:
   """The JSON file, which has the three lists of an instances file."""
   try:
-    data = json.loads(file.read_text(encoding="utf-8"))
+    data = json.loads(text_of(file, _MAX_BYTES))
   except FileNotFoundError:
     raise DataError(f"{file} is missing: it should be a COCO instances file") from None
   except OSError as error:
     raise DataError(f"{file} cannot be read: {error.strerror}") from error
   except UnicodeDecodeError as error:
     raise DataError(f"{file} is not UTF-8 text: byte {error.start}") from error
+  except DataError:
+    raise
   except json.JSONDecodeError as error:
     raise DataError(
       f"{file} is not valid JSON: line {error.lineno} column {error.colno}: {error.msg}"

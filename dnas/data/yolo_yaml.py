@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from dnas.data.files import SUFFIXES, file_images, inspect
+from dnas.data.files import SUFFIXES, file_images, inspect, text_of
 from dnas.data.source import Annotations, DataError, DetectionSource, Report
 from dnas.data.validate import fit_box, pick_split
 
@@ -111,7 +111,9 @@ def label_file(image: pathlib.Path) -> pathlib.Path:
 
 def _read(file: pathlib.Path) -> dict[str, Any]:
   try:
-    data = yaml.safe_load(file.read_text(encoding="utf-8"))
+    data = yaml.safe_load(text_of(file))
+  except DataError:
+    raise
   except FileNotFoundError:
     raise DataError(f"{file} is missing: it should be a YOLO data file") from None
   except OSError as error:
@@ -204,7 +206,7 @@ def _list_images(
 def _read_list(file: pathlib.Path, root: pathlib.Path, report: Report) -> list[pathlib.Path]:
   """The images of a .txt list; `./` is the list's folder, other paths start from the root."""
   try:
-    lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+    lines = [line.strip() for line in text_of(file, 1 << 30).splitlines()]
   except UnicodeDecodeError as error:
     report.stop(file, f"is not UTF-8 text: byte {error.start}")
     return []
@@ -221,11 +223,11 @@ def _rows(
 ) -> list[tuple]:
   """The rows of one label file for `Annotations.of`."""
   try:
-    lines = file.read_text(encoding="utf-8").splitlines()
+    lines = text_of(file).splitlines()
   except FileNotFoundError:
     report.mend("image without a label file taken as background", image)
     return []
-  except (OSError, UnicodeDecodeError) as error:
+  except (OSError, UnicodeDecodeError, DataError) as error:
     report.stop(file, f"cannot be read: {error}")
     return []
   rows, seen = [], set()

@@ -170,7 +170,7 @@ def nasbench201(path: pathlib.Path | str) -> Table:
   needed = ["arch_index", "arch_str", *NASBENCH201_COLUMNS.values()]
   missing = [name for name in needed if name not in header]
   if missing:
-    raise TableError(f"{path}: columns {missing} are missing; it has: {', '.join(header)}")
+    raise TableError(f"{path}: columns {missing} are missing; it has: {', '.join(header)[:500]}")
   texts = dict(zip(header, zip(*lines, strict=True), strict=True))
   names = texts.pop("arch_str")
   columns = {name: numbers(path, name, values) for name, values in texts.items()}
