@@ -13,7 +13,7 @@ Every one is the same kind of thing, `Loaded`: predicting, measuring and trainin
 import dataclasses
 import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -86,9 +86,7 @@ class Loaded:
       module: of `module`.
       images: `[B, H, W, 3]`, 0 to 255, of any dtype.
     """
-    assert self.task.boxes is not None  # `load` has looked.
-    said = self.task.forward(module, {}, images, Mode())
-    return self.task.boxes(said, (images.shape[1], images.shape[2]))
+    return boxes_of(self.task)(module, images)
 
   def check_image(self, size: tuple[int, int]) -> tuple[int, int]:
     """The size, if the network takes it.
@@ -102,6 +100,18 @@ class Loaded:
         f"{self.multiple}"
       )
     return int(size[0]), int(size[1])
+
+
+def boxes_of(task: tasks.Task) -> Callable[[nnx.Module, jax.Array], tuple[jax.Array, jax.Array]]:
+  """`Loaded.boxes` of a task as a function that holds nothing else, so that it can be pickled."""
+  forward, decode = task.forward, task.boxes
+  assert decode is not None  # `load` has looked.
+
+  def boxes(module: nnx.Module, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+    said = forward(module, {}, images, Mode())
+    return decode(said, (images.shape[1], images.shape[2]))
+
+  return boxes
 
 
 def load(

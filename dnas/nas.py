@@ -20,7 +20,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from dnas import info, mesh, profile
+from dnas import detectors, info, mesh, profile
 from dnas.data import media
 from dnas.data.images import ImageError
 from dnas.detection import nms
@@ -321,9 +321,12 @@ class NAS:
 
     loaded, thresholds = self.loaded, Thresholds(conf, iou, Thresholds().top_k, max_det).check()
     static, params, stats = functional.split(loaded.module(fused=True))
+    boxes_of = detectors.boxes_of(
+      loaded.task
+    )  # Not `loaded`: converters are sent what is named here.
 
     def apply(weights: Any, images: jax.Array) -> Mapping[str, jax.Array]:
-      boxes, scores = loaded.boxes(static.merge(*weights), images)
+      boxes, scores = boxes_of(static.merge(*weights), images)
       if not detections:
         return {"boxes": boxes, "scores": scores}
       found = nms.nms(
