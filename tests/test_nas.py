@@ -287,6 +287,20 @@ def test_the_export_gives_the_same(model, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("detections", [True, False])
+def test_a_network_of_yolo_nas_kind_is_exported_to_onnx(detections, tmp_path):
+  runtime = pytest.importorskip("onnxruntime")
+  model = NAS(TINY_YOLO, classes=2)
+  file = tmp_path / "model.onnx"
+  report = model.export(file, size=64, batch=1, detections=detections)
+  assert (report["format"], report["bytes"]) == ("ONNX", file.stat().st_size)
+  assert report["error"] < 1e-4
+  outputs = runtime.InferenceSession(str(file)).get_outputs()
+  wanted = {"boxes", "scores", "labels", "valid"} if detections else {"boxes", "scores"}
+  assert {output.name for output in outputs} == wanted
+
+
+@pytest.mark.slow
 def test_command_lines(root, place, tmp_path, capsys):
   def main(name, *arguments):
     spec = importlib.util.spec_from_file_location(name, root / "scripts" / f"{name}.py")

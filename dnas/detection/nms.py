@@ -79,8 +79,8 @@ def nms(
   keep = _suppress(*candidates, score_threshold, iou_threshold, class_aware)
   count = min(max_detections, keep.shape[-1])
   # Candidates are sorted already, so the kept ones only have to move to the front, in order.
-  _, index = jax.lax.top_k(keep.astype(jnp.float32), count)
-  valid = jnp.take_along_axis(keep, index, -1)
+  kept, index = jax.lax.top_k(keep.astype(jnp.float32), count)
+  valid = kept > 0
   best = Detections(
     jnp.where(valid[..., None], jnp.take_along_axis(candidate_boxes, index[..., None], -2), 0),
     jnp.where(valid, jnp.take_along_axis(candidate_scores, index, -1), 0),
@@ -136,9 +136,11 @@ def _suppress(
 def _pad(detections: Detections, rows: int) -> Detections:
   """Adds invalid rows, so that the result has max_detections rows even for few candidates."""
 
-  def extend(array: jax.Array, value: int | bool) -> jax.Array:
+  def extend(array: jax.Array, value: int) -> jax.Array:
     width = [(0, 0), (0, rows)] + [(0, 0)] * (array.ndim - 2)
     return jnp.pad(array, width, constant_values=value)
 
   boxes, scores, labels, valid = detections
-  return Detections(extend(boxes, 0), extend(scores, 0), extend(labels, -1), extend(valid, False))
+  # onnxruntime has no selection among booleans, which padding them becomes.
+  filled = extend(valid.astype(jnp.int32), 0) > 0
+  return Detections(extend(boxes, 0), extend(scores, 0), extend(labels, -1), filled)
