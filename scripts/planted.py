@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How often does each method find what was planted? A table of success rates against chance.
 
-python scripts/planted.py                                      under 2 minutes on 2 cores
+python scripts/planted.py                                      about ten minutes on 2 cores
 python scripts/planted.py --seeds 20 --relaxation softmax --json
 """
 
@@ -17,25 +17,25 @@ from rich.table import Table
 
 from dnas import process
 from dnas.config import Parser
-from dnas.strategy import planted
+from dnas.strategy import pairs
 
 
 def main() -> None:
   """Reads the flags, runs the searches and prints the table."""
   parser = Parser(description="Success rates on the planted search problem.")
   parser.add_argument("--seeds", type=int, default=100, help="searches per method (default 100)")
-  for kind, members in planted.METHODS.items():
+  for kind, members in pairs.METHODS.items():
     parser.add_argument(f"--{kind}", choices=sorted(members), help="only this one")
   parser.add_argument("--json", action="store_true", help="one JSON list instead of the table")
   flags = parser.parse_args()
   with process.running():
-    pairs = planted.pairs(flags.relaxation, flags.hypergradient)
+    chosen = pairs.pairs(flags.relaxation, flags.hypergradient)
     rows = []
     # Not `track`: an error leaves its generator and its thread open, which hangs Python 3.13.0.
     with Progress(console=Console(file=sys.stderr), transient=True) as progress:
-      task = progress.add_task("Searching", total=len(pairs))
-      for pair in pairs:
-        rows.append(planted.row(*pair, seeds=range(flags.seeds)))
+      task = progress.add_task("Searching", total=len(chosen))
+      for pair in chosen:
+        rows.append(pairs.row(*pair, seeds=range(flags.seeds)))
         progress.advance(task)
   if flags.json:
     print(json.dumps([dataclasses.asdict(row) for row in rows], indent=2))
@@ -43,7 +43,7 @@ def main() -> None:
   title = f"Planted problem, {flags.seeds} seeds; 95 % Wilson intervals"
   table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False)  # in 80 columns
   for column in ("relaxation", "hypergradient", "success", "interval", "chance", "genotype"):
-    table.add_column(column, justify="left" if column in planted.METHODS else "right")
+    table.add_column(column, justify="left" if column in pairs.METHODS else "right")
   for row in rows:
     low, high = row.interval
     table.add_row(

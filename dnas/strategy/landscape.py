@@ -180,7 +180,7 @@ def problem_of(
   """
   places, edges, ops = range(landscape.places), range(EDGES), range(len(OPS))
   width = seen(WIDTH, WIDTH, supernet.partial)
-  permutations = np.eye(WIDTH, dtype=np.float32)[:, _orders(landscape.places, supernet.partial)]
+  permutations = np.eye(WIDTH, dtype=np.float32)[:, orders(landscape.places, supernet.partial)]
   permutations = permutations.swapaxes(0, 1)  # [L + 1, C, C]: channel c comes to place d
 
   def init(key: jax.Array):
@@ -228,7 +228,7 @@ def problem_of(
   return Problem(landscape.space, init, loss)
 
 
-def _orders(places: int, partial: int) -> list[np.ndarray]:
+def orders(places: int, partial: int) -> list[np.ndarray]:
   """The order of the channels at each place and behind the last: every edge's output is shuffled.
 
   So the operations of the next place see other channels (1907.05737, section 3.2).

@@ -24,22 +24,6 @@ from dnas.strategy.discretize import argmax
 from dnas.strategy.landscape import HARMONICS, Landscape
 from dnas.strategy.optimizer import Optimizer, adam, sgd
 
-METHODS = {
-  "relaxation": {
-    "softmax": rx.softmax(),
-    "gumbel_softmax": rx.gumbel_softmax(),
-    "straight_through": rx.straight_through(),
-    "sparsemax": rx.sparsemax(),
-  },
-  "hypergradient": {
-    "first_order": hg.first_order(),
-    "unrolled": hg.unrolled(),
-    "finite_difference": hg.finite_difference(),
-    "implicit_neumann": hg.implicit(hg.neumann()),
-    "implicit_cg": hg.implicit(hg.cg(damping=0.1)),
-  },
-}
-CHANCE = 1 / len(landscapes.OPS)
 CHUNK = 50  # So many batches at most are held at once.
 
 
@@ -63,29 +47,6 @@ class Result:
   collapsed: int = 0
 
 
-@dataclasses.dataclass(frozen=True)
-class Row:
-  """One method's line of the table.
-
-  Attributes:
-    relaxation: its name in METHODS.
-    hypergradient: likewise.
-    seeds: number of searches.
-    rate: how many found the planted operation of the edge that the seed singles out, of 1.
-    interval: 95 % Wilson interval of `rate`.
-    chance: what guessing gives.
-    genotype_rate: how many found the whole genotype, of 1.
-  """
-
-  relaxation: str
-  hypergradient: str
-  seeds: int
-  rate: float
-  interval: tuple[float, float]
-  chance: float
-  genotype_rate: float
-
-
 class Found(NamedTuple):
   """The end of one search, for a `choose`.
 
@@ -105,31 +66,6 @@ class Found(NamedTuple):
 
 
 Choose = Callable[[Found], SearchSpace]
-
-
-def pairs(relaxation: str | None = None, hypergradient: str | None = None) -> list[tuple[str, str]]:
-  """The names of all methods, or of those with one relaxation or hypergradient."""
-  return [
-    (r, h)
-    for r in METHODS["relaxation"]
-    for h in METHODS["hypergradient"]
-    if relaxation in (None, r) and hypergradient in (None, h)
-  ]
-
-
-def row(relaxation: str, hypergradient: str, seeds: Sequence[int]) -> Row:
-  """Runs a method by its names; the arguments are as for `run`."""
-  parts = METHODS["relaxation"][relaxation], METHODS["hypergradient"][hypergradient]
-  result = run(*parts, seeds)
-  return Row(
-    relaxation,
-    hypergradient,
-    result.seeds,
-    result.edge_successes / result.seeds,
-    wilson_interval(result.edge_successes, result.seeds),
-    CHANCE,
-    result.genotype_successes / result.seeds,
-  )
 
 
 @dataclasses.dataclass(frozen=True)
