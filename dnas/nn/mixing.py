@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from dnas.nn import platform
+
 # Per term: its edges; what its batch norms add to the variance, None without; whether all its edges
 # share one value.
 Layout = tuple[tuple[tuple[int, ...], float | None, bool], ...]
@@ -32,6 +34,13 @@ def mix(values: tuple[jax.Array, ...], factors: jax.Array, layout: Layout, count
 
 
 def _forward(values, factors, layout, count):
+  sums_of = functools.partial(_sums, layout, count)
+  y, means, variances, inverses = platform.isolated(sums_of, values, factors)
+  return (y, means, variances), (values, factors, means, inverses)
+
+
+def _sums(layout, count, values, factors):
+  """`mix`, and 1 / sqrt(variance + epsilon) of each term."""
   sums: list[jax.Array | None] = [None] * count
   statistics, at = [], 0
   for value, (edges, epsilon, shared) in zip(values, layout, strict=True):
@@ -50,7 +59,7 @@ def _forward(values, factors, layout, count):
       sums[e] = term if sums[e] is None else sums[e] + term
       at += 1
   means, variances, inverses = zip(*statistics, strict=True)
-  return (tuple(sums), means, variances), (values, factors, means, inverses)
+  return tuple(sums), means, variances, inverses
 
 
 def _statistics(value, epsilon):
@@ -79,7 +88,12 @@ def _backward(layout, count, residuals, cotangents):
   """
   del count
   values, factors, means, inverses = residuals
-  gradients = cotangents[0]
+  gradients_of = functools.partial(_gradients, layout)
+  return platform.isolated(gradients_of, values, means, inverses, cotangents[0], factors)
+
+
+def _gradients(layout, values, means, inverses, gradients, factors):
+  """The gradients of the values and of the factors."""
   axes = (0, 1, 2)
   totals = [None if g is None else g.astype(jnp.float32).sum(axes) for g in gradients]
   dvalues, dfactors, at = [], [], 0

@@ -4,9 +4,12 @@
 
 import contextlib
 import contextvars
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
+import jax.numpy as jnp
+from jax import lax
 
 _portable: contextvars.ContextVar[bool] = contextvars.ContextVar("dnas_portable", default=False)
 
@@ -33,3 +36,27 @@ def is_portable() -> bool:
 def on_cpu() -> bool:
   """Whether the forms that are fast with XLA on a CPU are wanted."""
   return jax.default_backend() == "cpu" and not is_portable()
+
+
+def isolated(function: Callable[..., Any], *operands: Any) -> Any:
+  """function(*operands), on a CPU compiled as a unit of its own.
+
+  XLA on a CPU fuses elementwise producers into each of their consumers: a weighted sum of
+  normalised features that a pool reads is computed anew for each of its nine taps, and with a
+  transposition for each of its strides. `optimization_barrier` does not stop it (it is removed
+  before). Nothing is fused across the border of a conditional, so the function becomes the branch
+  that is always taken, except that a NaN in the first number of the last operand gives NaN.
+
+  Convolutions do not belong inside: in a conditional XLA takes slow loops for their gradients.
+
+  Args:
+    function: of arrays; what it closes over is traced into it.
+    operands: pytrees of arrays; the last leaf is of a floating-point type.
+  """
+  if not on_cpu():
+    return function(*operands)
+  probe = jnp.ravel(jax.tree.leaves(operands)[-1])[0]
+  shapes = jax.eval_shape(function, *operands)
+  number = lambda dtype: jnp.nan if jnp.issubdtype(dtype, jnp.inexact) else 0
+  fill = lambda shape: jnp.full(shape.shape, number(shape.dtype), shape.dtype)
+  return lax.cond(probe == probe, function, lambda *_: jax.tree.map(fill, shapes), *operands)
