@@ -15,9 +15,11 @@ import contextlib
 import multiprocessing
 import multiprocessing.connection
 import os
+import re
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Iterator
 
 import jax
@@ -28,6 +30,7 @@ from dnas.errors import ConfigError, one_line_errors
 HEARTBEAT_S = 30
 """A process that is silent for so long is dead, and ends the others of its run."""
 
+_BROKEN = re.compile("gloo|nccl|connection|heartbeat|UNAVAILABLE|ABORTED|DEADLINE", re.IGNORECASE)
 _VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 
 
@@ -51,15 +54,59 @@ def running(cache: bool = True, keep: bool = True) -> Iterator[None]:
     join()
     if cache:
       mesh.enable_compilation_cache()
-    if jax.process_count() > 1:  # JAX's own service hears SIGTERM then; see `mesh.all_noticed`.
-      try:
+    if jax.process_count() > 1:
+      with _together():
         yield
-      except preemption.Preempted as stop:
-        print(f"{stop}; start the same command lines again to go on", file=sys.stderr)
-        raise
       return
     with preemption.heeded():
       yield
+
+
+@contextlib.contextmanager
+def _together() -> Iterator[None]:
+  """Ends one of several processes (SIGTERM is heard by JAX's own service: `mesh.all_noticed`).
+
+  At its exit JAX waits for the others, and those may be waiting for this one: after an error it
+  ends at once, and they hear of that from their broken connections.
+  """
+  try:
+    yield
+  except preemption.Preempted as stop:  # All have saved the same step.
+    print(f"{stop}; start the same command lines again to go on", file=sys.stderr)
+    raise
+  except BaseException as error:
+    code = _tell(error)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _tell(error: BaseException) -> int:
+  """Says why this process ends; returns its code."""
+  if (lost := _lost(error)) is not None:
+    print(
+      f"error: another process of this run has ended, or cannot be reached ({lost[-200:]}); start "
+      "the same command lines again to go on from the last checkpoint",
+      file=sys.stderr,
+    )
+    return preemption.EXIT_CODE
+  try:
+    with one_line_errors():
+      raise error
+  except SystemExit as end:
+    return end.code if isinstance(end.code, int) else int(end.code is not None)
+  except BaseException:
+    traceback.print_exc()
+    return 1
+
+
+def _lost(error: BaseException | None) -> str | None:
+  """What JAX said of a broken connection, in the error or in what caused it."""
+  while error is not None:
+    if isinstance(error, jax.errors.JaxRuntimeError) and _BROKEN.search(str(error)):
+      return " ".join(str(error).split())
+    error = error.__cause__ or error.__context__
+  return None
 
 
 def join() -> None:
