@@ -13,10 +13,12 @@ from matplotlib.figure import Figure
 from dnas import config as configs
 from dnas import data, hardware, log
 from dnas.config import Config
-from dnas.cost.latency import LatencyTable, Protocol, clock_here
+from dnas.cost.latency import LatencyTable, Protocol, clock_here, measure
+from dnas.cost.model import CostModel
 from dnas.evaluate import evaluate
 from dnas.method import space_of, task_of
 from dnas.search import search
+from dnas.space.space import SearchSpace
 from dnas.strategy import budgets
 from dnas.tables import plot, table
 from dnas.train import train
@@ -37,6 +39,8 @@ def make(
   overrides: Mapping[str, Any] | None = None,
 ) -> list[table.Row]:
   """Makes the table and its plot; runs that are there already are not run again.
+
+  At the end all that was found is measured together, in turns, so that it sees the same machine.
 
   budget = 1.05 cheapest + share (free - cheapest): the predicted latency of the cheapest genotype,
   and of the one that seed 0 finds without a budget.
@@ -65,14 +69,19 @@ def make(
   limits: dict[str, float | None] = {"free": None}
   for share in shares:
     limits[f"share {share}"] = round(MARGIN * least + share * max(free - least, 0.0), 4)
-  runs = []
+  runs: list[dict[str, Any]] = []
+  programs: dict[str, Any] = {}
   for seed in range(seeds):
     for name, limit in limits.items():
       more = {} if limit is None else _cost(limit, times)
       config = load(seed, more)
-      runs.append({"budget": name, "budget_ms": limit, "seed": seed})
-      runs[-1] |= _run(config, task, model, protocol, workdir / name.replace(" ", "_"))
-      log.atomic_write(out / "runs.json", json.dumps(runs, indent=1) + "\n")
+      genotype, numbers = _run(config, model, workdir / name.replace(" ", "_"))
+      network = hardware.trained(config, genotype)
+      programs[str(len(runs))] = hardware.network_program(task, network, protocol.batch)
+      runs.append({"budget": name, "budget_ms": limit, "seed": seed, **numbers})
+  for n, timing in measure(programs, protocol).items():
+    runs[int(n)]["measured_ms"] = timing.ms
+  log.atomic_write(out / "runs.json", json.dumps(runs, indent=1) + "\n")
   rows = [_summary([run for run in runs if run["budget"] == name]) for name in limits]
   provenance = {
     "command": command,
@@ -96,23 +105,20 @@ def _cost(limit: float, times: LatencyTable) -> dict[str, Any]:
   }
 
 
-def _run(config: Config, task, model, protocol: Protocol, folder: pathlib.Path) -> dict[str, Any]:
-  """One search, training and evaluation; and the latency of what was found, measured once more."""
+def _run(
+  config: Config, model: CostModel, folder: pathlib.Path
+) -> tuple[SearchSpace, dict[str, Any]]:
+  """One search, training and evaluation: what was found, and its numbers."""
   base = folder / f"seed{config.seed}"
   genotype = search(config, base / "search")
-  network = hardware.trained(config, genotype)
   train(config, genotype, base / "train")
   result = evaluate(config, base / "train")
-  done = base / "measured_ms.json"
-  if not done.exists():
-    log.atomic_write(done, json.dumps(hardware.measured_ms(task, network, protocol)) + "\n")
   kept = base / "search" / "cost.json"  # Of a search within a budget.
   record = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
-  return {
+  return genotype, {
     "AP": result["AP"],
     "predicted_ms": model.of(genotype),
     "accepted_ms": record.get("latency_ms_measured"),
-    "measured_ms": json.loads(done.read_text(encoding="utf-8")),
     "macs": result["macs"],
     "genotype": str(genotype.cells["cell"]),
   }
@@ -151,8 +157,9 @@ def _title(config_file: pathlib.Path, config: Config, protocol: Protocol) -> str
   return f"""configs/{config_file.name}: the same search without and with a budget of latency
 {config.search.steps} steps of search, {config.train.steps} of training; test split; mean over the
 seeds, with the 95 % t-interval as ±. `budget_ms` is what the genotype of each search had to keep
-when measured, and `largest accepted_ms` the largest of these measurements; `measured_ms` was taken
-once more after training. Latency: batch {protocol.batch}, {clock}. Budgets: {MARGIN} times the
+when measured, and `largest accepted_ms` the largest of these measurements, each made when its
+search ended, on a machine that others used as well; `measured_ms` is of all networks together, in
+turns, when all were trained. Latency: batch {protocol.batch}, {clock}. Budgets: {MARGIN} times the
 predicted latency of the cheapest genotype, and that *share* of the way from there to what seed 0
 finds without a budget. The single runs, with what each found, are in `runs.json`.
 
