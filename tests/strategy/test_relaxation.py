@@ -146,6 +146,22 @@ def test_dirichlet_of_a_quadratic_loss():
   assert np.all(np.abs(gradients.mean(0) - jax.grad(exact)(LOGITS)) < 4.5 * error)
 
 
+def test_gumbel_softmax_of_a_quadratic_loss():
+  # Of two operations w_0 = sigmoid((a_0 - a_1 + l) / tau), l ~ Logistic(0, 1): a one-dimensional
+  # integral, here over the quantiles of l.
+  u = (np.arange(20_000) + 0.5) / 20_000
+  noise, tau = jnp.asarray(np.log(u / (1 - u)), jnp.float32), 2.0
+  exact = lambda a: jnp.mean(jax.nn.sigmoid((a[0] - a[1] + noise) / tau) ** 2)
+  rule = relaxation.gumbel_softmax(tau, tau)
+  sampled = lambda a, key: rule(key, a, 0.5)[0] ** 2
+  keys = jax.random.split(jax.random.key(4), 40_000)
+  logits = LOGITS[:2]
+  gradients = jax.jit(jax.vmap(jax.grad(sampled), in_axes=(None, 0)))(logits, keys)
+  error = np.std(gradients, axis=0) / np.sqrt(len(keys))
+  assert np.all(error < 1e-3)
+  assert np.all(np.abs(gradients.mean(0) - jax.grad(exact)(logits)) < 4.5 * error)
+
+
 def test_score_function_is_the_estimator():
   key = jax.random.key(11)
   weights = MEMBERS["score_function"](key, LOGITS, 0.5)
