@@ -6,9 +6,9 @@
     python scripts/val.py --model runs/cbc_yolo_nas --data SPEC --split test
 
 What may be chosen is the type of the blocks in every stage of backbone and neck, their number in
-stage 3 and their width in stages 1, 2 and 4: 4096 networks. It is made for two CPU cores: images of 128 x 96 px, a
-tenth of S's channels, 200 steps of search, most of whose first minutes is compiling. The budget is
-of the fused network on one image, measured on the machine at hand: set `cost.latency_ms` for yours.
+stage 3 and their width in stages 1, 2 and 4: 4096 networks. It is made for two CPU cores: images of
+128 x 96 px, a tenth of S's channels, 200 steps of search. The budget is of the fused network on one
+image, measured on the machine at hand: set `cost.latency_ms` for yours.
 """
 
 from ml_collections import ConfigDict
