@@ -39,7 +39,7 @@ def get_config(form: str = "search") -> ConfigDict:
     steps=50 * (IMAGES // 2 // 64),
     warmup_steps=0,
     batch_size=64,
-    watch=dict(every_steps=390, hessian_steps=0, genotypes=5),
+    watch=dict(every_steps=390, hessian_steps=3, genotypes=5),
   )
   config.search.network = dict(name="cifar", channels=16, layers=8)
   config.search.hypergradient = dict(name="unrolled", steps=1)

@@ -52,8 +52,8 @@ def get_config() -> ConfigDict:
         average=0.0,
         stages=(),
         projection=None,
-        # Entropies, skips, agreement and gap cost little; Hessian-vector products do not.
-        watch=dict(every_steps=50, hessian_steps=0, genotypes=5),
+        # Each of the Hessian-vector products costs about a step, and all one compilation.
+        watch=dict(every_steps=50, hessian_steps=3, genotypes=5),
         stop=None,
       ),
       # What the network may cost, and how that enters the search: see DEFAULTS in dnas/hardware.py.

@@ -30,7 +30,7 @@ def get_config(scale: str = "cpu") -> ConfigDict:
     warmup_steps=300,
     weight_optimizer=dict(name="sgd", lr=0.05, weight_decay=5e-4),
     average=1 / 3,
-    watch=dict(every_steps=100, hessian_steps=0, genotypes=5),
+    watch=dict(every_steps=100, hessian_steps=3, genotypes=5),
   )
   config.train.update(network=dict(name="nasbench201", channels=16, cells=5), steps=20_000)
   config.train.optimizer.lr = 0.1
@@ -44,7 +44,7 @@ def get_config(scale: str = "cpu") -> ConfigDict:
       weight_optimizer=dict(name="sgd", lr=0.025, weight_decay=5e-4),
       alpha_optimizer=dict(name="adam", lr=3e-4),
       average=0.0,
-      watch=dict(every_steps=390, hessian_steps=0, genotypes=5),
+      watch=dict(every_steps=390, hessian_steps=3, genotypes=5),
     )
   elif scale != "cpu":
     raise ValueError(f"nasbench201_cifar10: {scale!r} is neither 'cpu' nor 'paper'")

@@ -52,7 +52,7 @@ def get_config() -> ConfigDict:
         alpha_optimizer=dict(name="adam", lr=3e-3),
         discretize=dict(name="argmax"),
         # What the search looks like; every field is in configs/digits.py.
-        watch=dict(every_steps=100, hessian_steps=0, genotypes=5),
+        watch=dict(every_steps=100, hessian_steps=3, genotypes=5),
       ),
       # Budgets: see DEFAULTS in dnas/hardware.py.
       cost=dict(

@@ -3,6 +3,7 @@
 """Watching a search: every n-th step is observed and written down, and may end it."""
 
 import json
+import math
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +14,7 @@ from jax.core import Tracer
 from dnas import config as configs
 from dnas import method, runs
 from dnas.config import Config
+from dnas.errors import DnasError
 from dnas.space.space import SearchSpace
 from dnas.strategy import bilevel, diagnostics, observe
 from dnas.strategy.alpha import operations
@@ -72,6 +74,8 @@ class Watch:
     runs.write(self.folder / f"{i:08d}.json", json.dumps(record) + "\n")
     if self.stop is not None:
       history = [abs(record["hessian/dominant"]) for record in [*seen, record]]
+      if not math.isfinite(history[-1]):
+        raise DnasError(f"config.search.stop: the Hessian's eigenvalue is not finite at step {i}")
       index = self.stop(history)
       if index is not None:
         steps = [int(path.stem) for path in paths] + [i]

@@ -87,6 +87,10 @@ STAGE = dict(steps=2, warmup_steps=0)
     (dict(search__hypergradient=None), "weight_share must be 1.0 with hypergradient=None"),
     (dict(search__drop_path=1.0), r"drop_path must be in \[0, 1\)"),
     (dict(search__stop=dict(name="stop_by_eigenvalue")), "set watch.every_steps and"),
+    (
+      dict(search__relaxation=dict(name="dirichlet"), search__watch__every_steps=1),
+      "dirichlet has no second derivative",
+    ),
     (dict(search__supernet__partial=3), "supernet.partial = 3: needs edges"),
     (dict(search__penalties=(dict(name="beta"),)), "unknown name in dnas.strategy.regularization"),
     (dict(search__stages=(STAGE, STAGE)), r"stages\[0\]: keep must be set in all stages but"),

@@ -19,6 +19,7 @@ def get_config() -> ConfigDict:
   config = digits.get_config()
   search = config.search
   search.relaxation = dict(name="dirichlet")
+  search.watch.hessian_steps = 0  # It has no second derivative.
   search.penalties = (dict(name="dirichlet_anchor", scale=1e-3),)
   search.alpha_optimizer = dict(name="adam", lr=3e-3, weight_decay=0.0)
   search.stages = (

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a search looks like while it runs: `diagnostics` on its state and one of its batches."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -47,8 +48,9 @@ def observer(
     problem: what is searched.
     relaxation: as in the search.
     decide: alpha -> genotype.
-    hessian_steps: Lanczos steps, each a Hessian-vector product on the batch; 0: none. The
-      relaxation must then have a second derivative, which `dirichlet` lacks.
+    hessian_steps: Lanczos steps, each a Hessian-vector product on the batch, compiled when it is
+      first needed; 0: none. The relaxation must then have a second derivative, which `dirichlet`
+      lacks. A product that is not finite is logged as NaN.
 
   Raises:
     DnasError: `hessian_steps` negative.
@@ -94,7 +96,10 @@ def observer(
     metrics |= {f"gap/{name}": float(hard[name] - soft[name]) for name in soft}
     if spectrum is not None:
       args = (state.params, state.stats, batch, keys[2], progress_)
-      metrics["hessian/dominant"] = spectrum(state.alpha, *args).dominant
+      try:
+        metrics["hessian/dominant"] = spectrum(state.alpha, *args).dominant
+      except DnasError:  # A loss may lack the second derivative here: the search goes on.
+        metrics["hessian/dominant"] = math.nan
     return Observation(genotype, metrics)
 
   return observe

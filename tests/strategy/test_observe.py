@@ -77,3 +77,17 @@ def test_without_hessian_none_is_computed():
   assert metrics["agreement"] == 1
   with pytest.raises(DnasError, match="hessian_steps must be 0 or more"):
     observe.observer(PROBLEM, relaxation.softmax(), argmax(), hessian_steps=-1)
+
+
+def test_a_curvature_that_is_not_finite_is_logged_and_the_search_goes_on():
+  def kinked(params, stats, weights, batch, key, train, progress):
+    value, rest = loss(params, stats, weights, batch, key, train, progress)
+    edge = weights["cell"][0]
+    return value + jnp.sqrt(jnp.sum((edge - edge) ** 2)), rest  # no derivative at 0
+
+  see = observe.observer(
+    dataclasses.replace(PROBLEM, loss=kinked), relaxation.softmax(), argmax(), hessian_steps=2
+  )
+  metrics = see(STATE, jnp.float32(0.5), [], 0.5).metrics
+  assert np.isnan(metrics["hessian/dominant"])
+  assert np.isfinite(metrics["gap/loss"])
