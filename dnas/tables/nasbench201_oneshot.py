@@ -128,8 +128,8 @@ def transfer(method: Config, origin: Config, base: Config) -> Config:
   """`base` with what `method` changes of `origin` in its search, at the length of `base`.
 
   Stages share the steps of `base` in proportion to their own; a warm-up keeps its share of the
-  steps. What is watched, and how often, is the base's; only the Hessian is added where a method
-  stops by it.
+  steps. What is watched, and how often, is the base's, but for the Hessian-vector products of a
+  method that has another number of them than the origin.
   """
   settings, old, new = (plain(config.search) for config in (method, origin, base))
   longer = new["steps"] / old["steps"]
@@ -152,8 +152,9 @@ def transfer(method: Config, origin: Config, base: Config) -> Config:
     )
   if settings["projection"]:
     changes["average"] = 0.0
-  if settings["stop"]:
-    changes["watch.hessian_steps"] = settings["watch"]["hessian_steps"]
+  products = settings["watch"]["hessian_steps"]
+  if products != old["watch"]["hessian_steps"]:
+    changes["watch.hessian_steps"] = products
   return configs.changed(base, {f"search.{name}": value for name, value in changes.items()})
 
 

@@ -56,6 +56,7 @@ def test_what_single_methods_become(loaded):
   assert (robust.weight_optimizer.weight_decay, robust.weight_optimizer.lr) == (81e-4, 0.05)
   assert robust.drop_path == 0.2
   assert transferred(loaded, "darts_es").search.watch.hessian_steps == 5
+  assert transferred(loaded, "drnas").search.watch.hessian_steps == 0
   assert transferred(loaded, "pc_darts").search.supernet.partial == 4
   first, second = transferred(loaded, "drnas").search.stages
   assert (first["steps"], first["warmup_steps"], second["inherit"]) == (750, 150, True)
