@@ -77,6 +77,7 @@ class Stage:
     problem: what is searched.
     machine: its loop.
     steps: its length.
+    warmup_steps: for so many of them there is no batch for alpha, as in `dnas.search`.
     levels: 2, or 1 for a one-level search.
     keep: how many operations each edge keeps after it; None for the last.
     inherit: the weights of the stage before -> those that this one goes on with, with its logits;
@@ -87,6 +88,7 @@ class Stage:
   problem: Problem
   machine: Bilevel
   steps: int
+  warmup_steps: int
   levels: int = 2
   keep: int | None = None
   inherit: Callable[[Any], Any] | None = None
@@ -128,7 +130,7 @@ def run(
     warmup_steps=warmup_steps,
   )
   levels = 1 if hypergradient is None else 2
-  return find([Stage(landscape, problem, search, steps, levels)], seeds)
+  return find([Stage(landscape, problem, search, steps, warmup_steps, levels)], seeds)
 
 
 def find(
@@ -164,12 +166,12 @@ def find(
     states = fresh if states is None else _next_stage(states, fresh, stages[n - 1].keep, stage)
     curvature = _eigenvalue(stage.problem, relaxation) if watch_every and relaxation else None
     scan, pieces = jax.jit(jax.vmap(_walk(stage.machine, curvature))), []
-    size = max(size for size in range(1, CHUNK + 1) if stage.steps % size == 0)
-    for _ in range(stage.steps // size):
+    common = math.gcd(stage.steps, stage.warmup_steps)
+    size = max(size for size in range(1, CHUNK + 1) if common % size == 0)
+    for done in range(0, stage.steps, size):
       planted, batches = landscapes.data(seeds, part, size, stage.landscape)
-      states, piece = scan(
-        states, batches["weights"], batches["alpha"] if stage.levels > 1 else None
-      )
+      moves = stage.levels > 1 and done >= stage.warmup_steps
+      states, piece = scan(states, batches["weights"], batches["alpha"] if moves else None)
       pieces.append(piece)
       part += 1
     trajectory = jax.tree.map(lambda *x: np.concatenate(jax.device_get(x), 1), *pieces)

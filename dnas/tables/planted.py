@@ -56,11 +56,6 @@ def success_rates(
     seeds: how many searches each.
     command: goes into the provenance.
   """
-  rows = []
-  for name in sorted(path.stem for path in folder.glob("*.py")):
-    config = configs.load(folder / f"{name}.py")
-    rows.append({"method": name, **row(method.settings_of(config.search), range(seeds))})
-    print({k: v for k, v in rows[-1].items() if "interval" not in k}, flush=True)
   (_, few), (_, many) = PROBLEMS.values()
   title = f"""Planted problems: {seeds} searches for each method
 Success: the operation of the one edge that the seed singles out (of 3; 4 operations) is the planted
@@ -71,7 +66,12 @@ the end. The cell stands at {landscape.PLACES} places, its edges have {landscape
 {ALPHA_LR}; all else is the method's config. Methods that prune keep {KEEP[0]} operations after the
 first stage and {KEEP[1]} after the second; the stages of `p_darts` have 1, 2 and 3 places."""
   provenance = {"command": command, "seeds": [0, seeds - 1], "problems": list(PROBLEMS)}
-  table.write(out, title, rows, provenance)
+  rows = []
+  for name in sorted(path.stem for path in folder.glob("*.py")):
+    config = configs.load(folder / f"{name}.py")
+    rows.append({"method": name, **row(method.settings_of(config.search), range(seeds))})
+    print({k: v for k, v in rows[-1].items() if "interval" not in k}, flush=True)
+    table.write(out, title, rows, provenance)  # Each time, so that nothing is lost.
   return rows
 
 
@@ -127,6 +127,7 @@ def put_on(settings: Config, where: landscape.Landscape, steps: int) -> Planted:
       made.problem,
       made.machine,
       steps,
+      steps // 3,
       made.levels,
       KEEP[n] if stage.keep is not None else None,
       inherit if stage.inherit else None,

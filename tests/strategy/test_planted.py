@@ -227,7 +227,7 @@ def test_stages_a_trajectory_and_a_choice():
     problem = landscape.problem_of(HARMONICS, Supernet(partial=partial))
     rules = relaxation.softmax(), hypergradient.first_order(), sgd(60, lr=0.1), adam(lr=0.03)
     machine = bilevel(problem, *rules, steps=60, warmup_steps=20)
-    return planted.Stage(HARMONICS, problem, machine, 60, **settings)
+    return planted.Stage(HARMONICS, problem, machine, 60, 20, **settings)
 
   wider = lambda params: landscape.widened(params, Supernet(partial=2))
   result = planted.find(
