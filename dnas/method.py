@@ -76,7 +76,7 @@ REQUIRED = (
 )
 # Every so many steps the search is observed (dnas.strategy.observe), with so many Hessian-vector
 # products on one batch; 0: never, none. The agreement is that of so many genotypes. Three products
-# cost as much as 2.3 steps of the quickstart's search (2 % of it) and 22 CPU seconds of compilation,
+# cost as much as 2.3 steps of the quickstart's search (2 % of it) and 22 CPU seconds to compile,
 # measured on 2 CPU cores: with both, 3 % of the CPU time of its run.
 WATCH = {"every_steps": 0, "hessian_steps": 3, "genotypes": 5}
 
