@@ -133,12 +133,10 @@ def _conv(x, relu, ops):
   conv = ops[0].layers[1]
   kernel = _side_by_side([op.layers[1] for op in ops], x.dtype)
   norms = tuple(op.layers[2] for op in ops)
-  if kernel.shape[:2] == (1, 1) or not isinstance(conv.stride, int):
+  if kernel.shape[:2] == (1, 1):
     return layers.conv2d(relu, kernel, conv.stride, conv.dilation, conv.padding), norms, False
   # Beside other operations processor time counts, and XLA's own gradient takes less of it.
-  height, width = (layers.same_padding(k, conv.dilation) for k in kernel.shape[:2])
-  pads = (height, width) if conv.padding is None else conv.padding
-  return dense.stock(relu, kernel, (conv.stride, conv.stride), conv.dilation, pads), norms, False
+  return _stock(relu, kernel, conv), norms, False
 
 
 def _depthwise(x, relu, ops):
@@ -170,9 +168,17 @@ def _merged(relu, ops: Sequence[Any]) -> jax.Array:
     depthwise, pointwise = (op.layers[i].kernel[...].astype(relu.dtype) for i in (1, 2))
     kernels.append(depthwise[:, :, 0, :, None] * pointwise)
   kernel = kernels[0] if len(kernels) == 1 else jnp.concatenate(kernels, axis=-1)
-  conv = ops[0].layers[1]
-  pad = layers.same_padding(kernel.shape[0], conv.dilation)
-  return dense.stock(relu, kernel, (conv.stride,) * 2, conv.dilation, (pad, pad))
+  return _stock(relu, kernel, ops[0].layers[1])
+
+
+def _stock(x: jax.Array, kernel: jax.Array, conv: layers.Conv) -> jax.Array:
+  """XLA's convolution with this kernel, in the stride, dilation and padding of `conv`."""
+  stride, pads = conv.stride, conv.padding
+  if pads is None:
+    height, width = (layers.same_padding(k, conv.dilation) for k in kernel.shape[:2])
+    pads = height, width
+  strides = (stride, stride) if isinstance(stride, int) else stride
+  return dense.stock(x, kernel, strides, conv.dilation, pads)
 
 
 def _side_by_side(convs: Sequence[layers.Conv], dtype) -> jax.Array:
