@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How often does each method find what was planted? A table of success rates against chance.
 
-python scripts/planted.py                                      about ten minutes on 2 cores
+python scripts/planted.py                                      20 minutes on 2 shared cores
 python scripts/planted.py --seeds 20 --relaxation softmax --json
 """
 
