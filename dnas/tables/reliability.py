@@ -63,8 +63,8 @@ def live(
     command: starts it.
     workdir: where it runs, to be watched. What it says goes to the file `WORKDIR.log`.
     way: the signal comes "starting": `after_s` after the start; "running": so long after it has
-      logged `after_steps` steps in its loops; "saving": when, thereafter, a checkpoint is half
-      written. None: never.
+      logged `after_steps` steps more than the checkpoints held when it began; "saving": when,
+      thereafter, a checkpoint is half written. None: never.
     after_s, after_steps: see there.
     sig: the signal.
     environment: added to this process's own.
@@ -74,7 +74,7 @@ def live(
   """
   life, start = Life(), time.monotonic()
   spoken = workdir.with_name(f"{workdir.name}.log")
-  before, enough, begun = _touched(workdir), None, _logged(workdir)
+  before, enough, begun = _touched(workdir), None, progress(workdir)[1]
   spoken.parent.mkdir(parents=True, exist_ok=True)
   looped, seen = None, []
   with open(spoken, "wb") as output:
@@ -171,7 +171,9 @@ def kill_many(
   for i in range(kills):
     way = "running" if every_s else WAYS[i % len(WAYS)]
     after_s = every_s or rng.uniform(0, lives[0].until_loop_s if way == "starting" else 0.2)
-    after_steps = 0 if every_s else rng.uniform(0, 1.5 * lives[0].logged / kills)
+    # Even shares of what is left, one of them for the end, so that no moment lies beyond it.
+    share = (lives[0].logged - (lives[-1].saved if i else 0)) / (kills - i + 1)
+    after_steps = 0 if every_s else rng.uniform(0, share)
     lives.append(once(f"{i + 1} of {kills}", way, after_s, after_steps))
     if lives[-1].ended.startswith("exit"):
       if every_s and i:

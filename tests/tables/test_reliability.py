@@ -117,15 +117,15 @@ TINY = {
   "space": '{"name": "dense", "ops": ["skip_connect", "nor_conv_1x1"], "nodes": 2}',
   "search.network": '{"name": "detector", "channels": [4], "stem_channels": 4}',
   "search.batch_size": 8,
-  "search.steps": 60,
+  "search.steps": 90,
   "search.warmup_steps": 5,
   "search.watch.every_steps": 0,
   "checkpoint.every_steps": 5,
 }
 THREE = {"space": '{"name": "dense", "ops": ["none", "skip_connect", "nor_conv_1x1"], "nodes": 2}'}
 STAGES = (
-  "({'steps': 30, 'warmup_steps': 2, 'keep': 2},"
-  " {'steps': 30, 'warmup_steps': 2, 'inherit': INHERIT})"
+  "({'steps': 45, 'warmup_steps': 2, 'keep': 2},"
+  " {'steps': 45, 'warmup_steps': 2, 'inherit': INHERIT})"
 )
 # What a search may consist of beside one plain loop.
 SEARCHES = {
