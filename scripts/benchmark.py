@@ -5,19 +5,20 @@
 python scripts/benchmark.py data
 python scripts/benchmark.py data --size 160 160 --data 'coco:instances.json@images'
 python scripts/benchmark.py step --space darts --channels 8 --cells 5 --batch 32
+python scripts/benchmark.py growth --out runs/growth
 python scripts/benchmark.py trace --space nasbench201
 python scripts/benchmark.py yolo_nas --against 'PYTHON yolo_nas_torch.py --serve'
 """
 
 import argparse
 
-from benchmarks import data, step, trace, yolo_nas
+from benchmarks import data, growth, step, trace, yolo_nas
 
 from dnas import process
 from dnas.config import Parser
 
 # Each has add_arguments(parser) and run(args), and a docstring that says what it measures.
-BENCHMARKS = {"data": data, "step": step, "trace": trace, "yolo_nas": yolo_nas}
+BENCHMARKS = {"data": data, "step": step, "growth": growth, "trace": trace, "yolo_nas": yolo_nas}
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -24,6 +24,7 @@ from dnas.data.source import ClassificationSource
 from dnas.space import cells, macro
 from dnas.strategy import bilevel
 from dnas.strategy.alpha import relax
+from dnas.strategy.relaxation import Relaxation
 from dnas.tables import table
 
 BASE = "darts_first_order"
@@ -152,16 +153,19 @@ def prepare(settings: Config) -> Step:
   step: Any = made.machine.step
   compiled = step.lower(state, *batches).compile()
   temp = compiled.memory_analysis().temp_size_in_bytes / MIB
-  return Step(compiled, state, batches, temp, _kept(made, state, batches[0]))
+  return Step(
+    compiled, state, batches, temp, kept_mib(made.problem, made.relaxation, state, batches[0])
+  )
 
 
-def _kept(made: method.Method, state: bilevel.SearchState, batch: Any) -> float:
+def kept_mib(
+  problem: bilevel.Problem, relaxation: Relaxation, state: bilevel.SearchState, batch: Any
+) -> float:
   """MiB of residuals between forward and backward pass of the weight step's loss."""
-  space = made.problem.space
-  weights = relax(made.relaxation, state.key, state.alpha, jnp.float32(0), space)
+  weights = relax(relaxation, state.key, state.alpha, jnp.float32(0), problem.space)
 
   def residuals(params, weights):
-    loss = lambda p, w: made.problem.loss(p, state.stats, w, batch, state.key, True, jnp.float32(0))
+    loss = lambda p, w: problem.loss(p, state.stats, w, batch, state.key, True, jnp.float32(0))
     return jax.vjp(loss, params, weights, has_aux=True)[1]
 
   leaves = jax.tree.leaves(jax.eval_shape(residuals, state.params, weights))

@@ -35,9 +35,10 @@ from dnas.data.pipeline import Pipeline
 from dnas.data.source import ClassificationSource
 from dnas.errors import DnasError
 from dnas.nn import mixed
-from dnas.space import cells
+from dnas.space import cells, macro
 from dnas.space.space import SearchSpace
 from dnas.strategy import bilevel, hypergradient, optimizer, relaxation
+from dnas.tables import method_cost
 
 SPACES = ("darts", "nasbench201", "quickstart")
 QUICKSTART = pathlib.Path(__file__).parents[2] / "configs" / "quickstart.py"
@@ -66,6 +67,7 @@ def add_problem_arguments(parser: argparse.ArgumentParser) -> None:
     "--cells", type=int, help="in all (darts, default 5) or per stage (nasbench201, default 1)"
   )
   parser.add_argument("--batch", type=int, help="examples (default: 64; quickstart 16)")
+  parser.add_argument("--ops", type=int, help="only the first so many operations (nasbench201)")
   parser.add_argument("--relaxation", default="softmax", help="(default: %(default)s)")
   parser.add_argument("--hypergradient", default="first_order", help="(default: %(default)s)")
   parser.add_argument(
@@ -85,12 +87,14 @@ class Step(NamedTuple):
     state: at the start.
     batches: what else it takes.
     weights: number of weights.
+    kept_mib: what a forward pass of a supernet keeps for its backward pass; 0 for derived networks.
   """
 
   step: Any
   state: Any
   batches: tuple
   weights: int
+  kept_mib: float
 
 
 def make(args: argparse.Namespace) -> Step:
@@ -98,6 +102,8 @@ def make(args: argparse.Namespace) -> Step:
   if args.malloc == "tuned":
     memory.keep()
   mixed.FUSE = not args.simple
+  if args.ops is not None and (args.space != "nasbench201" or args.ops < 1):
+    raise DnasError("--ops: 1 or more, of --space nasbench201")
   if args.space == "quickstart":
     task, space, batches = _quickstart(args)
   else:
@@ -108,19 +114,21 @@ def make(args: argparse.Namespace) -> Step:
     genotype = _all(space, names)
     init, step = train.make(task, genotype, sgd, steps=STEPS, ema=0.99)
     batches = batches[:1]
+    state, kept = init(jax.random.key(0)), 0.0
   else:
+    problem, relax = method.problem(task, space), configs.bind(args.relaxation, relaxation)
     machine = bilevel.bilevel(
-      method.problem(task, space),
-      configs.bind(args.relaxation, relaxation),
+      problem,
+      relax,
       configs.bind(args.hypergradient, hypergradient),
       sgd,
       adam,
       steps=STEPS,
     )
-    init, step = machine.init, machine.step
-  state = init(jax.random.key(0))
+    step, state = machine.step, machine.init(jax.random.key(0))
+    kept = method_cost.kept_mib(problem, relax, state, batches[0])
   weights = sum(leaf.size for leaf in jax.tree.leaves(state.params))
-  return Step(step, state, batches, weights)
+  return Step(step, state, batches, weights, kept)
 
 
 def _classification(args: argparse.Namespace):
@@ -134,7 +142,8 @@ def _classification(args: argparse.Namespace):
   if args.space == "darts":
     space = cells.darts(channels, args.cells or 5)
   else:
-    space = cells.nasbench201(channels, args.cells or 1)
+    cell = cells.dense_cell(cells.NASBENCH201_OPS[: args.ops], nodes=3)
+    space = macro.nasbench201(SearchSpace({"cell": cell}), channels, args.cells or 1)
   batches = tuple(
     {
       "image": jnp.asarray(rng.integers(0, 256, (batch, 32, 32, 3), np.uint8)),
@@ -200,6 +209,9 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     "temp_mib": compiled.memory_analysis().temp_size_in_bytes >> 20,
     "rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10,
     "weights": made.weights,
+    # XLA's count before optimization; almost all of it is multiplications with their additions.
+    "gmac": round(lowered.cost_analysis()["flops"] / 2e9, 3),
+    "kept_mib": round(made.kept_mib, 1),
   }
 
 
