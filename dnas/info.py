@@ -3,7 +3,6 @@
 """What a genotype or a search space is, and what its network costs."""
 
 import dataclasses
-import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,32 +12,14 @@ from rich.table import Table
 from rich.text import Text
 
 from dnas.cost import count
-from dnas.errors import choose_from
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
 from dnas.nn.network import Network
-from dnas.space import cells, genotypes, macro, mbconv
+from dnas.space import genotypes
 from dnas.space.cell import Cell
+from dnas.space.published import SPACES, load_space, with_network
 from dnas.space.space import SearchSpace, SpaceError
 
-SPACES = {
-  make.__name__: make
-  for make in (
-    cells.darts,
-    cells.nasbench201,
-    cells.robust_s1,
-    cells.robust_s2,
-    cells.robust_s3,
-    cells.robust_s4,
-    mbconv.proxylessnas,
-    mbconv.fbnet,
-    mbconv.mnasnet,
-  )
-}
-NETWORKS = {"cifar": macro.cifar, "imagenet": macro.imagenet, "nasbench201": macro.nasbench201}
-# (channels, layers) as published: evaluated, and searched where somebody searches.
-_EVALUATED = {"cifar": (36, 20), "imagenet": (48, 14), "nasbench201": (16, 5)}
-_SEARCHED = {"cifar": (16, 8), "imagenet": (16, 8), "nasbench201": (16, 1)}
 _CLASSES_AND_PX = {"cifar": (10, 32), "imagenet": (1000, 224), "nasbench201": (10, 32)}
 
 Row = tuple[str, int, int]  # (what, parameters, MACs)
@@ -50,8 +31,8 @@ class Info:
 
   Attributes:
     space: the genotype or search space with the stages of the network.
-    network: name of the network in `NETWORKS` with its channels and layers, or None for stages of
-      the space's own.
+    network: name of the network in `published.NETWORKS` with its channels and layers, or None for
+      stages of the space's own.
     classes, image_size, auxiliary: of the network; the image is a square of `image_size` px.
     params: number of weights, those of the auxiliary head included.
     macs: multiply-accumulates for one image in evaluation, where the auxiliary head is off.
@@ -87,74 +68,6 @@ class Info:
     }
 
 
-def load_space(name_or_file: str) -> SearchSpace:
-  """A published search space by name, or one from a JSON file.
-
-  Raises:
-    SpaceError: neither a name nor a file, or the file is malformed.
-  """
-  if name_or_file in SPACES:
-    return SPACES[name_or_file]()
-  path = pathlib.Path(name_or_file)
-  if not path.is_file():
-    raise SpaceError(choose_from("space (no file either)", name_or_file, SPACES))
-  return genotypes.load(path)
-
-
-def network_of(space: SearchSpace) -> tuple[str, int, int] | None:
-  """(network, channels, layers) that give the space its stages; None for stages of its own."""
-  for name, give in NETWORKS.items():
-    if not space.stages:
-      break
-    first = space.stages[0]
-    layers = first.repeats if name == "nasbench201" else sum(s.repeats for s in space.stages)
-    try:
-      if give(space, first.channels, layers) == space:
-        return name, first.channels, layers
-    except SpaceError:  # its cells do not fit this network
-      continue
-  return None
-
-
-def with_network(
-  space: SearchSpace,
-  network: str | None = None,
-  channels: int | None = None,
-  layers: int | None = None,
-) -> tuple[SearchSpace, tuple[str, int, int] | None]:
-  """A space in a published network: (space, (network, channels, layers)).
-
-  Args:
-    space: its own stages stay where `network`, `channels` and `layers` are all None.
-    network: a name in `NETWORKS`; None for the one that the space has, or, where it has no stages,
-      that its cells fit.
-    channels, layers: by default those of the paper (for a search space: of its search), or, where
-      `network` is None, those that the space has.
-
-  Raises:
-    SpaceError: the network does not take the space's cells, or a number is out of range.
-  """
-  if network is not None and network not in NETWORKS:
-    raise SpaceError(choose_from("network", network, NETWORKS))
-  present = network_of(space)
-  if network is None and not space.stages:
-    network = "nasbench201" if "cell" in space.cells else "cifar"
-  if network is None:
-    if channels is None and layers is None:
-      return space, present
-    if present is None:
-      raise SpaceError(
-        "channels, layers: the stages are none of a published network, so give the network too: "
-        f"{', '.join(NETWORKS)}"
-      )
-    network, *default = present
-  else:
-    default = (_EVALUATED if space.is_genotype else _SEARCHED)[network]
-  channels = default[0] if channels is None else channels
-  layers = default[1] if layers is None else layers
-  return NETWORKS[network](space, channels, layers), (network, channels, layers)
-
-
 def measure(
   space: SearchSpace,
   network: tuple[str, int, int] | None,
@@ -166,7 +79,7 @@ def measure(
 
   Args:
     space: a genotype, or a search space for its supernet.
-    network: what gave the space its stages (see `with_network`).
+    network: what gave the space its stages (see `published.with_network`).
     classes: by default 1000 for the ImageNet network, 10 for others.
     image_size: side of the image in px; by default 224 with a stem that reduces the image, 32 else.
     auxiliary: whether an auxiliary head is there.
@@ -307,7 +220,7 @@ def report(
 
   Args:
     genotype: a published name, a file, or a NAS-Bench-201 string.
-    space: a name in `SPACES` or a file; either this or `genotype` is None.
+    space: a name in `published.SPACES` or a file; either this or `genotype` is None.
     supernet: whether the space's supernet is counted; without it a space is only described.
     network: `network`, `channels`, `layers`, `classes`, `image_size`, `auxiliary`.
 
