@@ -11,18 +11,18 @@ Every one is the same kind of thing, `Loaded`: predicting, measuring and trainin
 """
 
 import dataclasses
-import json
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
+import numpy as np
 from flax import nnx
 from ml_collections import ConfigDict
 
 from dnas import config as configs
-from dnas import data
 from dnas import task as tasks
+from dnas import trained
 from dnas.config import Config
 from dnas.data.images import Images
 from dnas.data.source import Annotations, DetectionSource
@@ -30,14 +30,13 @@ from dnas.detection.coco_names import COCO_IDS, COCO_NAMES
 from dnas.errors import DnasError, choose_from
 from dnas.nn import efficientdet, efficientnet, functional, qarepvgg, yolo_nas_weights
 from dnas.nn.init import Rngs
-from dnas.nn.mode import Mode
 from dnas.nn.yolo_nas import SIZE_STEP
 from dnas.space import genotypes, macro
 from dnas.space import yolo_nas as yolo_nas_spaces
 from dnas.space.space import SearchSpace, SpaceError
-from dnas.trees import load_tree
 
 WEIGHT_SUFFIXES = (".npz", ".pt", ".pth")
+Size = int | tuple[int, int] | None  # height and width, or the side of a square
 IMAGE = (640, 640)  # of a network that has not been trained here
 _MULTIPLES = {"yolo_nas": SIZE_STEP, "efficientdet": efficientdet.STRIDES[-1]}
 
@@ -86,32 +85,25 @@ class Loaded:
       module: of `module`.
       images: `[B, H, W, 3]`, 0 to 255, of any dtype.
     """
-    return boxes_of(self.task)(module, images)
+    return tasks.boxes_of(self.task)(module, images)
 
-  def check_image(self, size: tuple[int, int]) -> tuple[int, int]:
-    """The size, if the network takes it.
+  def check_image(self, size: Size = None) -> tuple[int, int]:
+    """Height and width of an input, px.
+
+    Args:
+      size: these; one number: of a square; None: the network's own.
 
     Raises:
-      DnasError: it does not.
+      DnasError: the network does not take such images.
     """
-    if len(size) != 2 or any(side < 1 or side % self.multiple for side in size):
+    size = self.image if size is None else size
+    sides = tuple(size) if isinstance(size, Sequence) else (size, size)
+    right = len(sides) == 2 and all(isinstance(side, int | np.integer) for side in sides)
+    if not right or any(side < 1 or side % self.multiple for side in sides):
       raise DnasError(
-        f"image size {tuple(size)} px: {self.name} takes sides that are multiples of "
-        f"{self.multiple}"
+        f"image size {size} px: {self.name} takes sides that are multiples of {self.multiple}"
       )
-    return int(size[0]), int(size[1])
-
-
-def boxes_of(task: tasks.Task) -> Callable[[nnx.Module, jax.Array], tuple[jax.Array, jax.Array]]:
-  """`Loaded.boxes` of a task as a function that holds nothing else, so that it can be pickled."""
-  forward, decode = task.forward, task.boxes
-  assert decode is not None  # `load` has looked.
-
-  def boxes(module: nnx.Module, images: jax.Array) -> tuple[jax.Array, jax.Array]:
-    said = forward(module, {}, images, Mode())
-    return decode(said, (images.shape[1], images.shape[2]))
-
-  return boxes
+    return int(sides[0]), int(sides[1])
 
 
 def load(
@@ -153,13 +145,8 @@ def load(
       f"{path}: a detector is loaded from a folder of a run, a genotype (.json) or weights "
       f"({', '.join(WEIGHT_SUFFIXES)}), not from {path.suffix or 'a file without suffix'}"
     )
-  raise DnasError(
-    choose_from(
-      "detector (no file or folder of that name either)",
-      text,
-      [*yolo_nas_spaces.NAMES, *efficientdet.NAMES],
-    )
-  )
+  names = [*yolo_nas_spaces.NAMES, *efficientdet.NAMES]
+  raise DnasError(choose_from("detector (no file or folder of that name either)", text, names))
 
 
 def _refuse_weights(weights: Any, path: pathlib.Path) -> None:
@@ -285,24 +272,15 @@ def _of_file(path: pathlib.Path, classes: int | Sequence[str] | None) -> Loaded:
 
 
 def _of_run(path: pathlib.Path, classes: int | Sequence[str] | None) -> Loaded:
-  folder = next((f for f in (path, path / "train") if (f / "weights.npz").is_file()), None)
-  if folder is None:
-    raise DnasError(
-      f"{path} holds no weights.npz, nor does {path / 'train'}: no run has ended here"
-    )
-  for name in ("genotype.json", "config.json"):
-    if not (folder / name).is_file():
-      raise DnasError(f"{folder / name} is missing: the folder is not one of a run")
-  text = (folder / "config.json").read_text(encoding="utf-8")
-  config: Config = configs.from_json(text, source=str(folder / "config.json"))
-  genotype = SearchSpace.from_json((folder / "genotype.json").read_text(encoding="utf-8"))
-  names = _classes_of_run(folder, config) if classes is None else _names(classes, None)
+  folder = trained.folder_of(path)
+  trained.check(folder, "genotype.json", "config.json")
+  config = trained.config_of(folder)
+  names = trained.classes_of(folder, config) if classes is None else _names(classes, None)
   image = (int(config.data.size[0]), int(config.data.size[1]))
   if config.task.name == "classification":
     raise DnasError(f"{folder} was trained for classification; NAS is for detectors")
   task = configs.bind(config.task, tasks, blank(names), image)
-  _, params, stats = functional.split(task.build(genotype, Rngs(None)))
-  saved = load_tree(folder / "weights.npz", {"params": params, "stats": stats})
+  genotype, _, params, stats = trained.network(folder, task)
   content = config.data.get("content") or image
   return Loaded(
     name=path.name if path.name != "train" else path.resolve().parent.name,
@@ -310,30 +288,11 @@ def _of_run(path: pathlib.Path, classes: int | Sequence[str] | None) -> Loaded:
     task=task,
     config=config,
     classes=names,
-    params=saved["params"],
-    stats=saved["stats"],
+    params=params,
+    stats=stats,
     image=image,
     multiple=_MULTIPLES.get(config.task.name, 1),
     margin=image[0] - int(content[0]),
     interpolation=config.data.get("interpolation", "area"),
     random=False,
   )
-
-
-def _classes_of_run(folder: pathlib.Path, config: Config) -> tuple[str, ...]:
-  file = folder / "classes.json"
-  if file.is_file():
-    try:
-      names = json.loads(file.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-      raise DnasError(f"{file} is not valid JSON: {error}") from error
-    if not isinstance(names, list) or not names:
-      raise DnasError(f"{file} holds {names!r}; valid: a list of class names")
-    return tuple(map(str, names))
-  # A run of before this file was written: its data set knows.
-  try:
-    return data.load(config.data.spec, config.data.train_split, decode_all=False).classes
-  except DnasError as error:
-    raise DnasError(
-      f"{file} is missing and the run's data cannot be loaded ({error}): say classes=[...]"
-    ) from error

@@ -4,22 +4,17 @@
 
 import json
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from dnas import data, runs
+from dnas import data, runs, trained
 from dnas import task as tasks
 from dnas.config import Config
 from dnas.data.pipeline import Pipeline
-from dnas.errors import DnasError
 from dnas.method import task_of
-from dnas.nn import functional
-from dnas.nn.init import Rngs
-from dnas.space.space import SearchSpace
-from dnas.trees import load_tree
 
 
 def evaluate(config: Config, workdir: pathlib.Path) -> dict[str, Any]:
@@ -37,15 +32,10 @@ def evaluate(config: Config, workdir: pathlib.Path) -> dict[str, Any]:
   Raises:
     DnasError: there are no weights, or they do not fit the genotype.
   """
-  for name in ("genotype.json", "weights.npz"):
-    if not (workdir / name).is_file():
-      raise DnasError(f"{workdir / name} is missing: train first, or choose another --workdir")
-  genotype = SearchSpace.from_json((workdir / "genotype.json").read_text(encoding="utf-8"))
+  trained.check(workdir, "genotype.json", "weights.npz")  # Before the data are read.
   source = data.labelled(config.data.spec, config.evaluate.split)
   task = task_of(config, source)
-  static, params, stats = functional.split(task.build(genotype, Rngs(None)))
-  saved = load_tree(workdir / "weights.npz", {"params": params, "stats": stats})
-  network = (static, saved["params"], saved["stats"])
+  genotype, *network = trained.network(workdir, task)
   pipeline = Pipeline(
     source=source,
     batch_size=config.evaluate.batch_size,
@@ -63,7 +53,7 @@ def evaluate(config: Config, workdir: pathlib.Path) -> dict[str, Any]:
 
 
 def predictions(
-  task: tasks.Task, network: tuple, weights: Any, pipeline: Pipeline
+  task: tasks.Task, network: Sequence, weights: Any, pipeline: Pipeline
 ) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
   """(batch, outputs) for every batch of a split; `network` is (static, params, stats)."""
   static, params, stats = network

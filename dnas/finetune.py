@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from dnas import config as configs
 from dnas import data
 from dnas.config import Config
-from dnas.detectors import Loaded
+from dnas.detectors import Loaded, Size
 from dnas.errors import DnasError
 from dnas.train import train
 from dnas.trees import fingerprint
@@ -31,7 +31,7 @@ def recipe(
   *,
   split: str = "train",
   batch: int = 16,
-  size: tuple[int, int] | None = None,
+  size: Size = None,
   lr: float = 1e-3,
   augment: Sequence[Any] = AUGMENT,
   seed: int = 0,
@@ -44,7 +44,7 @@ def recipe(
     spec, split: the data.
     epochs: how often the training goes through the data.
     batch: images in a step.
-    size: of the network's input; None: the detector's own.
+    size: of the network's input, see `Loaded.check_image`.
     lr: of AdamW at its highest; it rises over a twentieth of the steps and falls on a cosine.
     augment: see `dnas.data.augment`.
     seed: of everything random.
@@ -57,7 +57,7 @@ def recipe(
     if not isinstance(value, int) or value < 1:
       raise DnasError(f"{name} = {value!r}; valid: a whole number, 1 or more")
   source = data.labelled(spec, split)
-  size = loaded.check_image(size or loaded.image)
+  height, width = loaded.check_image(size)
   steps = max(1, round(epochs * len(source) / batch))
   start = None
   if not loaded.random:
@@ -67,11 +67,11 @@ def recipe(
     seed=seed,
     data=dict(
       spec=spec,
-      size=size,
+      size=(height, width),
       train_split=split,
       augment=tuple(augment),
       threads=None,
-      content=(size[0] - loaded.margin, size[1] - loaded.margin),
+      content=(height - loaded.margin, width - loaded.margin),
       interpolation=loaded.interpolation,
     ),
     task=dict(loaded.config.task),

@@ -20,20 +20,18 @@ from typing import Any
 import jax
 import numpy as np
 
-from dnas import detectors, info, mesh, profile
-from dnas.data import media
+from dnas import info, mesh, profile
 from dnas.data.images import ImageError
-from dnas.detection import nms
 from dnas.detection.results import Result, Results
-from dnas.detectors import Loaded, load
+from dnas.detection.thresholds import PREDICTION, VALIDATION
+from dnas.detectors import Loaded, Size, load
 from dnas.errors import DnasError
-from dnas.nn import functional, yolo_nas_weights
-from dnas.predict import Job, Network, Thresholds, stream
+from dnas.nn import yolo_nas_weights
+from dnas.predict import Network, pictures
 from dnas.space.space import SearchSpace
-from dnas.validate import THRESHOLDS, Metrics, validate
+from dnas.validate import Metrics, validate
 
 RANDOM = "{name} has random weights and detects nothing yet: train it (model.train)"
-Size = int | tuple[int, int] | None
 
 
 class NAS:
@@ -96,7 +94,7 @@ class NAS:
     Returns:
       Layers, parameters, gradients and GFLOPs.
     """
-    numbers, page = profile.profile(self.loaded, _pair(size))
+    numbers, page = profile.profile(self.loaded, size)
     if verbose:
       info.show(page)
     return numbers
@@ -108,9 +106,9 @@ class NAS:
     *,
     size: Size = None,
     batch: int = 16,
-    conf: float = THRESHOLDS.score,
-    iou: float = THRESHOLDS.iou,
-    max_det: int = THRESHOLDS.max_detections,
+    conf: float = VALIDATION.score,
+    iou: float = VALIDATION.iou,
+    max_det: int = VALIDATION.max_detections,
     rect: bool = False,
     folder: str | pathlib.Path | None = "runs/val",
     verbose: bool = True,
@@ -135,9 +133,9 @@ class NAS:
       self.network,
       data,
       split,
-      size=_pair(size),
+      size=size,
       batch=batch,
-      thresholds=Thresholds(conf, iou, THRESHOLDS.top_k, max_det),
+      thresholds=VALIDATION._replace(score=conf, iou=iou, max_detections=max_det),
       rect=rect,
       folder=None if folder is None else pathlib.Path(folder),
     )
@@ -150,9 +148,9 @@ class NAS:
     self,
     source: Any,
     *,
-    conf: float = Thresholds().score,
-    iou: float = Thresholds().iou,
-    max_det: int = Thresholds().max_detections,
+    conf: float = PREDICTION.score,
+    iou: float = PREDICTION.iou,
+    max_det: int = PREDICTION.max_detections,
     size: Size = None,
     batch: int = 1,
     rect: bool = False,
@@ -176,8 +174,8 @@ class NAS:
     """
     found: list[Result] = []
     skipped: list[tuple[str, str]] = []
-    stream_of = self._stream(
-      source, conf=conf, iou=iou, max_det=max_det, size=size, batch=batch, rect=rect
+    stream_of = pictures(
+      self.network, source, conf=conf, iou=iou, max_det=max_det, size=size, batch=batch, rect=rect
     )
     for one in stream_of:
       if isinstance(one, Result):
@@ -194,48 +192,11 @@ class NAS:
 
     What cannot be decoded is named on stderr.
     """
-    for one in self._stream(source, **options):
+    for one in pictures(self.network, source, **options):
       if isinstance(one, Result):
         yield one
       else:
         print(f"skipped: {one[1]}", file=sys.stderr)
-
-  def _stream(
-    self,
-    source: Any,
-    *,
-    conf: float = Thresholds().score,
-    iou: float = Thresholds().iou,
-    max_det: int = Thresholds().max_detections,
-    size: Size = None,
-    batch: int = 1,
-    rect: bool = False,
-  ) -> Iterator[Result | tuple[str, str]]:
-    """A result, or (picture, why) for what cannot be decoded, picture by picture."""
-    found = stream(
-      self.network,
-      map(_job, media.pictures(source)),
-      size=_pair(size) or self.loaded.image,
-      batch=batch,
-      thresholds=Thresholds(conf, iou, Thresholds().top_k, max_det),
-      rect=rect,
-    )
-    for one in found:
-      picture = one.key
-      if one.fault is not None:
-        yield picture.name, one.fault
-        continue
-      yield Result(
-        source=picture.name,
-        stem=picture.stem,
-        size=one.size,
-        boxes=one.boxes.astype(np.float32),
-        scores=one.scores,
-        labels=one.labels,
-        names=self.names,
-        speed=one.speed,
-        read=picture.read,
-      )
 
   def predict_raw(self, images: Any) -> tuple[np.ndarray, np.ndarray]:
     """Every box of the network before suppression.
@@ -289,7 +250,7 @@ class NAS:
     from dnas.finetune import finetune  # Checkpoints, optimisers: predicting needs none of it.
 
     workdir = pathlib.Path(workdir)
-    finetune(self.loaded, data, epochs, workdir, resume, size=_pair(size), **options)
+    finetune(self.loaded, data, epochs, workdir, resume, size=size, **options)
     self._take(load(workdir))
     return workdir
 
@@ -299,9 +260,9 @@ class NAS:
     *,
     size: Size = None,
     detections: bool = True,
-    conf: float = Thresholds().score,
-    iou: float = Thresholds().iou,
-    max_det: int = Thresholds().max_detections,
+    conf: float = PREDICTION.score,
+    iou: float = PREDICTION.iou,
+    max_det: int = PREDICTION.max_detections,
     **options: Any,
   ) -> Mapping[str, Any]:
     """Writes the network for other programs, checked against JAX: see `dnas.export.export`.
@@ -319,42 +280,9 @@ class NAS:
     """
     from dnas import export as exporting  # Brings in packages of other formats.
 
-    loaded, thresholds = self.loaded, Thresholds(conf, iou, Thresholds().top_k, max_det).check()
-    static, params, stats = functional.split(loaded.module(fused=True))
-    boxes_of = detectors.boxes_of(
-      loaded.task
-    )  # Not `loaded`: converters are sent what is named here.
-
-    def apply(weights: Any, images: jax.Array) -> Mapping[str, jax.Array]:
-      boxes, scores = boxes_of(static.merge(*weights), images)
-      if not detections:
-        return {"boxes": boxes, "scores": scores}
-      found = nms.nms(
-        boxes,
-        scores,
-        score_threshold=thresholds.score,
-        iou_threshold=thresholds.iou,
-        pre_top_k=thresholds.top_k,
-        max_detections=thresholds.max_detections,
-      )
-      return found._asdict()
-
-    image = loaded.check_image(_pair(size) or loaded.image)
-    model = exporting.Model(apply, (params, stats), image, loaded.classes)
+    given = PREDICTION._replace(score=conf, iou=iou, max_detections=max_det).check()
+    model = exporting.of_detector(self.loaded, given if detections else None, size)
     return exporting.export(model, path, **options)
-
-
-def _job(picture: media.Picture) -> Job[media.Picture]:
-  def read(content: tuple[int, int]) -> tuple[np.ndarray, int, tuple[int, int]]:
-    pixels = picture.read()
-    return pixels, 1, (pixels.shape[0], pixels.shape[1])
-
-  return Job(picture, read)
-
-
-def _pair(size: Size) -> tuple[int, int] | None:
-  """A size as (height, width); one number is a square."""
-  return (size, size) if isinstance(size, int) else size
 
 
 def _say_skipped(skipped: Sequence[tuple[str, str]], of: int) -> None:

@@ -18,36 +18,18 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import jax
 import numpy as np
 
+from dnas.data import media
 from dnas.data.images import ImageError
 from dnas.data.letterbox import content_size, letterbox, to_image
 from dnas.detection import nms
-from dnas.detectors import Loaded
+from dnas.detection.results import Result
+from dnas.detection.thresholds import PREDICTION, Thresholds
+from dnas.detectors import Loaded, Size
 from dnas.errors import DnasError
 from dnas.nn import functional
 
 BUCKET_PX = 64
 Key = TypeVar("Key")
-
-
-class Thresholds(NamedTuple):
-  """What counts as found: see `detection.nms.nms`. These are YOLO-NAS' for predicting."""
-
-  score: float = 0.25
-  iou: float = 0.7
-  top_k: int = 1024
-  max_detections: int = 300
-
-  def check(self) -> "Thresholds":
-    """Itself.
-
-    Raises:
-      DnasError: a value is out of range.
-    """
-    if not (0 <= self.score <= 1 and 0 <= self.iou <= 1):
-      raise DnasError(f"conf = {self.score}, iou = {self.iou}; valid: 0 to 1")
-    if self.top_k < 1 or self.max_detections < 1:
-      raise DnasError(f"max_det = {self.max_detections}; valid: 1 or more")
-    return self
 
 
 class Network:
@@ -78,14 +60,7 @@ class Network:
     """What is found, see `nms.nms`."""
 
     def run(boxes, scores):
-      return nms.nms(
-        boxes,
-        scores,
-        score_threshold=thresholds.score,
-        iou_threshold=thresholds.iou,
-        pre_top_k=thresholds.top_k,
-        max_detections=thresholds.max_detections,
-      )
+      return nms.suppress(boxes, scores, thresholds)
 
     return self._run(("nms", *thresholds), run, boxes, scores)
 
@@ -160,7 +135,7 @@ def stream(
   network: Network,
   jobs: Iterable[Job[Key]],
   *,
-  size: tuple[int, int],
+  size: Size,
   batch: int,
   thresholds: Thresholds,
   rect: bool = False,
@@ -171,17 +146,17 @@ def stream(
   Args:
     network: the programs.
     jobs: the pictures; those that follow each other and have one canvas share batches.
-    size: height and width of the canvas, px.
+    size: of the canvas, see `Loaded.check_image`.
     batch: pictures that go through the network together; the last ones are filled up with grey.
     thresholds: of suppression.
     rect: whether each picture's canvas is only as large as `canvas_of` says.
     threads: that decode; None: one per CPU, at most 8.
   """
   loaded, thresholds = network.loaded, thresholds.check()
-  size = loaded.check_image(size)
+  canvas_size = loaded.check_image(size)
   if batch < 1:
     raise DnasError(f"batch = {batch}; valid: 1 or more")
-  content = _content(loaded, size)
+  content = _content(loaded, canvas_size)
 
   def prepare(job: Job) -> _Ready | Found:
     start = time.perf_counter()
@@ -190,7 +165,7 @@ def stream(
     except ImageError as error:
       empty = np.zeros((0, 4)), np.zeros(0, np.float32), np.zeros(0, np.int32)
       return Found(job.key, (0, 0), *empty, {}, str(error))
-    canvas = canvas_of(loaded, original, size) if rect else size
+    canvas = canvas_of(loaded, original, canvas_size) if rect else canvas_size
     fitted = letterbox(
       pixels,
       canvas,
@@ -213,6 +188,50 @@ def stream(
       yield from _flush(network, waiting, batch, thresholds)
       waiting = []
   yield from _flush(network, waiting, batch, thresholds)
+
+
+def pictures(
+  network: Network,
+  source: Any,
+  *,
+  conf: float = PREDICTION.score,
+  iou: float = PREDICTION.iou,
+  max_det: int = PREDICTION.max_detections,
+  size: Size = None,
+  batch: int = 1,
+  rect: bool = False,
+) -> Iterator[Result | tuple[str, str]]:
+  """`stream` of what people call pictures, see `NAS.predict` for the arguments.
+
+  Yields:
+    A result, or (picture, why) for what cannot be decoded, picture by picture.
+  """
+
+  def job(picture: media.Picture) -> Job[media.Picture]:
+    def read(content: tuple[int, int]) -> tuple[np.ndarray, int, tuple[int, int]]:
+      pixels = picture.read()
+      return pixels, 1, (pixels.shape[0], pixels.shape[1])
+
+    return Job(picture, read)
+
+  thresholds = PREDICTION._replace(score=conf, iou=iou, max_detections=max_det)
+  jobs = map(job, media.pictures(source))
+  for one in stream(network, jobs, size=size, batch=batch, thresholds=thresholds, rect=rect):
+    picture = one.key
+    if one.fault is not None:
+      yield picture.name, one.fault
+      continue
+    yield Result(
+      source=picture.name,
+      stem=picture.stem,
+      size=one.size,
+      boxes=one.boxes.astype(np.float32),
+      scores=one.scores,
+      labels=one.labels,
+      names=network.loaded.classes,
+      speed=one.speed,
+      read=picture.read,
+    )
 
 
 def _ahead(function: Callable, items: Iterable, threads: int, count: int) -> Iterator:

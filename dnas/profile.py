@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dnas.cost import count
-from dnas.detectors import Loaded
+from dnas.detectors import Loaded, Size
 from dnas.nn import yolo_nas
 from dnas.nn.mode import Mode
 
@@ -30,14 +30,14 @@ class Info(NamedTuple):
   gflops: float
 
 
-def profile(loaded: Loaded, size: tuple[int, int] | None = None) -> tuple[Info, Group]:
+def profile(loaded: Loaded, size: Size = None) -> tuple[Info, Group]:
   """The four numbers, and a page for the terminal.
 
   Args:
     loaded: the detector.
-    size: height and width of the image, px; None: the network's own.
+    size: of the image, see `Loaded.check_image`.
   """
-  height, width = loaded.check_image(size or loaded.image)
+  height, width = loaded.check_image(size)
   call = lambda module, images: loaded.task.forward(module, {}, images, Mode())
   module = loaded.module()
   cost = count.count(module, call, (height, width, 3))

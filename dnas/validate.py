@@ -17,12 +17,11 @@ from dnas import data, log
 from dnas.data.letterbox import reduction_for
 from dnas.data.source import DataError, DetectionSource
 from dnas.detection import coco, curves, draw
-from dnas.detectors import Loaded
+from dnas.detection.thresholds import PREDICTION, VALIDATION, Thresholds
+from dnas.detectors import Loaded, Size
 from dnas.errors import DnasError
-from dnas.predict import Found, Job, Network, Thresholds, canvas_of, stream
+from dnas.predict import Found, Job, Network, canvas_of, stream
 
-# YOLO-NAS' for validation: see the specification in `predict.Thresholds`.
-THRESHOLDS = Thresholds(score=0.01, iou=0.7, top_k=1000, max_detections=300)
 _SHEET, _TILE_PX = 9, 400  # pictures on the sheet of predictions, and their longer side
 
 
@@ -131,9 +130,9 @@ def validate(
   spec: str,
   split: str | None = "val",
   *,
-  size: tuple[int, int] | None = None,
+  size: Size = None,
   batch: int = 16,
-  thresholds: Thresholds = THRESHOLDS,
+  thresholds: Thresholds = VALIDATION,
   rect: bool = False,
   folder: pathlib.Path | None = None,
 ) -> Metrics:
@@ -143,7 +142,7 @@ def validate(
     network: the detector.
     spec: of the data set, see `dnas.data.load`; or the path of a YAML file.
     split: "val", "test", "train", ...; None: the only one, of COCO files without {split}.
-    size: of the network's input; None: the detector's own.
+    size: of the network's input, see `Loaded.check_image`.
     batch: images that go through the network together.
     thresholds: of suppression.
     rect: see `predict.stream`.
@@ -158,8 +157,7 @@ def validate(
   if not isinstance(source, DetectionSource):
     raise DataError(f"{source.name} is a data set for {source.task}; detectors need boxes")
   label_of = match_classes(loaded, source)
-  size = loaded.check_image(size or loaded.image)
-  jobs = _jobs(source, loaded, size, rect)
+  jobs = _jobs(source, loaded, loaded.check_image(size), rect)
   seen = dict(network.compile_s)
   stream_of = stream(network, jobs, size=size, batch=batch, thresholds=thresholds, rect=rect)
   found = [_renamed(one, label_of) for one in stream_of]
@@ -268,7 +266,7 @@ def _measure(
       seen[:_SHEET],
       source.classes,
       sheet,
-      min_score=0.25,
+      min_score=PREDICTION.score,
       tile_px=_TILE_PX,
     )
   return Metrics(box, exact, matrix, source.classes, len(found), tuple(skipped), {}, 0.0, 0, folder)

@@ -5,7 +5,7 @@
 python scripts/evaluate.py --config configs/digits.py --workdir runs/digits
 """
 
-from dnas import process
+from dnas import process, trained
 from dnas.config import command_line
 from dnas.evaluate import evaluate
 
@@ -16,8 +16,7 @@ def main() -> None:
     "Evaluates the weights of --workdir (or of --workdir/train) on config.evaluate.split."
   )
   with process.running():
-    trained = workdir if (workdir / "weights.npz").exists() else workdir / "train"
-    result = evaluate(config, trained)
+    result = evaluate(config, trained.folder_of(workdir))
   for name, value in result.items():
     print(f"{name}: {value:.4f}" if isinstance(value, float) else f"{name}: {value}")
 

@@ -15,29 +15,18 @@ import json
 import pathlib
 
 from dnas import process
-from dnas.config import Parser
+from dnas.detection import flags
+from dnas.detection.thresholds import PREDICTION
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
   """The command line."""
-  parser = Parser(
-    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-  )
-  parser.add_argument(
-    "--model", required=True, help="folder of a run, weights (.npz, .pt, .pth), genotype, or name"
-  )
-  parser.add_argument("--weights", help="a weight file for a name or a genotype")
+  parser = flags.parser(__doc__, PREDICTION, batch=1)
   parser.add_argument(
     "--source", required=True, help="an image, a video, a folder, or a pattern in quotes"
   )
   parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("predictions"))
   parser.add_argument("--json", action="store_true", help="prints JSON lines and draws nothing")
-  parser.add_argument("--conf", type=float, default=0.25, help="least score (%(default)s)")
-  parser.add_argument("--iou", type=float, default=0.7, help="most overlap (%(default)s)")
-  parser.add_argument("--max_det", type=int, default=300, help="most detections (%(default)s)")
-  parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="of the network, px")
-  parser.add_argument("--batch", type=int, default=1, help="pictures at a time (%(default)s)")
-  parser.add_argument("--rect", action="store_true", help="pads pictures as little as possible")
   return parser.parse_args(arguments)
 
 
@@ -50,10 +39,8 @@ def main(arguments: list[str] | None = None) -> None:
     from dnas.nas import NAS
 
     model = NAS(args.model, args.weights)
-    options = {name: getattr(args, name) for name in ("conf", "iou", "max_det", "batch", "rect")}
-    size = tuple(args.size) if args.size else None
     lines, seen = [], collections.Counter()
-    for result in model.predict_each(args.source, size=size, **options):
+    for result in model.predict_each(args.source, **flags.options(args)):
       lines.append(json.dumps(result.to_dict()))
       if args.json:
         print(lines[-1], flush=True)

@@ -20,7 +20,7 @@ FLOORS = (
     *("tune", "report", "export", "info"),
   ),
   ("watch", "method", "detectors"),
-  ("runs", "task", "hardware", "budgeted", "models"),
+  ("runs", "task", "trained", "hardware", "budgeted", "models"),
   ("strategy",),
   ("nn",),
   ("cost",),

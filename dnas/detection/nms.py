@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from dnas.detection import boxes as box_ops
+from dnas.detection.thresholds import VALIDATION, Thresholds
 
 
 class Detections(NamedTuple):
@@ -34,14 +35,26 @@ class Detections(NamedTuple):
   valid: jax.Array
 
 
+def suppress(boxes: jax.Array, scores: jax.Array, thresholds: Thresholds) -> Detections:
+  """`nms` with these thresholds."""
+  return nms(
+    boxes,
+    scores,
+    score_threshold=thresholds.score,
+    iou_threshold=thresholds.iou,
+    pre_top_k=thresholds.top_k,
+    max_detections=thresholds.max_detections,
+  )
+
+
 def nms(
   boxes: jax.Array,
   scores: jax.Array,
   *,
-  score_threshold: float = 0.01,
-  iou_threshold: float = 0.7,
-  pre_top_k: int = 1000,
-  max_detections: int = 300,
+  score_threshold: float = VALIDATION.score,
+  iou_threshold: float = VALIDATION.iou,
+  pre_top_k: int = VALIDATION.top_k,
+  max_detections: int = VALIDATION.max_detections,
   multi_label: bool = True,
   class_aware: bool = True,
 ) -> Detections:

@@ -18,10 +18,10 @@ import numpy as np
 from dnas.errors import DnasError, choose_from
 from dnas.export import int8 as quantization
 from dnas.export import to_litert, to_onnx, to_stablehlo
-from dnas.export.model import Model, check, from_run
+from dnas.export.model import Model, check, from_run, of_detector
 from dnas.log import atomic_write
 
-__all__ = ["FORMATS", "Model", "export", "from_run"]
+__all__ = ["FORMATS", "Model", "export", "from_run", "of_detector"]
 
 FORMATS = {".onnx": "ONNX", ".stablehlo": "StableHLO", ".tflite": "LiteRT"}
 

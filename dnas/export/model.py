@@ -10,21 +10,21 @@ from typing import Any
 import jax
 import numpy as np
 
-from dnas import config as configs
-from dnas import data
+from dnas import data, trained
+from dnas import task as tasks
 from dnas.config import Config
 from dnas.data.source import Source
-from dnas.detection import loss as detection_loss
+from dnas.detection import nms
+from dnas.detection.thresholds import Thresholds
+from dnas.detectors import Loaded, Size
 from dnas.errors import DnasError, choose_from
 from dnas.method import task_of
-from dnas.nn import functional, platform
+from dnas.nn import functional, platform, qarepvgg
 from dnas.nn.fold import fold
-from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
-from dnas.space.space import SearchSpace
-from dnas.trees import load_tree
 
 OUTPUTS = ("detections", "boxes", "raw")
+RAW = ("logits", "distribution", "deltas")  # what heads say of classes and boxes
 TOLERANCE = 1e-4
 
 Arrays = Mapping[str, np.ndarray]
@@ -71,45 +71,63 @@ class Model:
 
 
 def from_run(workdir: pathlib.Path, outputs: str = "detections") -> tuple[Model, Config, Source]:
-  """The trained network of a run's folder, with its config and the split that it is evaluated on.
+  """The trained network of a run, fused, with its config and the split that it is evaluated on.
 
   Args:
     workdir: the folder of a training, or of a whole run (its `train/` is taken).
     outputs: of a detector: "detections" (boxes after suppression, `detection.nms.Detections`),
-      "boxes" (`boxes [B, A, 4]` xyxy px and `scores [B, A, C]` of all anchors) or "raw" (`logits`
-      and `distribution`). Classifiers give `logits` in any case.
+      "boxes" (`boxes [B, A, 4]` xyxy px and `scores [B, A, C]` of all anchors) or "raw" (`logits`,
+      and `distribution` or an EfficientDet's `deltas`). Classifiers give `logits` in any case.
 
   Raises:
     DnasError: a file is missing or does not fit, or `outputs` is unknown.
   """
   if outputs not in OUTPUTS:
     raise DnasError(choose_from("outputs", outputs, OUTPUTS))
-  folder = workdir if (workdir / "weights.npz").is_file() else workdir / "train"
-  for name in ("config.json", "genotype.json", "weights.npz"):
-    if not (folder / name).is_file():
-      raise DnasError(f"{folder / name} is missing: train first, or choose another --workdir")
-  text = (folder / "config.json").read_text(encoding="utf-8")
-  config: Config = configs.from_json(text, source=str(folder / "config.json"))
+  folder = trained.folder_of(workdir)
+  config = trained.config_of(folder)
+  trained.check(folder, "genotype.json")  # Before the data are read.
   source = data.labelled(config.data.spec, config.evaluate.split)
   task = task_of(config, source)
-  genotype = SearchSpace.from_json((folder / "genotype.json").read_text(encoding="utf-8"))
-  static, params, stats = functional.split(task.build(genotype, Rngs(None)))
-  weights = load_tree(folder / "weights.npz", {"params": params, "stats": stats})
+  network = qarepvgg.fuse(trained.network(folder, task).module)
+  static, params, stats = functional.split(network)
   predict, forward = task.predict, task.forward  # Not the task: it holds the data as well.
+  boxes_of = None if task.boxes is None else tasks.boxes_of(task)
 
   def apply(weights: Any, images: jax.Array) -> Mapping[str, jax.Array]:
-    network = static.merge(weights["params"], weights["stats"])
-    if outputs == "detections":
+    network = static.merge(*weights)
+    if outputs == "detections" or boxes_of is None:
       return predict(network, {}, {"image": images})
+    if outputs == "boxes":
+      boxes, scores = boxes_of(network, images)
+      return {"boxes": boxes, "scores": scores}
     said = forward(network, {}, images, Mode())
-    if not isinstance(said, detection_loss.Predictions):
-      return predict(network, {}, {"image": images})
-    if outputs == "raw":
-      return {"logits": said.logits, "distribution": said.distribution}
-    boxes, scores = detection_loss.decode(said)
-    return {"boxes": boxes, "scores": scores}
+    return {name: getattr(said, name) for name in RAW if name in said._fields}
 
-  return Model(apply, weights, task.image, tuple(source.classes)), config, source
+  return Model(apply, (params, stats), task.image, tuple(source.classes)), config, source
+
+
+def of_detector(loaded: Loaded, thresholds: Thresholds | None, size: Size = None) -> Model:
+  """A loaded detector, fused.
+
+  Args:
+    loaded: the detector.
+    thresholds: of suppression; None: it gives the `boxes` and `scores` of all anchors.
+    size: of its input, px; None: its own.
+
+  Raises:
+    DnasError: the network does not take such images.
+  """
+  static, params, stats = functional.split(loaded.module(fused=True))
+  boxes_of = tasks.boxes_of(loaded.task)  # Not `loaded`: converters are sent what is named here.
+
+  def apply(weights: Any, images: jax.Array) -> Mapping[str, jax.Array]:
+    boxes, scores = boxes_of(static.merge(*weights), images)
+    if thresholds is None:
+      return {"boxes": boxes, "scores": scores}
+    return nms.suppress(boxes, scores, thresholds)._asdict()
+
+  return Model(apply, (params, stats), loaded.check_image(size), loaded.classes)
 
 
 def check(name: str, wanted: Arrays, got: Arrays) -> float:

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Mapping
 from typing import Any
 
-from dnas import data, log
+from dnas import data, log, trained
 from dnas.errors import DnasError
 from dnas.export import export, from_run
 from dnas.export import int8 as quantization
@@ -61,9 +61,8 @@ max(1, |value|) at most, on {checked} test images. The single runs are in `runs.
 
 def runs_in(workdir: pathlib.Path) -> list[pathlib.Path]:
   """The folder itself if something is trained in it, else those in it of which that holds."""
-  trained = lambda folder: any((folder / way / "weights.npz").is_file() for way in ("", "train"))
-  inside = sorted(folder for folder in workdir.glob("*") if trained(folder))
-  folders = [workdir] if trained(workdir) else inside
+  inside = sorted(folder for folder in workdir.glob("*") if trained.folder_in(folder))
+  folders = [workdir] if trained.folder_in(workdir) else inside
   if not folders:
     raise DnasError(f"{workdir}: no trained run is there, nor in its folders; --workdir names one")
   return folders
@@ -74,9 +73,8 @@ def _of(folder: pathlib.Path, calibration: int, checked: int) -> dict[str, dict[
   model, config, source = from_run(folder)
   if config.task.name == "classification":
     raise DnasError(f"{folder}: a run of a classifier; this table is of detectors")
-  weights = folder if (folder / "weights.npz").is_file() else folder / "train"
   own = measured_by(model.reference(), config, source)
-  size = (weights / "weights.npz").stat().st_size
+  size = (trained.folder_of(folder) / "weights.npz").stat().st_size
   found: dict[str, dict[str, Any]] = {"JAX, float32": {"bytes": size, **_numbers(own)}}
   training = data.labelled(config.data.spec, config.data.train_split)
   with tempfile.TemporaryDirectory(prefix="dnas-") as scratch:

@@ -55,3 +55,18 @@ def cost(task: Task, genotype: SearchSpace) -> count.Cost:
   """Exact parameters and MACs of a genotype's network on one image, without running it."""
   call = lambda model, images: task.forward(model, {}, images, Mode())
   return count.count(task.build(genotype, Rngs(None)), call, (*task.image, 3))
+
+
+def boxes_of(task: Task) -> Callable[[nnx.Module, jax.Array], tuple[jax.Array, jax.Array]]:
+  """(a detector's network, images `[B, H, W, 3]`) -> `Task.boxes` of what it says of them.
+
+  The function holds nothing of the task but what it needs, so that it can be pickled.
+  """
+  forward, decode = task.forward, task.boxes
+  assert decode is not None  # Callers have looked.
+
+  def boxes(module: nnx.Module, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+    said = forward(module, {}, images, Mode())
+    return decode(said, (images.shape[1], images.shape[2]))
+
+  return boxes

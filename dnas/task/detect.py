@@ -17,6 +17,7 @@ from dnas import runs
 from dnas.data.source import DetectionSource, Source
 from dnas.detection import anchor_loss, assign, coco, draw, nms
 from dnas.detection import loss as detection_loss
+from dnas.detection.thresholds import VALIDATION, Thresholds
 from dnas.errors import DnasError
 from dnas.nn import efficientdet as effdet
 from dnas.nn import network
@@ -42,8 +43,8 @@ def detection(
   class_weight: float = 1.0,
   iou_weight: float = 2.5,
   dfl_weight: float = 0.5,
-  score_threshold: float = 0.01,
-  iou_threshold: float = 0.7,
+  score_threshold: float = VALIDATION.score,
+  iou_threshold: float = VALIDATION.iou,
   max_detections: int = 100,
 ) -> Task:
   """Object detection on boxes: PP-YOLOE's loss, COCO's twelve statistics.
@@ -62,7 +63,7 @@ def detection(
     score_threshold, iou_threshold, max_detections: of the suppression when measuring.
 
   Raises:
-    DnasError: the source is none for detection.
+    DnasError: the source is none for detection, or a threshold is out of range.
   """
 
   def build(space, rngs, search: bool | None = None, supernet: Supernet = PLAIN) -> Detector:
@@ -79,22 +80,10 @@ def detection(
       rngs=rngs,
     )
 
-  criterion = functools.partial(
-    detection_loss.detection_loss,
-    assigner=assigner,
-    classification=classification_loss,
-    box_similarity=box_similarity,
-    class_weight=class_weight,
-    iou_weight=iou_weight,
-    dfl_weight=dfl_weight,
-  )
-  suppress = functools.partial(
-    nms.nms,
-    score_threshold=score_threshold,
-    iou_threshold=iou_threshold,
-    max_detections=max_detections,
-  )
-  return _on_boxes(source, image, build, network.image_to_float, criterion, suppress, _of_points)
+  weights = (class_weight, iou_weight, dfl_weight)
+  criterion = _points_loss(assigner, classification_loss, box_similarity, weights)
+  found = _thresholds(score_threshold, iou_threshold, max_detections)
+  return _on_boxes(source, image, build, network.image_to_float, criterion, found, _of_points)
 
 
 def yolo_nas(
@@ -107,9 +96,9 @@ def yolo_nas(
   class_weight: float = 1.0,
   iou_weight: float = 2.5,
   dfl_weight: float = 0.5,
-  score_threshold: float = 0.01,
-  iou_threshold: float = 0.7,
-  max_detections: int = 300,
+  score_threshold: float = VALIDATION.score,
+  iou_threshold: float = VALIDATION.iou,
+  max_detections: int = VALIDATION.max_detections,
 ) -> Task:
   """Object detection by a network of YOLO-NAS' kind (`space.yolo_nas`), pixels in [0, 1].
 
@@ -120,30 +109,19 @@ def yolo_nas(
     score_threshold, iou_threshold, max_detections: as in `detection`.
 
   Raises:
-    DnasError: the source is none for detection, or the network does not take such images.
+    DnasError: the source is none for detection, a threshold is out of range, or the network does
+      not take such images.
   """
   yolo.check_size(*image)
 
   def build(space, rngs, search: bool | None = None, supernet: Supernet = PLAIN) -> yolo.YoloNas:
     return yolo.YoloNas(space, len(source.classes), search=search, supernet=supernet, rngs=rngs)
 
-  criterion = functools.partial(
-    detection_loss.detection_loss,
-    assigner=assigner,
-    classification=classification_loss,
-    box_similarity=box_similarity,
-    class_weight=class_weight,
-    iou_weight=iou_weight,
-    dfl_weight=dfl_weight,
-  )
-  suppress = functools.partial(
-    nms.nms,
-    score_threshold=score_threshold,
-    iou_threshold=iou_threshold,
-    max_detections=max_detections,
-  )
+  weights = (class_weight, iou_weight, dfl_weight)
+  criterion = _points_loss(assigner, classification_loss, box_similarity, weights)
+  found = _thresholds(score_threshold, iou_threshold, max_detections)
   scaled = lambda images: images.astype(jnp.float32) / 255
-  return _on_boxes(source, image, build, scaled, criterion, suppress, _of_points)
+  return _on_boxes(source, image, build, scaled, criterion, found, _of_points)
 
 
 def efficientdet(
@@ -157,7 +135,7 @@ def efficientdet(
   alpha: float = 0.25,
   gamma: float = 1.5,
   box_weight: float = 50.0,
-  score_threshold: float = 0.01,
+  score_threshold: float = VALIDATION.score,
   iou_threshold: float = 0.5,
   max_detections: int = 100,
 ) -> Task:
@@ -171,7 +149,8 @@ def efficientdet(
     score_threshold, iou_threshold, max_detections: of the suppression when measuring.
 
   Raises:
-    DnasError: the source is none for detection, or the network does not take such images.
+    DnasError: the source is none for detection, a threshold is out of range, or the network does
+      not take such images.
   """
   anchors = effdet.anchors(*image)
 
@@ -191,19 +170,38 @@ def efficientdet(
   def boxes(outputs: effdet.Outputs, size: tuple[int, int]) -> tuple[jax.Array, jax.Array]:
     return effdet.decode(outputs.deltas, effdet.anchors(*size)), jax.nn.sigmoid(outputs.logits)
 
-  suppress = functools.partial(
-    nms.nms,
-    score_threshold=score_threshold,
-    iou_threshold=iou_threshold,
-    max_detections=max_detections,
-  )
+  found = _thresholds(score_threshold, iou_threshold, max_detections)
   scaled = lambda images: (images.astype(jnp.float32) / 255 - _IMAGENET_MEAN) / _IMAGENET_STD
-  return _on_boxes(source, image, build, scaled, criterion, suppress, boxes)
+  return _on_boxes(source, image, build, scaled, criterion, found, boxes)
 
 
 # Of R, G and B over ImageNet's training images, as published backbones expect them.
 _IMAGENET_MEAN = np.asarray([0.485, 0.456, 0.406], np.float32)
 _IMAGENET_STD = np.asarray([0.229, 0.224, 0.225], np.float32)
+
+
+def _points_loss(
+  assigner: detection_loss.Assigner,
+  classification: str,
+  box_similarity: str,
+  weights: tuple[float, float, float],
+) -> Callable[..., tuple[jax.Array, Metrics]]:
+  """The loss of networks that predict from points; `weights` of class, IoU and DFL terms."""
+  class_weight, iou_weight, dfl_weight = weights
+  return functools.partial(
+    detection_loss.detection_loss,
+    assigner=assigner,
+    classification=classification,
+    box_similarity=box_similarity,
+    class_weight=class_weight,
+    iou_weight=iou_weight,
+    dfl_weight=dfl_weight,
+  )
+
+
+def _thresholds(score: float, iou: float, max_detections: int) -> Thresholds:
+  given = dict(score=score, iou=iou, max_detections=max_detections)
+  return VALIDATION._replace(**given).check()
 
 
 def _of_points(
@@ -219,7 +217,7 @@ def _on_boxes(
   build: Callable[..., nnx.Module],
   scaled: Callable[[jax.Array], jax.Array],
   criterion: Callable[..., tuple[jax.Array, Metrics]],
-  suppress: Callable[..., nms.Detections],
+  found: Thresholds,
   boxes: Callable[[Any, tuple[int, int]], tuple[jax.Array, jax.Array]],
 ) -> Task:
   """A detection task around a network.
@@ -229,7 +227,7 @@ def _on_boxes(
     build: as `Task.build`.
     scaled: pixels in [0, 255] -> what the network takes.
     criterion: (what the network gives, targets) -> (loss, its parts).
-    suppress: (boxes, scores) -> detections.
+    found: what counts as found when measuring.
     boxes: as `Task.boxes`.
   """
   if not isinstance(source, DetectionSource):
@@ -245,7 +243,8 @@ def _on_boxes(
   def predict(model: Any, weights: network.Weights, batch: Batch):
     images = batch["image"]
     predictions = forward(model, weights, images, Mode())
-    return suppress(*boxes(predictions, (images.shape[1], images.shape[2])))._asdict()
+    size = (images.shape[1], images.shape[2])
+    return nms.suppress(*boxes(predictions, size), found)._asdict()
 
   def measure(source: Source, results: Iterable[Result], folder: pathlib.Path) -> dict[str, Any]:
     assert isinstance(source, DetectionSource)

@@ -43,4 +43,4 @@ def test_wrong_flags(script, flags, message, capsys):
 def test_a_folder_without_a_run(script, tmp_path, capsys):
   with pytest.raises(SystemExit):
     script.main([f"--workdir={tmp_path}", "--out=a.onnx"])
-  assert "config.json is missing: train first" in capsys.readouterr().err
+  assert "holds no weights.npz" in capsys.readouterr().err

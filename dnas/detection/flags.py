@@ -1,0 +1,44 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""The command line of scripts that run a detector: which one, how, and what counts as found."""
+
+import argparse
+from typing import Any
+
+from dnas.config import Parser
+from dnas.detection.thresholds import Thresholds
+
+
+def parser(description: str | None, thresholds: Thresholds, batch: int) -> argparse.ArgumentParser:
+  """A parser to which a script adds its own flags.
+
+  Args:
+    description: what the script does.
+    thresholds: the defaults.
+    batch: how many images by default.
+  """
+  made = Parser(
+    description=description,
+    formatter_class=argparse.RawDescriptionHelpFormatter,
+    allow_abbrev=False,
+  )
+  add = made.add_argument
+  add(
+    "--model", required=True, help="folder of a run, weights (.npz, .pt, .pth), genotype, or name"
+  )
+  add("--weights", help="a weight file for a name or a genotype")
+  shown = "(%(default)s)"
+  add("--conf", type=float, default=thresholds.score, help=f"least score {shown}")
+  add("--iou", type=float, default=thresholds.iou, help=f"most overlap {shown}")
+  add("--max_det", type=int, default=thresholds.max_detections, help=f"most detections {shown}")
+  add("--size", type=int, nargs=2, metavar=("H", "W"), help="of the network, px")
+  add("--batch", type=int, default=batch, help=f"images at a time {shown}")
+  add("--rect", action="store_true", help="pads images as little as possible")
+  return made
+
+
+def options(args: argparse.Namespace) -> dict[str, Any]:
+  """What `NAS.predict` and `NAS.val` take of the flags."""
+  size = tuple(args.size) if args.size else None
+  names = ("conf", "iou", "max_det", "batch", "rect")
+  return {"size": size} | {name: getattr(args, name) for name in names}

@@ -1,0 +1,39 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""What counts as found, as numbers: those of YOLO-NAS, and the check of a user's own."""
+
+from typing import NamedTuple
+
+from dnas.errors import DnasError
+
+
+class Thresholds(NamedTuple):
+  """What counts as found: see `detection.nms.nms`. These are YOLO-NAS' for predicting.
+
+  Attributes:
+    score: the least.
+    iou: the most overlap of two boxes of a class.
+    top_k: candidates per image that suppression sees.
+    max_detections: per image.
+  """
+
+  score: float = 0.25
+  iou: float = 0.7
+  top_k: int = 1024
+  max_detections: int = 300
+
+  def check(self) -> "Thresholds":
+    """Itself.
+
+    Raises:
+      DnasError: a value is out of range.
+    """
+    if not (0 <= self.score <= 1 and 0 <= self.iou <= 1):
+      raise DnasError(f"conf = {self.score}, iou = {self.iou}; valid: 0 to 1")
+    if self.top_k < 1 or self.max_detections < 1:
+      raise DnasError(f"max_det = {self.max_detections}; valid: 1 or more")
+    return self
+
+
+PREDICTION = Thresholds()
+VALIDATION = Thresholds(score=0.01, top_k=1000)  # YOLO-NAS' for validation.
