@@ -12,10 +12,11 @@ from dnas import mesh, runs
 from dnas import task as tasks
 from dnas.config import Config
 from dnas.errors import DnasError
-from dnas.hardware import Priced, measured_ms, protocol, settings_of, trained
+from dnas.hardware import Priced, protocol, settings_of, trained
 from dnas.space.space import SearchSpace
 from dnas.strategy import budgets
 from dnas.strategy.discretize import AlphaLike
+from dnas.task.timing import measured_ms
 
 ATTEMPTS = 6  # genotypes that are measured until one is within a budget of latency
 

@@ -10,31 +10,24 @@ operation by operation, into `latency.json` of the run's folder or the file `con
 """
 
 import dataclasses
-import hashlib
-import itertools
-import json
 import pathlib
-import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax
-import numpy as np
 from ml_collections import ConfigDict
 
 from dnas import config as configs
 from dnas import task as tasks
 from dnas.config import Config
-from dnas.cost import energy, latency, objective
+from dnas.cost import energy, objective
 from dnas.cost.latency import LatencyTable, Protocol
-from dnas.cost.model import KINDS, CostModel, computes
+from dnas.cost.model import KINDS, CostModel
 from dnas.errors import ConfigError, DnasError, choose_from
-from dnas.nn import functional, places, qarepvgg
-from dnas.nn.init import Rngs
-from dnas.nn.mode import Mode
+from dnas.nn import places
 from dnas.space import macro
 from dnas.space.space import SearchSpace
 from dnas.strategy import budgets, pricing
+from dnas.task import timing
 
 # What a config need not say, with what it then is.
 DEFAULTS: dict[str, Any] = {
@@ -52,7 +45,6 @@ DEFAULTS: dict[str, Any] = {
   # Arguments of dnas.cost.energy.estimate_mj: precision, weights_in, activations_in.
   "energy": {},
 }
-CALIBRATION = 4  # networks by which a network's overhead is measured
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,129 +155,20 @@ def pricer(
 
   def price(space: SearchSpace) -> Priced:
     network = trained(config, space)
-    found = places_of(task, network)
+    found = timing.places_of(task, network)
     costs: dict[str, CostModel] = {**places.counts(network, found)}
     if "energy_mj" in wanted:
       costs["energy_mj"] = places.energy_estimate(network, found, **settings.energy)
     budgets.check(network, costs, {n: b for n, b in limits.items() if n in costs})
     if "latency_ms" in wanted:
       table = LatencyTable(settings.table or workdir / "latency.json", protocol(settings))
-      costs["latency_ms"] = latency_model(task, network, table)
+      costs["latency_ms"] = timing.latency_model(task, network, table)
       budgets.check(network, costs, limits)
     costs = {name: costs[name] for name in wanted}
     made = pricing.pricing(costs, limits, goal, settings.priced, settings.rate)
     return Priced(costs, limits, made)
 
   return price
-
-
-def places_of(task: tasks.Task, space: SearchSpace) -> places.Places:
-  """The candidates of a space in the task's network."""
-  model = task.build(space, Rngs(None), search=False)
-  return places.places(space, model, task.forward, task.image)
-
-
-def latency_model(
-  task: tasks.Task, space: SearchSpace, table: LatencyTable, calibration: int = CALIBRATION
-) -> CostModel:
-  """The predicted latency of every genotype; what the table lacks is measured now.
-
-  latency(x) = overhead + sum of the times of the operations that matter; the overhead is the median
-  of what whole networks take beyond it, over `calibration` random genotypes.
-
-  Raises:
-    DnasError: something is missing and cannot be measured here: see `LatencyTable.add`; or there
-      are several processes, which would measure different times.
-  """
-  found = places_of(task, space)
-  key = network_key(task, space, found)
-  names = {str(operation): operation for operation in found.operations}
-  if jax.process_count() > 1 and not (key in table.overheads and set(names) <= set(table.entries)):
-    raise DnasError(
-      f"{table.path}: several processes cannot measure one table; make it with one, by "
-      "scripts/profile.py latency, and name it in config.cost.table"
-    )
-  given = table.protocol
-  table.add(
-    {
-      name: lambda operation=operation: places.program(
-        operation, given.batch, given.dtype, given.copies
-      )
-      for name, operation in names.items()
-    },
-    copies=given.copies,
-  )
-  model = places.cost_model(
-    "latency_ms",
-    space,
-    found,
-    0.0,
-    lambda place: table.ms(str(place.operation)),
-    dead_is_free=True,
-  )
-  if key not in table.overheads:
-    drawn = sampled(space, calibration, seed=0)
-    genotypes = {f"{key}/{i}": genotype for i, genotype in drawn.items()}
-    measure_networks(task, genotypes, table)
-    whole = np.array([table.ms(name) for name in genotypes])
-    parts = np.array([model.of(genotype) for genotype in genotypes.values()])
-    table.overheads[key] = max(float(np.median(whole - parts)), 0.0)
-    table.write()
-  return dataclasses.replace(model, fixed=table.overheads[key])
-
-
-def sampled(space: SearchSpace, count: int, seed: int) -> dict[int, SearchSpace]:
-  """The first `count` random genotypes that compute something, by their number in the sequence.
-
-  A cell whose output depends on no input makes all before it superfluous; compilers leave it out,
-  and searches never decide for one.
-  """
-  rng, found = random.Random(seed), {}
-  for number in itertools.count():
-    if len(found) == count:
-      return found
-    genotype = space.sample(rng)
-    choices = space.choices(genotype)
-    if all(computes(space.cells[name], choices[name]) for name in space.searched):
-      found[number] = genotype
-  raise AssertionError("unreachable")
-
-
-def network_key(task: tasks.Task, space: SearchSpace, found: places.Places) -> str:
-  """What the overhead belongs to: stages, stem and what else stands around the candidates."""
-  around = [space.to_json(), found.params, found.macs, *task.image]
-  return "network " + hashlib.sha256(json.dumps(around).encode()).hexdigest()[:12]
-
-
-def measure_networks(
-  task: tasks.Task, genotypes: Mapping[str, SearchSpace], table: LatencyTable
-) -> None:
-  """Adds the times of whole networks, by name, to the table; those it has are left."""
-  table.add(
-    {
-      name: lambda genotype=genotype: network_program(task, genotype, table.protocol.batch)
-      for name, genotype in genotypes.items()
-    },
-    group=4,
-  )
-
-
-def network_program(task: tasks.Task, genotype: SearchSpace, batch: int) -> Callable[[], Any]:
-  """A function that runs a genotype's network once on random images, fused, as a detector runs."""
-  module = qarepvgg.fuse(task.build(genotype, Rngs(jax.random.key(0))))
-  static, params, stats = functional.split(module)
-  images = jax.numpy.asarray(
-    np.random.default_rng(0).integers(0, 256, (batch, *task.image, 3), np.uint8)
-  )
-
-  @jax.jit
-  def run(params, stats, images):
-    return task.forward(static.merge(params, stats), {}, images, Mode())
-
-  compiled = run.lower(params, stats, images).compile()
-  start = lambda: jax.block_until_ready(compiled(params, stats, images))
-  start()
-  return start
 
 
 def energies(
@@ -310,15 +193,10 @@ def energies(
     SpaceError: the genotype is not of the space.
   """
   options = {**DEFAULTS, **dict(config.get("cost", None) or {})}["energy"]
-  estimate = places.energy_estimate(space, places_of(task, space), **options).of(genotype)
+  estimate = places.energy_estimate(space, timing.places_of(task, space), **options).of(genotype)
   try:
     energy.check_counters()
-    measured = energy.measure_mj(network_program(task, genotype, given.batch), seconds)
+    measured = energy.measure_mj(timing.network_program(task, genotype, given.batch), seconds)
   except DnasError as error:
     return estimate, str(error)
   return estimate, measured / given.batch
-
-
-def measured_ms(task: tasks.Task, genotype: SearchSpace, given: Protocol) -> float:
-  """The latency of a genotype's network now."""
-  return latency.measure({"": network_program(task, genotype, given.batch)}, given)[""].ms

@@ -19,6 +19,7 @@ from dnas import data, hardware, method, process
 from dnas.cost.latency import LatencyTable
 from dnas.errors import ConfigError
 from dnas.space import genotypes
+from dnas.task import timing
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -55,9 +56,9 @@ def main(argv: list[str] | None = None) -> None:
       print(measured)
       return
     table = LatencyTable(flags.out, given)
-    model = hardware.latency_model(task, space, table)
-  for name, timing in sorted(table.entries.items()):
-    print(f"{timing.ms:10.4f} ms  ± {timing.spread_ms:.4f}  {name}")
+    model = timing.latency_model(task, space, table)
+  for name, entry in sorted(table.entries.items()):
+    print(f"{entry.ms:10.4f} ms  ± {entry.spread_ms:.4f}  {name}")
   print(f"{model.fixed:10.4f} ms  overhead of a network; the table is in {flags.out}")
 
 

@@ -17,6 +17,7 @@ from dnas.errors import DnasError
 from dnas.space.genotypes import RESIDUAL
 from dnas.space.space import SearchSpace
 from dnas.strategy import discretize, pricing
+from dnas.task import timing
 
 SMALL = {
   "space": dict(name="dense", ops=("skip_connect", "nor_conv_1x1", "nor_conv_3x3"), nodes=1),
@@ -166,11 +167,11 @@ def test_latency_is_measured_and_the_budget_holds(root, tmp_path):
   config = small(root)
   task, space = task_and_space(config)
   table = LatencyTable(tmp_path / "table.json", Protocol(**quick))
-  model = hardware.latency_model(task, space, table, calibration=2)
+  model = timing.latency_model(task, space, table, calibration=2)
   assert len(table.entries) == 2 + 2
   genotype = space.sample(random.Random(1))
   assert model.of(genotype) >= model.fixed >= 0
-  again = hardware.latency_model(task, space, LatencyTable(table.path), calibration=2)
+  again = timing.latency_model(task, space, LatencyTable(table.path), calibration=2)
   assert again.of(genotype) == model.of(genotype)
   budget = 5 * max(model.of(genotype), table.ms("nor_conv_3x3 4->4 2x2 stride 1"), 1.0)
   config = small(

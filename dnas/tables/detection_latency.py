@@ -21,6 +21,7 @@ from dnas.search import search
 from dnas.space.space import SearchSpace
 from dnas.strategy import budgets
 from dnas.tables import plot, table
+from dnas.task import timing
 from dnas.train import train
 
 SHARES = (0.75, 0.5, 0.25)
@@ -62,7 +63,7 @@ def make(
   task = task_of(first, data.labelled(first.data.spec, first.data.train_split))
   space = hardware.trained(first, space_of(first))
   times = LatencyTable(workdir / "latency.json", protocol)
-  model = hardware.latency_model(task, space, times)
+  model = timing.latency_model(task, space, times)
   free = model.of(search(first, workdir / "free" / "seed0" / "search"))
   least = budgets.cheapest(space, {"latency_ms": model}, "latency_ms", {})
   assert least is not None
@@ -77,10 +78,10 @@ def make(
       config = load(seed, more)
       genotype, numbers = _run(config, model, workdir / name.replace(" ", "_"))
       network = hardware.trained(config, genotype)
-      programs[str(len(runs))] = hardware.network_program(task, network, protocol.batch)
+      programs[str(len(runs))] = timing.network_program(task, network, protocol.batch)
       runs.append({"budget": name, "budget_ms": limit, "seed": seed, **numbers})
-  for n, timing in measure(programs, protocol).items():
-    runs[int(n)]["measured_ms"] = timing.ms
+  for n, taken in measure(programs, protocol).items():
+    runs[int(n)]["measured_ms"] = taken.ms
   log.atomic_write(out / "runs.json", json.dumps(runs, indent=1) + "\n")
   rows = [_summary([run for run in runs if run["budget"] == name]) for name in limits]
   provenance = {

@@ -13,7 +13,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from dnas import config as configs
-from dnas import detectors, hardware, log
+from dnas import detectors, log, trained
 from dnas import task as tasks
 from dnas.config import Config
 from dnas.cost import latency
@@ -25,6 +25,7 @@ from dnas.space import genotypes, macro, scaling
 from dnas.space import yolo_nas as yolo_nas_spaces
 from dnas.space.space import SearchSpace
 from dnas.tables import table
+from dnas.task import timing
 
 # Compound coefficients: each step doubles the MACs, about.
 SIZES = {"S": 0.0, "M": 1.0, "L": 2.0}
@@ -76,8 +77,7 @@ def read(what: str, config_file: str | None = None) -> tuple[SearchSpace, Config
     folders = [f for f in (path / "train", path) if (f / "genotype.json").is_file()]
     if not folders or not (folders[0] / "config.json").is_file():
       raise DnasError(f"{path}: a run's folder holds genotype.json and config.json, this does not")
-    text = (folders[0] / "config.json").read_text(encoding="utf-8")
-    config = configs.from_json(text, source=str(folders[0] / "config.json"))
+    config = trained.config_of(folders[0])
     return genotypes.load(folders[0] / "genotype.json"), *_task_of(config, str(path))
   genotype = genotypes.load(what)
   if not genotype.is_genotype:
@@ -163,7 +163,7 @@ def make(
     task = member.task(names)
     cost = tasks.cost(task, member.genotype)
     log.atomic_write(out / f"{member.name}.json", member.genotype.to_json())
-    programs[member.name] = hardware.network_program(task, member.genotype, given.batch)
+    programs[member.name] = timing.network_program(task, member.genotype, given.batch)
     rows.append(
       {
         "size": member.name,

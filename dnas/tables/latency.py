@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy import stats
 
-from dnas import data, hardware
+from dnas import data
 from dnas import task as tasks
 from dnas.cost.latency import LatencyTable, Protocol, clock_here
 from dnas.cost.model import CostModel, computes
@@ -21,6 +21,7 @@ from dnas.nn import places
 from dnas.space import cells, mbconv
 from dnas.space.space import SearchSpace
 from dnas.tables import plot, table
+from dnas.task import timing
 
 # Name -> (space in its network, side of the image in px).
 SPACES = {
@@ -63,16 +64,16 @@ def make(
   searched = build()
   task = tasks.classification(data.load("digits", "train"), (side, side))
   times = LatencyTable(out / "latency.json", given)
-  model = hardware.latency_model(task, searched, times, calibration)
-  macs = places.counts(searched, hardware.places_of(task, searched))["macs"]
+  model = timing.latency_model(task, searched, times, calibration)
+  macs = places.counts(searched, timing.places_of(task, searched))["macs"]
   samples = {
-    "random": hardware.sampled(searched, genotypes, seed=1),
+    "random": timing.sampled(searched, genotypes, seed=1),
     "spread": dict(enumerate(spread(searched, macs, genotypes, seed=2))),
   }
   for again in ("", " again"):
     for sample, drawn in samples.items():
       named = {f"{sample} {i}{again}": genotype for i, genotype in drawn.items()}
-      hardware.measure_networks(task, named, times)
+      timing.measure_networks(task, named, times)
   rows: list[table.Row] = []
   for sample, drawn in samples.items():
     own = [_row(searched, model, times, f"{sample} {i}", g) for i, g in drawn.items()]

@@ -41,7 +41,7 @@ def test_energy_without_counters(main, root, tmp_path, monkeypatch, capsys):
 def test_energy_with_a_counter(main, root, tmp_path, monkeypatch, capsys):
   monkeypatch.setattr(energy, "check_counters", lambda: None)
   monkeypatch.setattr(energy, "measure_mj", lambda run, seconds: 3.0 * seconds)
-  monkeypatch.setattr("dnas.hardware.network_program", lambda *given: None)
+  monkeypatch.setattr("dnas.task.timing.network_program", lambda *given: None)
   config = str(root / "configs" / "digits.py")
   genotype = method.space_of(configs.load(config)).sample(random.Random(0))
   (tmp_path / "genotype.json").write_text(genotype.to_json())
