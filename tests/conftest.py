@@ -36,6 +36,23 @@ def shared() -> pathlib.Path:
 
 
 @pytest.fixture
+def tiny_detector() -> dict[str, object]:
+  """Overrides of configs/quickstart.py: a detector without choices, trained for two steps."""
+  return {
+    "space": dict(name="dense", ops=("nor_conv_3x3",), nodes=1),
+    "search.network": dict(name="detector", channels=(4, 4), stem_channels=4),
+    "data.size": (32, 32),
+    "data.threads": 1,
+    "task.neck_channels": 4,
+    "task.strides": (4, 8),
+    "train.steps": 2,
+    "train.optimizer.warmup_steps": 0,
+    "train.batch_size": 4,
+    "evaluate.batch_size": 50,
+  }
+
+
+@pytest.fixture
 def user_folder(tmp_path, monkeypatch) -> Iterator[pathlib.Path]:
   """A folder on the import path, as a user's own; its modules are forgotten before and after."""
 

@@ -10,26 +10,17 @@ import pytest
 from dnas.cost.latency import Protocol
 from dnas.tables import detection_latency
 
-TINY = {
+SEARCH = {
   "space": dict(name="dense", ops=("skip_connect", "nor_conv_3x3"), nodes=1),
-  "search.network": dict(name="detector", channels=(4, 4), stem_channels=4),
-  "data.size": (32, 32),
-  "data.threads": 1,
-  "task.neck_channels": 4,
-  "task.strides": (4, 8),
   "search.steps": 2,
   "search.warmup_steps": 1,
   "search.batch_size": 4,
   "search.watch.every_steps": 0,
-  "train.steps": 2,
-  "train.optimizer.warmup_steps": 0,
-  "train.batch_size": 4,
-  "evaluate.batch_size": 50,
 }
 
 
 @pytest.mark.slow
-def test_a_search_under_a_budget_from_end_to_end(root, tmp_path):
+def test_a_search_under_a_budget_from_end_to_end(root, tiny_detector, tmp_path):
   rows = detection_latency.make(
     root / "configs" / "quickstart.py",
     tmp_path / "out",
@@ -39,7 +30,7 @@ def test_a_search_under_a_budget_from_end_to_end(root, tmp_path):
     # So wide that noise does not matter; what a tight budget does: tests/test_hardware.py.
     shares=(1e6,),
     given=Protocol(rounds=3, calls=2, copies=2),
-    overrides=TINY,
+    overrides=tiny_detector | SEARCH,
   )
   assert [row["budget"] for row in rows] == ["free", "share 1000000.0"]
   for row in rows:

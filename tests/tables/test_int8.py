@@ -11,19 +11,6 @@ from dnas.errors import DnasError
 from dnas.experiment import run
 from dnas.tables import int8
 
-TINY = {
-  "space": dict(name="dense", ops=("nor_conv_3x3",), nodes=1),
-  "search.network": dict(name="detector", channels=(4, 4), stem_channels=4),
-  "data.size": (32, 32),
-  "data.threads": 1,
-  "task.neck_channels": 4,
-  "task.strides": (4, 8),
-  "train.steps": 2,
-  "train.optimizer.warmup_steps": 0,
-  "train.batch_size": 4,
-  "evaluate.batch_size": 50,
-}
-
 
 def test_where_runs_are(tmp_path):
   with pytest.raises(DnasError, match="no trained run is there"):
@@ -37,9 +24,9 @@ def test_where_runs_are(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_table_of_one_run(root, tmp_path):
+def test_the_table_of_one_run(root, tiny_detector, tmp_path):
   pytest.importorskip("onnxruntime")
-  config = configs.load(root / "configs" / "quickstart.py", TINY)
+  config = configs.load(root / "configs" / "quickstart.py", tiny_detector)
   result = run(config, tmp_path / "run")
   try:
     rows = int8.make(tmp_path / "out", tmp_path / "run", command="test", calibration=4, checked=2)
