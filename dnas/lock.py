@@ -1,13 +1,14 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""One run, one folder: the lock that keeps a second process out."""
+"""One run, one folder: the lock that keeps a second process out, and signs of life for others."""
 
 import contextlib
 import fcntl
 import os
 import pathlib
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 
 from dnas.errors import DnasError
 
@@ -57,3 +58,28 @@ def run_lock(workdir: str | os.PathLike, active: bool = True) -> Iterator[None]:
       yield
     finally:
       _held.discard(path)
+
+
+@contextlib.contextmanager
+def beating(beat: Callable[[], object], every_s: float) -> Iterator[None]:
+  """Calls `beat` at once and every so often meanwhile, in a thread: so that others see it lives.
+
+  A beat that fails is missed, whatever the reason: the next one makes up for it, and a process that
+  cannot tell for long that it lives is rightly taken for dead.
+  """
+  over = threading.Event()
+
+  def go_on() -> None:
+    while not over.wait(every_s):
+      with contextlib.suppress(Exception):
+        beat()
+
+  with contextlib.suppress(Exception):
+    beat()
+  thread = threading.Thread(target=go_on, name="beating", daemon=True)
+  thread.start()
+  try:
+    yield
+  finally:
+    over.set()
+    thread.join()

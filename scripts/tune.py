@@ -6,8 +6,10 @@ python scripts/tune.py --config configs/quickstart.py --space configs/tuning/tra
   --trials 12 --workdir runs/tuned
 python scripts/run.py --config runs/tuned/best.json --workdir runs/best
 
-Started several times with one --workdir and --storage, the processes share the trials:
-sqlite:///FILE on one machine, FILE.journal on a shared disk, postgresql://USER@HOST/NAME for many.
+Started several times with one --storage and one name of --workdir, the processes share the trials,
+and one that dies loses its trial to another. Storages: sqlite:///FILE (the default is study.db in
+--workdir) for processes of one machine, FILE.journal for machines that share a disk (NFS too),
+postgresql://USER@HOST/NAME or mysql://USER@HOST/NAME for machines that reach a server.
 """
 
 import argparse
@@ -21,7 +23,7 @@ from dnas.tune import tune
 def _flags(parser: argparse.ArgumentParser) -> None:
   parser.add_argument("--space", required=True, metavar="FILE", help="what may change and how far")
   parser.add_argument("--trials", type=int, required=True, help="in all, the config's own included")
-  parser.add_argument("--storage", metavar="URL", help="default: study.db in --workdir")
+  parser.add_argument("--storage", metavar="URL", help="see above; default: study.db in --workdir")
   parser.add_argument("--whole", action="store_true", help="each trial searches too")
   parser.add_argument("--share", type=float, default=0.8, help="trained on; the rest is held out")
   parser.add_argument("--every", type=int, help="steps between measurements; default: a fifth")

@@ -88,6 +88,10 @@ def test_the_truth_of_some_images(spec):
   assert len(source) > 7
 
 
+def a_genotype(config):
+  return space_of(config).sample(random.Random(0))
+
+
 def scores(monkeypatch, score):
   """Replaces training by a function of the config; counts its calls."""
   calls = []
@@ -100,7 +104,7 @@ def scores(monkeypatch, score):
     return value
 
   monkeypatch.setattr(held_out, "score", cheap)
-  monkeypatch.setattr(study, "search", lambda config, folder: None)
+  monkeypatch.setattr(study, "search", lambda config, folder: a_genotype(config))
   return calls
 
 
@@ -183,7 +187,7 @@ def test_without_a_complete_trial(config, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_a_trial_goes_on_where_it_was(config, tmp_path):
   """Stopped by its second report and started again, its score is that of one in peace."""
-  genotype = space_of(config).sample(random.Random(0))
+  genotype = a_genotype(config)
   config = configs.changed(config, {"checkpoint.every_steps": 1})
   seen = []
   report = lambda step, value: seen.append((step, value))

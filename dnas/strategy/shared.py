@@ -12,14 +12,14 @@ genotype and key, so that a search that is started again finds what was evaluate
 """
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
 import pathlib
 import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -28,6 +28,7 @@ import numpy as np
 
 from dnas import log
 from dnas.errors import DnasError
+from dnas.lock import beating
 from dnas.space.space import SearchSpace
 from dnas.strategy.ask_tell import Evaluator, Metrics
 
@@ -119,7 +120,7 @@ def work(
         return count
       time.sleep(poll_s)
       continue
-    with _alive(task.with_suffix(".claim"), patience_s / 4):
+    with beating(functools.partial(os.utime, task.with_suffix(".claim")), patience_s / 4):
       outcome: dict[str, Any] = {"worker": _me()}
       try:
         genotype, key = _read(task)
@@ -164,25 +165,6 @@ def _now(folder: pathlib.Path) -> float:
   path = folder / f".clock.{os.getpid()}.{socket.gethostname()}"
   path.touch()
   return path.stat().st_mtime
-
-
-@contextlib.contextmanager
-def _alive(claim: pathlib.Path, every_s: float) -> Iterator[None]:
-  """Touches the claim meanwhile."""
-  over = threading.Event()
-
-  def touch() -> None:
-    while not over.wait(every_s):
-      with contextlib.suppress(OSError):
-        os.utime(claim)
-
-  thread = threading.Thread(target=touch, name="claim", daemon=True)
-  thread.start()
-  try:
-    yield
-  finally:
-    over.set()
-    thread.join()
 
 
 def _read(task: pathlib.Path) -> tuple[SearchSpace, Any]:

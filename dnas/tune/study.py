@@ -9,19 +9,21 @@ Trial 0 is the config as it is, where the ranges hold its values. Each trial has
 import contextlib
 import json
 import pathlib
-import socket
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from dnas import config as configs
 from dnas import data, log
 from dnas.config import Config
-from dnas.errors import ConfigError, DnasError
-from dnas.lock import LockError, run_lock
+from dnas.errors import DnasError
+from dnas.lock import LockError
 from dnas.search import search
 from dnas.space.space import SearchSpace
 from dnas.tune import held_out, ranges
+from dnas.tune import storage as storages
+from dnas.tune.trials import Trials
 
 _WAIT_S = 5
 
@@ -46,8 +48,10 @@ def tune(
   """argmax over config fields of the task's headline number on held-out training data.
 
   The test split is not looked at. Started again, it goes on; started several times at once, with
-  the same folder and storage, the processes share the trials. Suggestions depend on `seed` and the
-  trials before, so that one process alone proposes the same values again.
+  the same storage and the same name of the folder, the processes share the trials, and each returns
+  once all are finished. One that dies loses its trial to another, which goes on in the trial's
+  folder, or anew where the folder is not shared. Suggestions depend on `seed`, the trial's number
+  and the trials finished before, so that one process alone proposes the same values again.
 
   Args:
     config: what is tuned.
@@ -55,8 +59,7 @@ def tune(
     workdir: gets `trials/`, `best.json` (a config that every script reads) and `tuning.json`;
       without `whole` also `search/`, whose genotype all trials train.
     trials: how many in all, the first included.
-    storage: an Optuna URL (sqlite:///FILE, postgresql://USER@HOST/NAME), or a file that ends in
-      .journal; None: `workdir/study.db`.
+    storage: see `dnas.tune.storage`; None: `workdir/study.db`, for processes of one machine.
     whole: whether each trial searches too. Fields of the search can be tuned only so.
     share: of the training split that is trained on; the rest is held out. (A search without
       `whole` sees all of it.)
@@ -68,10 +71,10 @@ def tune(
     The config with the best values, locked.
 
   Raises:
-    DnasError: Optuna is missing, a range does not fit the config, the storage holds another study,
-      or no trial came to its end.
+    DnasError: Optuna is missing, a range does not fit the config, the storage cannot be opened or
+      holds another study, or no trial came to its end.
   """
-  optuna = _optuna()
+  optuna = storages.optuna()
   if trials < 1:
     raise DnasError(f"tune: trials must be 1 or more, got {trials}")
   fields = ranges.read(space, config, whole=whole)
@@ -81,18 +84,20 @@ def tune(
     "ranges": {name: field.about for name, field in fields.items()},
     "settings": {"whole": whole, "share": share, "every_steps": every, "seed": seed},
   }
-  study = _study(optuna, storage or f"sqlite:///{workdir.absolute()}/study.db", workdir, about)
-  base = ranges.base(fields, config)
-  if base is not None and not study.get_trials(deepcopy=False):
-    study.enqueue_trial(base)
-  genotype = None if whole else _patiently(lambda: search(config, workdir / "search"), say)
-  while (claimed := _claim(optuna, study, workdir, trials, seed)) is not None:
+  workdir.mkdir(parents=True, exist_ok=True)
+  place = storage or f"sqlite:///{workdir.absolute()}/study.db"
+  study = storages.open_study(place, workdir.name or "dnas", about)
+  genotype = None if whole else _genotype(study, config, workdir / "search", say)
+  mine = Trials(optuna, study, workdir, trials, say)
+  while (claimed := mine.claim()) is not None:
     with claimed as trial:
+      base = None if trial.number else ranges.base(fields, config)
+      study.sampler = _sampler(optuna, base, seed + trial.number, trials)
       values = {name: field.suggest(trial) for name, field in fields.items()}
       report = _reporter(optuna, trial)
       changed = configs.changed(config, values)
       run = lambda changed=changed, trial=trial, report=report: held_out.score(
-        changed, genotype, _folder(workdir, trial) / "run", report, share=share, every_steps=every
+        changed, genotype, mine.folder(trial) / "run", report, share=share, every_steps=every
       )
       _finish(optuna, study, trial, run, say)
   best = configs.changed(config, _best(optuna, study, fields))
@@ -103,76 +108,29 @@ def tune(
   return best
 
 
-def _optuna() -> Any:
-  try:
-    import optuna  # pyright: ignore[reportMissingImports]
-  except ModuleNotFoundError as error:
-    raise DnasError("tuning needs Optuna: pip install 'dnas[tune]'") from error
-  optuna.logging.set_verbosity(optuna.logging.WARNING)
-  return optuna
+def _genotype(
+  study: Any, config: Config, folder: pathlib.Path, say: Callable[[str], object]
+) -> SearchSpace:
+  """What all trials train. In the storage: machines may round, and so search, differently."""
+  if "genotype" not in study.user_attrs:
+    found = _patiently(lambda: search(config, folder), say)
+    if "genotype" not in study.user_attrs:  # Another machine may have been quicker.
+      study.set_user_attr("genotype", json.loads(found.to_json()))
+  return SearchSpace.from_json(json.dumps(study.user_attrs["genotype"]))
 
 
-def _study(optuna: Any, url: str, workdir: pathlib.Path, about: Mapping[str, Any]) -> Any:
-  """The study of this folder's name, which must have been of the same config, ranges, settings."""
-  workdir.mkdir(parents=True, exist_ok=True)
-  storage: Any = url
-  if url.endswith(".journal"):
-    journal = optuna.storages.journal
-    storage = journal.JournalStorage(journal.JournalFileBackend(url))
-  study = optuna.create_study(
-    storage=storage,
-    study_name=workdir.name or "dnas",
-    direction="maximize",
-    pruner=optuna.pruners.MedianPruner(n_startup_trials=4),
-    load_if_exists=True,
-  )
-  before = study.user_attrs.get("about")
-  if before is None:
-    study.set_user_attr("about", about)
-  elif changes := configs.diff(before, json.loads(json.dumps(about))):
-    raise ConfigError(
-      f"{url} holds another study named {study.study_name} ({'; '.join(changes)}): choose another "
-      "--workdir"
-    )
-  return study
+def _sampler(optuna: Any, base: Mapping[str, Any] | None, seed: int, trials: int) -> Any:
+  """Proposes the values `base`, or what trials before suggest.
 
-
-def _claim(optuna: Any, study: Any, workdir: pathlib.Path, trials: int, seed: int):
-  """A context with the next trial: one that a process of this machine left, or a new one; None."""
-  everything = study.get_trials(deepcopy=False)
-  for frozen in everything:
-    if (
-      frozen.state == optuna.trial.TrialState.RUNNING
-      and frozen.user_attrs.get("host") == socket.gethostname()
-    ):
-      held = contextlib.ExitStack()
-      try:
-        held.enter_context(run_lock(_folder(workdir, frozen)))
-      except LockError:
-        continue  # Another process is at it.
-      return _holding(held, optuna.trial.Trial(study, frozen._trial_id))
-  waiting = sum(t.state == optuna.trial.TrialState.WAITING for t in everything)
-  if len(everything) - waiting >= trials:
-    return None
-  done = len(everything) - waiting
-  study.sampler = optuna.samplers.TPESampler(
-    seed=seed + done, n_startup_trials=min(10, max(4, trials // 3))
-  )
-  trial = study.ask()
-  held = contextlib.ExitStack()
-  held.enter_context(run_lock(_folder(workdir, trial)))
-  trial.set_user_attr("host", socket.gethostname())  # Not before the lock: see above.
-  return _holding(held, trial)
-
-
-@contextlib.contextmanager
-def _holding(held: contextlib.ExitStack, trial: Any):
-  with held:
-    yield trial
-
-
-def _folder(workdir: pathlib.Path, trial: Any) -> pathlib.Path:
-  return workdir / "trials" / f"{trial.number:04d}"
+  Not `Study.enqueue_trial` for the former: of processes that start at once, each would do so.
+  """
+  startup = min(10, max(4, trials // 3))
+  sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup)
+  if base is None:
+    return sampler
+  with warnings.catch_warnings():
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    return optuna.samplers.PartialFixedSampler(dict(base), sampler)
 
 
 def _reporter(optuna: Any, trial: Any) -> Callable[[int, float], None]:
@@ -190,22 +148,24 @@ def _reporter(optuna: Any, trial: Any) -> Callable[[int, float], None]:
 
 def _finish(optuna: Any, study: Any, trial: Any, run: Callable[[], float], say: Callable) -> None:
   """Runs a trial and tells the study. A value that cannot be trained is a failure, not the end."""
-  state = optuna.trial.TrialState
-  values = json.dumps(trial.params)
+  score, state = None, None
+  finished = optuna.exceptions.UpdateFinishedTrialError
   try:
     score = run()
+    outcome = f"{score:.4f}"
   except _Pruned:
-    study.tell(trial, state=state.PRUNED)
-    say(f"trial {trial.number}: pruned; {values}")
+    state, outcome = optuna.trial.TrialState.PRUNED, "pruned"
+  except finished:
+    say(f"trial {trial.number}: another process took this one for dead and finished its trial")
+    return
   except LockError:
     raise
   except DnasError as error:
-    trial.set_user_attr("error", str(error))
-    study.tell(trial, state=state.FAIL)
-    say(f"trial {trial.number}: failed: {error}; {values}")
-  else:
-    study.tell(trial, score)
-    say(f"trial {trial.number}: {score:.4f}; {values}")
+    state, outcome = optuna.trial.TrialState.FAIL, f"failed: {error}"
+    with contextlib.suppress(finished):
+      trial.set_user_attr("error", str(error))
+  study.tell(trial, score, state, skip_if_finished=True)
+  say(f"trial {trial.number}: {outcome}; {json.dumps(trial.params)}")
 
 
 def _patiently(work: Callable[[], SearchSpace], say: Callable) -> SearchSpace:
@@ -250,6 +210,7 @@ def _summary(optuna: Any, study: Any, fields: Mapping[str, ranges.Range], config
         "error": trial.user_attrs.get("error"),
       }
       for trial in study.get_trials(deepcopy=False)
+      if trial.state.is_finished()
     ],
     "importance": {name: float(value) for name, value in importance.items()},
   }
