@@ -13,6 +13,7 @@ from dnas.detection.curves import CONFUSION_IOU, CONFUSION_SCORE, Box
 from dnas.log import atomic_write
 
 _NAMED = 20  # with more classes than this, only the mean is drawn in colour
+_HORIZONTAL = 40  # letters that have room beside each other below a matrix
 
 
 def precision_recall(path: str | os.PathLike, box: Box, names: Sequence[str]) -> None:
@@ -41,8 +42,9 @@ def draw_precision_recall(box: Box, names: Sequence[str]) -> Figure:
   if len(box.classes):
     mean = box.precision.mean(0)
     axes.plot(recall, mean, color="black", linewidth=2.4, label=f"all classes {box.map50:.3f}")
-    figure.legend(title="AP at IoU 0.5", loc="outside right upper", fontsize=8)
+    figure.legend(title="AP at IoU 0.5", title_fontsize=9, loc="outside right upper", fontsize=8)
   axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
+  axes.set_title("precision over recall at IoU 0.5", fontsize=9)
   axes.grid(alpha=0.3)
   return figure
 
@@ -61,7 +63,7 @@ def confusion(path: str | os.PathLike, matrix: np.ndarray, names: Sequence[str])
 def draw_confusion(
   matrix: np.ndarray,
   labels: Sequence[str],
-  title: str = f"score above {CONFUSION_SCORE}, IoU above {CONFUSION_IOU}",
+  title: str = f"confusion matrix: score above {CONFUSION_SCORE}, IoU above {CONFUSION_IOU}",
 ) -> Figure:
   """The figure of `confusion`, of any square matrix.
 
@@ -80,7 +82,8 @@ def draw_confusion(
       colour = "#fefefe" if share[i, j] > 0.5 else "#111111"
       axes.text(j, i, str(matrix[i, j]), ha="center", va="center", color=colour, fontsize=8)
   size = 8 if len(labels) <= 40 else 5
-  axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=size)
+  room = len(labels) * max(map(len, labels), default=0) <= _HORIZONTAL
+  axes.set_xticks(range(len(labels)), labels, rotation=0 if room else 90, fontsize=size)
   axes.set_yticks(range(len(labels)), labels, fontsize=size)
   axes.set(xlabel="true", ylabel="predicted")
   axes.set_title(title, fontsize=9)

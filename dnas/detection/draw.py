@@ -8,7 +8,7 @@ import math
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -22,6 +22,15 @@ _MARGIN_PX = 4
 _DASH_PX = 5
 
 
+class _Label(NamedTuple):
+  """A box in px of the picture, what is written at it, and whether it is a true one."""
+
+  box: np.ndarray
+  text: str
+  colour: tuple[int, int, int]
+  true: bool = False
+
+
 def sheet(
   images: Sequence[np.ndarray],
   ground_truth: Sequence[Mapping[str, Any] | None] | None,
@@ -33,7 +42,7 @@ def sheet(
   tile_px: int = 288,
   min_score: float = 0.0,
 ) -> pathlib.Path:
-  """Writes one picture: true boxes dashed and green, predicted ones solid and red with a label.
+  """Writes one picture: true boxes dashed and green, predicted ones solid and red with a score.
 
   Args:
     images: uint8 `[H, W, 3]` each; sizes may differ.
@@ -118,11 +127,14 @@ def picture(
   draw = ImageDraw.Draw(canvas)
   width = max(2, round(max(canvas.size) / 400))
   font_px = max(11, round(max(canvas.size) / 55))
-  for i in np.argsort(scores, kind="stable").tolist():  # Worst first: the best stays on top.
+  labelled = []
+  for i in np.argsort(-scores, kind="stable").tolist():
     colour = _colour(int(labels[i]))
-    _outline(draw, boxes[i], colour, dashed=False, width=width)
     text = f"{class_names[int(labels[i])]} {scores[i]:.2f}"
-    _caption(draw, boxes[i], text, colour, canvas.size, below=False, font_px=font_px)
+    labelled.append(_Label(boxes[i], text, colour))
+  for label in reversed(labelled):  # Worst first: the best stays on top.
+    _outline(draw, label.box, label.colour, dashed=False, width=width)
+  _captions(draw, labelled, canvas.size, font_px)
   buffer = io.BytesIO()
   canvas.save(buffer, format=kind)
   atomic_write(path, buffer.getvalue())
@@ -154,17 +166,19 @@ def _tile(
   )
   draw = ImageDraw.Draw(tile)
   boxes, labels, _ = _entries(truth, class_names, f"{where} ground truth")
-  for box, label in zip(boxes * scale, labels.tolist()):
-    _outline(draw, box, TRUE_COLOUR, dashed=True)
-    _caption(draw, box, f"{class_names[label]}", TRUE_COLOUR, tile.size, below=True)
+  true = [
+    _Label(box, f"{class_names[label]}", TRUE_COLOUR, true=True)
+    for box, label in zip(boxes * scale, labels.tolist())
+  ]
   boxes, labels, scores = _entries(predicted, class_names, f"{where} prediction")
-  # Worst first, so that the best stays on top.
-  for i in np.argsort(scores, kind="stable").tolist():
-    if scores[i] >= min_score:
-      box = boxes[i] * scale
-      _outline(draw, box, PREDICTED_COLOUR, dashed=False)
-      text = f"{class_names[int(labels[i])]} {scores[i]:.2f}"
-      _caption(draw, box, text, PREDICTED_COLOUR, tile.size, below=False)
+  found = [
+    _Label(boxes[i] * scale, f"{class_names[int(labels[i])]} {scores[i]:.2f}", PREDICTED_COLOUR)
+    for i in np.argsort(-scores, kind="stable").tolist()
+    if scores[i] >= min_score
+  ]
+  for label in (*true, *reversed(found)):  # Worst first, so that the best stays on top.
+    _outline(draw, label.box, label.colour, dashed=label.true)
+  _captions(draw, [*found, *true], tile.size)
   return tile
 
 
@@ -220,23 +234,46 @@ def _outline(
         draw.line((start[0], start[1] + at, end[0], start[1] + to), fill=colour, width=width)
 
 
-def _caption(
-  draw: ImageDraw.ImageDraw,
-  box: np.ndarray,
-  text: str,
-  colour: tuple[int, int, int],
-  limit: tuple[int, int],
-  *,
-  below: bool,
-  font_px: int = 11,
+def _captions(
+  draw: ImageDraw.ImageDraw, labels: Sequence[_Label], limit: tuple[int, int], font_px: int = 11
 ) -> None:
-  """A label outside the box where the tile (`limit` px) has room: above it, or `below`."""
+  """Writes each label at its box where it hides no other; those before choose first.
+
+  A prediction's is written in any case, a true one's where there is room: its outline tells the
+  rest.
+  """
   font = ImageFont.load_default(size=font_px)
-  left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
-  width, height = right - left + 2, bottom - top + 2
-  x1, y1, _, y2 = _ordered(box)
-  x = min(max(x1, 0), max(limit[0] - width, 0))
-  y = y2 + 1 if below else y1 - height
-  y = min(max(y, 0), max(limit[1] - height, 0))
-  draw.rectangle((x, y, x + width, y + height), fill=colour)
-  draw.text((x + 1 - left, y + 1 - top), text, fill=(0, 0, 0), font=font)
+  taken: list[tuple[_Label, tuple[float, float, float, float], tuple[float, float]]] = []
+  for label in labels:
+    left, top, right, bottom = draw.textbbox((0, 0), label.text, font=font)
+    places = _places(label, (right - left + 2, bottom - top + 2), limit)
+    hidden = [sum(_shared(place, other) for _, other, _ in taken) for place in places]
+    best = int(np.argmin(hidden))  # The first of equals.
+    if not (label.true and hidden[best]):
+      taken.append((label, places[best], (1 - left, 1 - top)))
+  for label, place, (dx, dy) in reversed(taken):
+    draw.rectangle(place, fill=label.colour)
+    draw.text((place[0] + dx, place[1] + dy), label.text, fill=(0, 0, 0), font=font)
+
+
+def _places(
+  label: _Label, size: tuple[float, float], limit: tuple[int, int]
+) -> list[tuple[float, float, float, float]]:
+  """Where a caption of this size may stand: outside its box above or below, else inside."""
+  (width, height), (x1, y1, x2, y2) = size, _ordered(label.box)
+  above, below = (y1 - height, y1), (y2 + 1, y2 - height)
+  outside, inside = zip(below, above) if label.true else zip(above, below)
+  places = []
+  for y in (*outside, *inside):
+    for x in (x1, x2 - width):
+      x_px = min(max(x, 0), max(limit[0] - width, 0))
+      y_px = min(max(y, 0), max(limit[1] - height, 0))
+      places.append((x_px, y_px, x_px + width, y_px + height))
+  return places
+
+
+def _shared(a: tuple[float, ...], b: tuple[float, ...]) -> float:
+  """The area that two rectangles share."""
+  width = min(a[2], b[2]) - max(a[0], b[0])
+  height = min(a[3], b[3]) - max(a[1], b[1])
+  return max(width, 0) * max(height, 0)

@@ -66,6 +66,27 @@ def test_odd_boxes_and_low_scores(tmp_path):
   assert not np.all(none == draw.PREDICTED_COLOUR, -1).any()
 
 
+def test_captions_hide_no_others(tmp_path, monkeypatch):
+  """Three boxes at one place: each has its caption somewhere else, the best above it."""
+  places = []
+  rectangle = lambda self, place, fill: places.append(place)
+  monkeypatch.setattr(draw.ImageDraw.ImageDraw, "rectangle", rectangle)
+  boxes = [[30, 40, 100, 80], [31, 41, 101, 81], [32, 42, 102, 82]]
+  found = {"boxes": boxes, "labels": [0, 0, 0], "scores": [0.3, 0.9, 0.5]}
+  image = np.full((120, 160, 3), 128, np.uint8)
+  draw.picture(image, found, ["cat"], tmp_path / "p.png")
+  assert len(places) == 3
+  assert places[-1][3] == 41  # The best is drawn last, and stands on its box.
+  for n, place in enumerate(places):
+    assert all(draw._shared(place, other) == 0 for other in places[:n])
+  # A true one is left out where there is no room.
+  places.clear()
+  small = np.full((8, 40, 3), 128, np.uint8)
+  one = {"boxes": [[0, 0, 40, 8]], "labels": [0]}
+  draw.sheet([small], [one], [one | {"scores": [0.9]}], ["cat"], tmp_path / "s.png", tile_px=40)
+  assert len(places) == 1
+
+
 def test_bad_input(tmp_path):
   path = tmp_path / "s.png"
   with pytest.raises(ValueError, match="no images"):
