@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import optax
 
 from dnas.errors import DnasError
-from dnas.strategy.hypergradient import Sgd
+from dnas.strategy.inner_step import Sgd
 
 # What a config may name.
 __all__ = ["adam", "adamw", "exponentiated_gradient", "sgd"]

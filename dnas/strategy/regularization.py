@@ -151,7 +151,7 @@ def adversarial_perturbation(
   def perturb(key, loss, weights, progress):
     r = radius_start + progress * (radius - radius_start)
     move = _uniform(key, weights, r)
-    for _ in range(steps):  # written out: see hypergradient._repeat
+    for _ in range(steps):  # written out: see `solvers._repeat`
       slope = jax.grad(loss)(jax.tree.map(_moved, weights, move))
       climb = lambda d, g: jnp.clip(d + 2 * r / steps * jnp.sign(g), -r, r)
       move = jax.tree.map(climb, move, slope)

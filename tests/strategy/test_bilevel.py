@@ -15,6 +15,7 @@ from dnas.strategy import freezing, regularization, relaxation
 from dnas.strategy import hypergradient as hg
 from dnas.strategy import optimizer as opt
 from dnas.strategy.bilevel import Problem, bilevel
+from dnas.strategy.inner_step import sgd_step
 from dnas.strategy.optimizer import Optimizer
 
 SPACE = SearchSpace({"c": Cell(1, (Edge(0, 1, ("a", "b", "d")), Edge(0, 1, ("a", "b"))), (1,))})
@@ -133,7 +134,7 @@ def test_the_unrolled_step_is_the_step_that_is_taken():
   # Alpha stays, so the weights after the step must be those at which `outer` was evaluated.
   def norm_ahead(outer, inner, params, alpha, optimizer):
     del outer
-    ahead, _ = hg._sgd_step(inner, params, optimizer.trace, alpha, optimizer)
+    ahead, _ = sgd_step(inner, params, optimizer.trace, alpha, optimizer)
     return jnp.sum(ahead["scale"] ** 2), alpha
 
   functions = search(hypergradient=norm_ahead, alpha=frozen(), weights=opt.sgd(20, clip=None))

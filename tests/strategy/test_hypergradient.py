@@ -17,6 +17,7 @@ import pytest
 from dnas import config
 from dnas.errors import DnasError
 from dnas.strategy import hypergradient as hg
+from dnas.strategy.inner_step import Sgd
 
 N, M = 4, 3
 SGD = {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.03}
@@ -96,7 +97,7 @@ def closed_form(name, decay=SGD["weight_decay"], momentum=SGD["momentum"], lr=SG
 
 def sgd(trace=True):
   m = jnp.asarray(quadratic()["m"])
-  return hg.Sgd(SGD["lr"], SGD["momentum"], SGD["weight_decay"], m if trace else None)
+  return Sgd(SGD["lr"], SGD["momentum"], SGD["weight_decay"], m if trace else None)
 
 
 def test_every_hypergradient_has_joined():
@@ -196,7 +197,7 @@ def network_state():
   draw = lambda *shape: jnp.asarray(rng.normal(size=shape) / np.sqrt(shape[0]))
   params = [{"a": draw(3, 3), "b": draw(3, 3)}, {"a": draw(3, 2), "b": draw(3, 2)}]
   trace = jax.tree.map(lambda w: 0.1 * jnp.sin(w), params)
-  return params, (draw(2), draw(2)), hg.Sgd(0.3, 0.9, 0.01, trace)
+  return params, (draw(2), draw(2)), Sgd(0.3, 0.9, 0.01, trace)
 
 
 def after_sgd(params, alpha, optimizer, steps):
@@ -291,7 +292,7 @@ def test_works_through_a_custom_vjp(name):
   plain = lambda w, a: jnp.sum(w * w * a[0]) / 2 + jnp.sum(w * a[1])
   w, a = jnp.array([1.0, -2.0]), jnp.array([0.5, 0.3])
   outer = lambda w, a: jnp.sum(square(w - 3))
-  optimizer = hg.Sgd(0.1, 0.9, 0.01)
+  optimizer = Sgd(0.1, 0.9, 0.01)
   got = MEMBERS[name](outer, inner, w, a, optimizer)
   expected = MEMBERS[name](lambda w, a: jnp.sum((w - 3) ** 2), plain, w, a, optimizer)
   np.testing.assert_allclose(got[1], expected[1], rtol=1e-10)
@@ -329,7 +330,7 @@ def test_types_are_kept():
   outer = lambda w, a: jnp.sum(w.astype(jnp.float32) * a)
   inner = lambda w, a: jnp.sum((w.astype(jnp.float32) - a) ** 2)
   for name in MEMBERS:
-    optimizer = hg.Sgd(jnp.float32(0.1), 0.9, jnp.float32(0.01))
+    optimizer = Sgd(jnp.float32(0.1), 0.9, jnp.float32(0.01))
     value, gradient = MEMBERS[name](outer, inner, w, a, optimizer)
     assert (value.dtype, gradient.dtype) == (jnp.float32, jnp.float32)
 

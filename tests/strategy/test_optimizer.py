@@ -10,7 +10,7 @@ import pytest
 from dnas import config
 from dnas.errors import DnasError
 from dnas.strategy import optimizer as opt
-from dnas.strategy.hypergradient import Sgd
+from dnas.strategy.inner_step import Sgd
 
 GRADIENTS = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32) * 4
 START = np.array([1.0, -2.0, 0.5], np.float32)
