@@ -1,14 +1,21 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""Dense convolution, in the form whose gradient is fast where we run.
+"""Dense convolution, in the forms whose gradients are fast where we run.
 
-XLA's weight gradient on a CPU transposes its operands to make batch and channels change places, and
-computes on one core. Here it is one matrix product per tap of the kernel, on all cores: more
-processor time, but less to wait for in a network whose layers follow one another. Where operations
-run side by side (`fused`), and on GPU and TPU, and for export, the stock convolution is used.
+On a CPU XLA brings a program's convolutions into the one layout for which it has fast code, NHWC
+with HWIO, but not those inside loops and conditionals: where JAX writes a gradient in another
+layout, it becomes a naive loop there, 50 times slower. So the gradients below, and theirs, are
+written in that layout: the very same numbers, as fast in a branch of `lax.switch` as outside.
+
+The gradient of the kernel has two forms. `convolve`, for networks whose layers follow one another,
+takes one matrix product per tap: more processor time, but on all cores. `stock` takes one
+convolution, XLA's own choice, where operations run side by side (`fused`). On GPU and TPU, and for
+export, all is left to XLA.
 """
 
 import functools
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +24,7 @@ from jax import lax
 from dnas.nn import platform
 
 Pair = tuple[int, int]
+Pairs = tuple[Pair, Pair]
 
 
 def convolve(
@@ -39,34 +47,87 @@ def convolve(
 
 
 def stock(x, kernel, stride: Pair, dilation: int, padding: Pair) -> jax.Array:
-  """`convolve` by XLA's convolution and its gradients."""
+  """`convolve` as XLA would compute it, gradients included."""
+  run: Any = _closed if platform.on_cpu() else _nhwc
+  return run(x, kernel, stride, (dilation, dilation), _both_sides(padding))
+
+
+def _nhwc(x, kernel, stride: Pair, dilation: Pair, padding: Pairs) -> jax.Array:
   return lax.conv_general_dilated(
     x,
     kernel,
     stride,
-    [(p, p) for p in padding],
-    rhs_dilation=(dilation, dilation),
+    padding,
+    rhs_dilation=dilation,
     dimension_numbers=("NHWC", "HWIO", "NHWC"),
   )
+
+
+def _both_sides(padding: Pair) -> Pairs:
+  rows, columns = padding
+  return (rows, rows), (columns, columns)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _closed(x: jax.Array, kernel: jax.Array, stride: Pair, dilation: Pair, padding: Pairs):
+  """`_nhwc`, whose gradients are of its own kind, and theirs."""
+  return _nhwc(x, kernel, stride, dilation, padding)
+
+
+def _closed_forward(x, kernel, stride, dilation, padding):
+  return _closed(x, kernel, stride, dilation, padding), (x, kernel)
+
+
+def _closed_backward(stride, dilation, padding, residuals, dy):
+  x, kernel = residuals
+  dx = _input_gradient(x.shape, kernel, stride, dilation, padding, dy)
+  # Batch and channels change places: dkernel = x^T * dy, where dy is spread by the stride.
+  reach = _reach(kernel.shape[:2], dilation), _reach(dy.shape[1:3], stride)
+  pads: Any = tuple(
+    (low, across + along - 1 - size - low)
+    for size, (low, _), across, along in zip(x.shape[1:3], padding, *reach, strict=True)
+  )
+  turned = x.transpose(3, 1, 2, 0), dy.transpose(1, 2, 0, 3)
+  dkernel: Any = _closed(*turned, dilation, stride, pads)
+  return dx, dkernel.transpose(1, 2, 0, 3)
+
+
+def _reach(sizes: Sequence[int], step: Pair) -> tuple[int, ...]:
+  """The pixels from the first to the last of so many, `step` apart."""
+  return tuple(s * (n - 1) + 1 for n, s in zip(sizes, step, strict=True))
+
+
+def _input_gradient(shape, kernel, stride, dilation, padding: Pairs, dy) -> jax.Array:
+  """dx = dy, spread by the stride, convolved with the kernel turned around."""
+  if stride != (1, 1):
+    inner = [(0, 0, s - 1) for s in (1, *stride, 1)]
+    dy = lax.pad(dy, jnp.zeros((), dy.dtype), inner)
+  window = _reach(kernel.shape[:2], dilation)
+  pads: Any = tuple(
+    (k - 1 - low, size + low - n)
+    for size, k, n, (low, _) in zip(shape[1:3], window, dy.shape[1:3], padding, strict=True)
+  )
+  dx: Any = _closed(dy, kernel[::-1, ::-1].swapaxes(2, 3), (1, 1), dilation, pads)
+  return dx
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def by_taps(x: jax.Array, kernel: jax.Array, stride: Pair, dilation: int, padding: Pair):
   """`convolve` with dkernel[i, j] = (x at tap i, j)^T dy, a matrix product over all pixels."""
-  return stock(x, kernel, stride, dilation, padding)
+  return _closed(x, kernel, stride, (dilation, dilation), _both_sides(padding))
 
 
-def _forward(x, kernel, stride, dilation, padding):
-  return stock(x, kernel, stride, dilation, padding), (x, kernel)
+def _taps_forward(x, kernel, stride, dilation, padding):
+  return by_taps(x, kernel, stride, dilation, padding), (x, kernel)
 
 
-def _backward(stride, dilation, padding, residuals, dy):
+def _taps_backward(stride, dilation, padding, residuals, dy):
   x, kernel = residuals
-  _, transpose = jax.vjp(lambda x: stock(x, kernel, stride, dilation, padding), x)
-  (dx,) = transpose(dy)
+  both = _both_sides(padding)
+  dx = _input_gradient(x.shape, kernel, stride, (dilation, dilation), both, dy)
   kh, kw, c_in, c_out = kernel.shape
   batch, height, width, _ = dy.shape
-  padded = jnp.pad(x, ((0, 0), (padding[0],) * 2, (padding[1],) * 2, (0, 0)))
+  padded = jnp.pad(x, ((0, 0), *both, (0, 0)))
   flat = dy.reshape(-1, c_out)
   products = []
   for i in range(kh):
@@ -79,4 +140,5 @@ def _backward(stride, dilation, padding, residuals, dy):
   return dx, jnp.stack(products).reshape(kernel.shape)
 
 
-by_taps.defvjp(_forward, _backward)
+_closed.defvjp(_closed_forward, _closed_backward)
+by_taps.defvjp(_taps_forward, _taps_backward)

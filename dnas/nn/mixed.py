@@ -49,9 +49,6 @@ class MixedOp(nnx.Module):
     self.names = tuple(names)
     self.c_in, self.c_out, self.stride = c_in, c_out, stride
     self.partial = supernet.partial
-    # On a CPU all operations are computed: see `Supernet`.
-    self.switch = supernet.single_path and jax.default_backend() != "cpu"
-    self.mask = supernet.single_path and not self.switch
     c_seen, c_made = seen(c_in, c_out, self.partial), c_out // self.partial
     built = []
     for name in names:
@@ -60,6 +57,9 @@ class MixedOp(nnx.Module):
         op = blocks.PoolNorm(op, BatchNorm(c_made, affine=affine))
       built.append(op)
     self.ops = nnx.List(built)
+    slow = any(isinstance(op, blocks.ReluDepthwiseNorm | blocks.Separable) for op in built)
+    self.switch = supernet.single_path and not (slow and jax.default_backend() == "cpu")
+    self.mask = supernet.single_path and not self.switch  # See `Supernet`.
     self.auxiliary = (
       ops.skip_connect(c_in, c_out, stride, affine=affine, rngs=rngs)
       if supernet.auxiliary_skip

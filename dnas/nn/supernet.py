@@ -28,15 +28,12 @@ class Supernet:
       architecture weight multiplies and no genotype has. (DARTS-, 2009.01027, eq. 3.)
     single_path: whether only the operation with the largest mixing weight is computed, for
       relaxations whose other weights are 0 (GDAS, 1910.04465, section 3.2). By `lax.switch`; but
-      on a CPU all are computed and the others' weights set to 0: the same values and gradients
-      without the saving (and running statistics of all of them move). There XLA compiles the
-      gradients of convolutions inside control flow to loops that take 15 times as long, and
-      nothing is won on average. Measured, jax 0.10.2, value and gradient of the NAS-Bench-201
-      network (16 channels, 1 cell a stage, 32 px, batch 64, 12 uniformly drawn paths): 0.64 CPU
-      seconds masked, 0.66 by `lax.switch`. A single edge (16 channels, 16 px, batch 64, by switch
-      over masked): 0.1 to 0.2 where a skip, a 1x1 convolution or a pooling is drawn, 1.8 for a 3x3
-      convolution, and the paths to which a search converges have several of those. Decided when the
-      network is built.
+      on a CPU edges that may be depthwise convolutions compute all and set the others' weights to
+      0: the same values and gradients without the saving (and running statistics of all of them
+      move). There, so many branches take too long to compile: those of the DARTS space (8 channels,
+      5 cells) more than 280 s, where one dense step took 137 s. A step on NAS-Bench-201 (16
+      channels, 1 cell a stage, batch 64) takes 0.4 of the dense one's time, and as long to compile.
+      Decided when the network is built.
     remat: whether each cell's intermediate values are computed anew in the backward pass instead of
       being kept. (On CPUs XLA merges the two passes again, jax 0.10.2: nothing is saved there.)
   """

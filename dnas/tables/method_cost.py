@@ -78,8 +78,8 @@ the compiled program needs besides weights and batches, in MiB, as XLA plans it,
 *kept*: what one forward pass keeps for its backward pass, as a ratio, which does not depend on the
 platform. (XLA's compiler for CPUs undoes rematerialisation, jax 0.10.2: what is kept falls, what it
 needs does not.)
-Methods in stages: the first. `gdas` and `dsnas`: on a CPU all operations are computed (see
-`single_path`), so their saving does not show here. One-level methods take one batch a step."""
+Methods in stages: the first. `gdas` and `dsnas` compute the sampled operations alone. One-level
+methods take one batch a step."""
   provenance = {"command": command, "seeds": [0], "rounds": rounds}
   table.write(out, title, rows, provenance)
   return rows

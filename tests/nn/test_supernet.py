@@ -93,7 +93,7 @@ def gradients(op, weights):
 
 @pytest.mark.parametrize("chosen", [0, 2, 3])
 def test_the_sampled_path_is_the_masked_sum(chosen):
-  # On a CPU the switch is not taken by itself; here both forms are.
+  # Depthwise convolutions are masked on a CPU, others switched; here both forms are.
   weights = jnp.full(4, 0.1).at[chosen].set(0.9)
   masked, switched = edge(Supernet(single_path=True)), edge(Supernet(single_path=True))
   masked.switch, masked.mask = False, True
@@ -121,11 +121,15 @@ def test_the_sampled_path_is_the_masked_sum(chosen):
     jax.tree.map(np.testing.assert_array_equal, a_stats["ops"][chosen], b_stats["ops"][chosen])
 
 
-def test_it_is_chosen_by_platform(monkeypatch):
-  assert not edge(Supernet(single_path=True)).switch  # the tests run on CPUs
-  monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-  assert edge(Supernet(single_path=True)).switch
+@pytest.mark.parametrize("name", ["dil_conv_3x3", "sep_conv_5x5"])
+def test_it_is_chosen_by_platform(monkeypatch, name):
+  single, names = Supernet(single_path=True), ("skip_connect", name)
+  assert edge(single).switch
   assert not edge(PLAIN).switch
+  assert not edge(single, names).switch  # the tests run on CPUs
+  assert edge(single, names).mask
+  monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+  assert edge(single, names).switch
 
 
 def test_skip_dropout_hits_identities_alone_and_keeps_the_mean():
@@ -170,7 +174,7 @@ def assert_close(a, b, tolerance=2e-4):
 
 
 def test_fused_cells_equal_edge_by_edge(monkeypatch):
-  supernet = Supernet(partial=2, auxiliary_skip=True, single_path=True)
+  supernet = Supernet(partial=2, auxiliary_skip=True)
   results = []
   for fuse in (True, False):
     run, params = loss_of(supernet, fuse, monkeypatch)
