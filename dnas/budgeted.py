@@ -9,27 +9,24 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dnas import mesh, runs
-from dnas import task as tasks
 from dnas.config import Config
 from dnas.errors import DnasError
-from dnas.hardware import Priced, protocol, settings_of, trained
+from dnas.hardware import Priced, trained
 from dnas.space.space import SearchSpace
 from dnas.strategy import budgets
 from dnas.strategy.discretize import AlphaLike
-from dnas.task.timing import measured_ms
 
 ATTEMPTS = 6  # genotypes that are measured until one is within a budget of latency
 
 
 def keep(
   config: Config,
-  task: tasks.Task,
   priced: Priced,
   decide: Callable[[SearchSpace, AlphaLike], SearchSpace],
   space: SearchSpace,
   alpha: AlphaLike,
   workdir: pathlib.Path,
-  measure: Callable[[SearchSpace], float] | None = None,
+  measure: Callable[[SearchSpace], float],
 ) -> SearchSpace:
   """The decided genotype, whose latency was measured to be within its budget; and `cost.json`.
 
@@ -38,24 +35,21 @@ def keep(
 
   Args:
     config: of the search.
-    task: of the search.
     priced: costs and budgets.
     decide: alpha -> genotype, without budgets.
     space, alpha: what is decided.
     workdir: gets `cost.json`: the budgets, the genotype and what it costs. If it is there, it has
       the result.
-    measure: genotype in its trained network -> milliseconds; None: on this device.
+    measure: genotype in its trained network -> milliseconds.
 
   Raises:
     DnasError: no genotype that was measured is within the budget of latency.
   """
-  settings, done = settings_of(config), workdir / "cost.json"
-  assert settings is not None
+  done = workdir / "cost.json"
   if done.exists():  # A later measurement might decide otherwise.
     record = json.loads(done.read_text(encoding="utf-8"))
     return SearchSpace.from_json(json.dumps(record["genotype"]))
   limits, slowest = dict(priced.budgets), priced.budgets.get("latency_ms")
-  take = measure or (lambda genotype: measured_ms(task, genotype, protocol(settings)))
   tried: list[float] = []
   for left in reversed(range(ATTEMPTS)):
     try:
@@ -68,9 +62,9 @@ def keep(
     network = trained(config, genotype)
     record |= {name: model.of(genotype) for name, model in priced.costs.items()}
     if slowest is not None:
-      tried.append(mesh.of_first(take(network)))
+      tried.append(mesh.of_first(measure(network)))
       if tried[-1] > slowest:  # Others on the machine make a measurement too long, never too short.
-        tried[-1] = min(tried[-1], mesh.of_first(take(network)))
+        tried[-1] = min(tried[-1], mesh.of_first(measure(network)))
       record["latency_ms_measured"] = tried[-1]
       if tried[-1] > slowest:
         smaller = _smaller(space, priced, genotype, limits, slowest / tried[-1], last=left <= 1)

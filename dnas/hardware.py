@@ -135,11 +135,21 @@ def trained(config: Config, space: SearchSpace) -> SearchSpace:
 
 
 def pricer(
-  config: Config, task: tasks.Task, workdir: pathlib.Path
+  config: Config,
+  task: tasks.Task,
+  workdir: pathlib.Path,
+  fill: Callable[[SearchSpace, LatencyTable], None] | None = None,
 ) -> Callable[[SearchSpace], Priced | None]:
   """space -> what a search of it needs to know of cost; None where `config.cost` asks for nothing.
 
   Latency is measured when first asked for, unless the table has it.
+
+  Args:
+    config: of the search.
+    task: of the search.
+    workdir: gets `latency.json`, unless `config.cost.table` is another file.
+    fill: (the space in its network, a table) -> measures into the table's file what that lacks;
+      None: it is measured in this process.
 
   Raises:
     ConfigError: `config.cost` is wrong; when called, DnasError: a budget is out of reach.
@@ -161,7 +171,11 @@ def pricer(
       costs["energy_mj"] = places.energy_estimate(network, found, **settings.energy)
     budgets.check(network, costs, {n: b for n, b in limits.items() if n in costs})
     if "latency_ms" in wanted:
-      table = LatencyTable(settings.table or workdir / "latency.json", protocol(settings))
+      path, given = settings.table or workdir / "latency.json", protocol(settings)
+      table = LatencyTable(path, given)
+      if fill is not None and not timing.is_complete(task, network, table):
+        fill(network, table)
+        table = LatencyTable(path, given)
       costs["latency_ms"] = timing.latency_model(task, network, table)
       budgets.check(network, costs, limits)
     costs = {name: costs[name] for name in wanted}

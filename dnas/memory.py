@@ -17,6 +17,9 @@ def keep() -> bool:
   1.3 ms per MiB where measured, half of a supernet's step. Kept memory costs that once. What a
   process has used at its peak it then holds until its end.
 
+  It is for steps of large buffers. A small network, whose many small buffers two threads then take
+  from one arena, takes 1.4 times as long (2.6 against 1.8 ms): time none in such a process.
+
   Returns:
     Whether it could be done: this is a process with glibc (Linux).
   """

@@ -140,20 +140,24 @@ def join() -> None:
 
 
 @contextlib.contextmanager
-def workers(count: int) -> Iterator[concurrent.futures.ProcessPoolExecutor]:
+def workers(count: int, keep: bool = True) -> Iterator[concurrent.futures.ProcessPoolExecutor]:
   """`count` processes to which calls are handed; they end with this one, however it ends.
 
   What they are given must be picklable. They are spawned, because this process has threads (JAX's),
   which do not survive a fork; so the script that calls this needs an `if __name__ == "__main__"`.
+
+  Args:
+    count: how many.
+    keep: whether they keep memory between steps.
   """
   if count < 1:
     raise ConfigError(f"workers: must be 1 or more, got {count}")
   spawn = multiprocessing.get_context("spawn")
-  with concurrent.futures.ProcessPoolExecutor(count, spawn, _begin) as executor:
+  with concurrent.futures.ProcessPoolExecutor(count, spawn, _begin, (keep,)) as executor:
     yield executor
 
 
-def _begin() -> None:
+def _begin(keep: bool) -> None:
   """A worker starts: it will not outlive the process that started it."""
   parent = multiprocessing.parent_process()
   assert parent is not None
@@ -165,5 +169,6 @@ def _begin() -> None:
   threading.Thread(target=watch, name="parent", daemon=True).start()
   # Ctrl-C goes to the whole group; the parent decides what it means.
   signal.signal(signal.SIGINT, signal.SIG_IGN)
-  memory.keep()
+  if keep:
+    memory.keep()
   mesh.enable_compilation_cache()

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from dnas import budgeted, data, explore, hardware, mesh, method, runs
+from dnas import apart, budgeted, data, explore, hardware, mesh, method, runs
 from dnas import config as configs
 from dnas.config import Config
 from dnas.data.pipeline import Pipeline
@@ -89,7 +89,7 @@ def search(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Searc
   seeds = config.get("seeds", 1)
   _check_seeds(seeds, settings)
   runs.devices_of(config)
-  price = hardware.pricer(config, task, workdir)
+  price = hardware.pricer(config, task, workdir, functools.partial(apart.fill, config))
   if costs is not None and "latency_ms" not in hardware.watched(costs):
     price(space)  # What can be counted is checked now.
   with runs.folder(workdir, config, PARTS, resume):
@@ -185,12 +185,18 @@ def _in_stages(config, several, task, space, source, workdir, price) -> SearchSp
     if stage.keep is None:
       if priced is not None and priced.budgets:
         free = configs.bind(stage.settings.discretize, discretize)
-        return budgeted.keep(config, task, priced, free, space, alpha, workdir)
+        measure = functools.partial(_measured_ms, config)
+        return budgeted.keep(config, priced, free, space, alpha, workdir, measure)
       return _decide(config, stage, made, state, source, workdir)
     wide = space
     space, alpha = stages.prune(space, alpha, stage.keep)
     before = (wide, method.supernet_of(stage.settings), state, alpha)
   raise AssertionError("the last stage decides")
+
+
+def _measured_ms(config: Config, network: SearchSpace) -> float:
+  given = hardware.protocol(hardware.settings_of(config))
+  return apart.measured_ms(config, {"": network}, given)[""]
 
 
 def _inherit(task, stage: Stage, space: SearchSpace, state: bilevel.SearchState, before):

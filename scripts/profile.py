@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> None:
   needed = {"latency": "out", "energy": "genotype"}[flags.what]
   if getattr(flags, needed) is None:
     parser.error(f"{flags.what} needs --{needed}")
-  with process.running():
+  with process.running(keep=False):  # As in a program that does nothing else.
     config = configs.load(flags.config, overrides)
     source = data.labelled(config.data.spec, config.data.train_split)
     task = method.task_of(config, source)

@@ -105,7 +105,7 @@ def planted(space, fixed=1.0):
 
 def test_a_network_that_is_slower_than_predicted_is_decided_anew(root, tmp_path):
   config = small(root, cost__latency_ms=5.0)
-  task, space = task_and_space(config)
+  _, space = task_and_space(config)
   costs = {"latency_ms": planted(space)}
   priced = hardware.Priced(costs, {"latency_ms": 5.0}, pricing.pricing(costs))
   alpha = {"cell": ([0.0, 1.0, 2.0],)}
@@ -118,7 +118,7 @@ def test_a_network_that_is_slower_than_predicted_is_decided_anew(root, tmp_path)
     return real[edge.ops[0]]
 
   free = discretize.argmax()
-  keep = lambda folder: budgeted.keep(config, task, priced, free, space, alpha, folder, measure)
+  keep = lambda folder: budgeted.keep(config, priced, free, space, alpha, folder, measure)
   genotype = keep(tmp_path / "a")
   assert asked == ["nor_conv_3x3", "nor_conv_3x3", "nor_conv_1x1"]
   assert genotype.cells["cell"].edges[0].ops == ("nor_conv_1x1",)
@@ -132,7 +132,7 @@ def test_a_network_that_is_slower_than_predicted_is_decided_anew(root, tmp_path)
 
 def test_the_cheapest_genotype_is_measured_before_a_budget_is_given_up(root, tmp_path):
   config = small(root, cost__latency_ms=5.0)
-  task, space = task_and_space(config)
+  _, space = task_and_space(config)
   # The least prediction is nearly the budget: a budget smaller in proportion is out of reach.
   costs = {"latency_ms": planted(space, fixed=4.5)}
   priced = hardware.Priced(costs, {"latency_ms": 5.0}, pricing.pricing(costs))
@@ -140,22 +140,22 @@ def test_the_cheapest_genotype_is_measured_before_a_budget_is_given_up(root, tmp
   measure = lambda genotype: next(times)
   alpha, free = {"cell": ([0.0, 1.0, 2.0],)}, discretize.argmax()
   with pytest.raises(DnasError, match=r"1 genotypes .* 6 ms. Reachable: 6 ms"):
-    budgeted.keep(config, task, priced, free, space, alpha, tmp_path / "a", measure)
+    budgeted.keep(config, priced, free, space, alpha, tmp_path / "a", measure)
   costs = {"latency_ms": planted(space, fixed=2.5)}
   priced = hardware.Priced(costs, {"latency_ms": 5.0}, pricing.pricing(costs))
   times = iter([9.0, 9.5, 4.9])  # conv 1x1 (predicted: 4.5) twice, and then the skip
-  genotype = budgeted.keep(config, task, priced, free, space, alpha, tmp_path / "b", measure)
+  genotype = budgeted.keep(config, priced, free, space, alpha, tmp_path / "b", measure)
   assert genotype.cells["cell"].edges[0].ops == ("skip_connect",)
 
 
 def test_a_disturbed_measurement_is_taken_again(root, tmp_path):
   config = small(root, cost__latency_ms=5.0)
-  task, space = task_and_space(config)
+  _, space = task_and_space(config)
   costs = {"latency_ms": planted(space)}
   priced = hardware.Priced(costs, {"latency_ms": 5.0}, pricing.pricing(costs))
   times, alpha = iter([11.0, 4.8]), {"cell": ([0.0, 1.0, 2.0],)}
   measure, free = lambda genotype: next(times), discretize.argmax()
-  genotype = budgeted.keep(config, task, priced, free, space, alpha, tmp_path / "a", measure)
+  genotype = budgeted.keep(config, priced, free, space, alpha, tmp_path / "a", measure)
   assert genotype.cells["cell"].edges[0].ops == ("nor_conv_3x3",)
   assert json.loads((tmp_path / "a" / "cost.json").read_text())["latency_ms_measured"] == 4.8
 

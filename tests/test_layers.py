@@ -19,7 +19,7 @@ FLOORS = (
     *("predict", "profile"),
     *("tune", "report", "export", "info"),
   ),
-  ("watch", "method", "detectors"),
+  ("watch", "method", "detectors", "apart"),
   ("runs", "task", "trained", "hardware", "budgeted", "models"),
   ("strategy",),
   ("nn",),

@@ -10,10 +10,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from dnas import apart, data, hardware, log
 from dnas import config as configs
-from dnas import data, hardware, log
 from dnas.config import Config
-from dnas.cost.latency import LatencyTable, Protocol, clock_here, measure
+from dnas.cost.latency import LatencyTable, Protocol, clock_here
 from dnas.cost.model import CostModel
 from dnas.evaluate import evaluate
 from dnas.method import space_of, task_of
@@ -63,6 +63,8 @@ def make(
   task = task_of(first, data.labelled(first.data.spec, first.data.train_split))
   space = hardware.trained(first, space_of(first))
   times = LatencyTable(workdir / "latency.json", protocol)
+  apart.fill(first, space, times)
+  times = LatencyTable(times.path, protocol)
   model = timing.latency_model(task, space, times)
   free = model.of(search(first, workdir / "free" / "seed0" / "search"))
   least = budgets.cheapest(space, {"latency_ms": model}, "latency_ms", {})
@@ -71,17 +73,17 @@ def make(
   for share in shares:
     limits[f"share {share}"] = round(MARGIN * least + share * max(free - least, 0.0), 4)
   runs: list[dict[str, Any]] = []
-  programs: dict[str, Any] = {}
+  networks: dict[str, SearchSpace] = {}
   for seed in range(seeds):
     for name, limit in limits.items():
       more = {} if limit is None else _cost(limit, times)
       config = load(seed, more)
       genotype, numbers = _run(config, model, workdir / name.replace(" ", "_"))
       network = hardware.trained(config, genotype)
-      programs[str(len(runs))] = timing.network_program(task, network, protocol.batch)
+      networks[str(len(runs))] = network
       runs.append({"budget": name, "budget_ms": limit, "seed": seed, **numbers})
-  for n, taken in measure(programs, protocol).items():
-    runs[int(n)]["measured_ms"] = taken.ms
+  for n, ms in apart.measured_ms(first, networks, protocol).items():
+    runs[int(n)]["measured_ms"] = ms
   log.atomic_write(out / "runs.json", json.dumps(runs, indent=1) + "\n")
   rows = [_summary([run for run in runs if run["budget"] == name]) for name in limits]
   provenance = {

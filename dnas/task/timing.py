@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from dnas.cost.latency import LatencyTable, Protocol, measure
+from dnas.cost.latency import LatencyTable
 from dnas.cost.model import CostModel, computes
 from dnas.errors import DnasError
 from dnas.nn import functional, places, qarepvgg
@@ -46,7 +46,7 @@ def latency_model(
   found = places_of(task, space)
   key = network_key(task, space, found)
   names = {str(operation): operation for operation in found.operations}
-  if jax.process_count() > 1 and not (key in table.overheads and set(names) <= set(table.entries)):
+  if jax.process_count() > 1 and not is_complete(task, space, table):
     raise DnasError(
       f"{table.path}: several processes cannot measure one table; make it with one, by "
       "scripts/profile.py latency, and name it in config.cost.table"
@@ -78,6 +78,13 @@ def latency_model(
     table.overheads[key] = max(float(np.median(whole - parts)), 0.0)
     table.write()
   return dataclasses.replace(model, fixed=table.overheads[key])
+
+
+def is_complete(task: Task, space: SearchSpace, table: LatencyTable) -> bool:
+  """Whether the table has all that `latency_model` needs."""
+  found = places_of(task, space)
+  names = {str(operation) for operation in found.operations}
+  return network_key(task, space, found) in table.overheads and names <= set(table.entries)
 
 
 def sampled(space: SearchSpace, count: int, seed: int) -> dict[int, SearchSpace]:
@@ -130,8 +137,3 @@ def network_program(task: Task, genotype: SearchSpace, batch: int) -> Callable[[
   start = lambda: jax.block_until_ready(compiled(params, stats, images))
   start()
   return start
-
-
-def measured_ms(task: Task, genotype: SearchSpace, given: Protocol) -> float:
-  """The latency of a genotype's network now."""
-  return measure({"": network_program(task, genotype, given.batch)}, given)[""].ms
