@@ -31,6 +31,7 @@ from dnas.strategy import (
   relaxation,
   schedule,
 )
+from dnas.strategy.problem import Problem
 from dnas.strategy.relaxation import Relaxation
 
 # What a config need not say, with what it then is: DARTS has none of it.
@@ -93,7 +94,7 @@ class Method:
     levels: 2, or 1 where alpha and weights descend the same loss (`hypergradient=None`).
   """
 
-  problem: bilevel.Problem
+  problem: Problem
   relaxation: Relaxation
   machine: bilevel.Bilevel
   decide: discretize.Discretize
@@ -184,7 +185,7 @@ def problem(
   *,
   drop_path: float = 0.0,
   skip_dropout: float = 0.0,
-) -> bilevel.Problem:
+) -> Problem:
   """A task on a supernet, as the functions that the search knows.
 
   `drop_path` and `skip_dropout` are the rates of `schedule.Drops`.
@@ -202,7 +203,7 @@ def problem(
     value, metrics = task.loss(network, weights, batch, mode)
     return value, (functional.stats_of(network), metrics)
 
-  return bilevel.Problem(space, init, loss)
+  return Problem(space, init, loss)
 
 
 def supernet_of(settings: Config) -> Supernet:
@@ -239,7 +240,7 @@ def make(
   return compose(settings, what, priced)
 
 
-def compose(settings: Config, what: bilevel.Problem, priced: Priced | None = None) -> Method:
+def compose(settings: Config, what: Problem, priced: Priced | None = None) -> Method:
   """`make` for a problem that is there already."""
   space = what.space
   relax = configs.bind(settings.relaxation, relaxation)
@@ -278,7 +279,7 @@ def _optimizer(settings: Config, spec: Config) -> optimizer.Optimizer:
   return optimizer.accumulated(configs.bind(spec, optimizer, steps=updates), settings.accumulate)
 
 
-def tuning(settings: Config) -> Callable[[bilevel.Problem], bilevel.Bilevel]:
+def tuning(settings: Config) -> Callable[[Problem], bilevel.Bilevel]:
   """The loop of the fine-tuning between the decisions of a projection.
 
   As the search, without its warm-up, and with a tenth of the learning rate of the weights.
@@ -294,7 +295,7 @@ def tuning(settings: Config) -> Callable[[bilevel.Problem], bilevel.Bilevel]:
     )
   spec = {**dict(settings.weight_optimizer), "lr": settings.weight_optimizer.lr / 10}
 
-  def make_loop(what: bilevel.Problem) -> bilevel.Bilevel:
+  def make_loop(what: Problem) -> bilevel.Bilevel:
     return bilevel.bilevel(
       what,
       configs.bind(settings.relaxation, relaxation),

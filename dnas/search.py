@@ -24,7 +24,8 @@ from dnas.nn import functional, network
 from dnas.nn.init import Rngs
 from dnas.space import macro
 from dnas.space.space import SearchSpace
-from dnas.strategy import bilevel, discretize, projection, stages
+from dnas.strategy import discretize, projection, stages
+from dnas.strategy.problem import SearchState
 from dnas.watch import Stopped, Watch
 
 PARTS = ("seed", "seeds", "data", "task", "space", "search", "cost", "checkpoint", "log")
@@ -199,7 +200,7 @@ def _measured_ms(config: Config, network: SearchSpace) -> float:
   return apart.measured_ms(config, {"": network}, given)[""]
 
 
-def _inherit(task, stage: Stage, space: SearchSpace, state: bilevel.SearchState, before):
+def _inherit(task, stage: Stage, space: SearchSpace, state: SearchState, before):
   """The state with weights, batch statistics and alpha of the stage before."""
   wide, supernet, old, alpha = before
   static, _, _ = functional.split(task.build(wide, Rngs(None), supernet=supernet))
@@ -217,14 +218,14 @@ def _loop(config: Config, stage: Stage, made: method.Method, state, source, fold
   settings, space = stage.settings, made.problem.space
   watch = Watch(settings, made, folder)
 
-  def step(i: int, state: bilevel.SearchState, weight_batch: Any, alpha_batch: Any = None):
+  def step(i: int, state: SearchState, weight_batch: Any, alpha_batch: Any = None):
     """While alpha is frozen its batch is not even looked at."""
     counted = alpha_batch if i > settings.warmup_steps else None
     state, metrics = made.machine.step(state, weight_batch, counted)
     batch = weight_batch if alpha_batch is None else alpha_batch
     return state, {**metrics, **watch(i, state, batch)}
 
-  def words(state: bilevel.SearchState) -> str:
+  def words(state: SearchState) -> str:
     """The cells as they would be decided now."""
     now = made.decide(space, jax.device_get(state.decided_by))
     return "  ".join(f"{name} {now.cells[name]}" for name in space.searched)
@@ -270,7 +271,7 @@ def _several_seeds(config, settings, made: method.Method, source, workdir, seeds
   of_seeds, whole = mesh.over_seeds(devices), mesh.replicated(devices)
   both = jax.sharding.NamedSharding(devices, jax.sharding.PartitionSpec("seed", "data"))
 
-  def move(state: bilevel.SearchState, *batches: Any):
+  def move(state: SearchState, *batches: Any):
     batches = jax.lax.with_sharding_constraint(batches, both)
     axes = (0, *(None if batch is None else 0 for batch in batches))
     return jax.vmap(made.machine.step, in_axes=axes)(state, *batches)
@@ -283,7 +284,7 @@ def _several_seeds(config, settings, made: method.Method, source, workdir, seeds
   }
   stack = lambda batches: jax.tree.map(lambda *rows: jnp.stack(rows), *batches)
 
-  def step(i: int, state: bilevel.SearchState, *batches: Any):
+  def step(i: int, state: SearchState, *batches: Any):
     moves = made.levels == 2 and i > settings.warmup_steps
     alpha_batch = stack(batches[seeds:]) if moves else None
     state, each = together(state, stack(batches[:seeds]), alpha_batch)

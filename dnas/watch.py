@@ -16,8 +16,9 @@ from dnas import method, runs
 from dnas.config import Config
 from dnas.errors import DnasError
 from dnas.space.space import SearchSpace
-from dnas.strategy import bilevel, diagnostics, observe
+from dnas.strategy import diagnostics, observe
 from dnas.strategy.alpha import operations
+from dnas.strategy.problem import SearchState
 
 
 class Stopped(Exception):
@@ -56,7 +57,7 @@ class Watch:
     stop = settings.stop
     self.stop = None if stop is None else configs.resolve(stop, diagnostics, given=1)
 
-  def __call__(self, i: int, state: bilevel.SearchState, batch: Any) -> Mapping[str, Any]:
+  def __call__(self, i: int, state: SearchState, batch: Any) -> Mapping[str, Any]:
     """What was observed after step i; {} where nothing is."""
     # The loop traces the step once more when it explains why it was not finite.
     if not self.every or i % self.every or isinstance(state.step, Tracer):

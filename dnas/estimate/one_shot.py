@@ -25,8 +25,8 @@ from dnas.errors import DnasError
 from dnas.estimate import path
 from dnas.finite import skip_unless_finite
 from dnas.space.space import SearchSpace
-from dnas.strategy.bilevel import Problem
 from dnas.strategy.optimizer import Optimizer
+from dnas.strategy.problem import Problem
 
 
 @jax.tree_util.register_dataclass

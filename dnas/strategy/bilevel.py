@@ -11,9 +11,8 @@
 Source: DARTS (Liu et al. 2019, arXiv:1806.09055), eq. 3 and 4, algorithm 1.
 """
 
-import collections
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -22,74 +21,19 @@ import optax
 
 from dnas.errors import DnasError
 from dnas.finite import skip_unless_finite
-from dnas.space.space import SearchSpace
-from dnas.strategy.alpha import Alpha, entropy, init_alpha, operations, relax
+from dnas.strategy.alpha import Alpha, entropy, init_alpha
 from dnas.strategy.freezing import Freezing
 from dnas.strategy.hypergradient import Hypergradient
+from dnas.strategy.levels import Levels
 from dnas.strategy.optimizer import Optimizer
 from dnas.strategy.pricing import Pricing
+from dnas.strategy.problem import Problem, PyTree, SearchState
 from dnas.strategy.regularization import Penalty, Perturbation, WeightPenalty
 from dnas.strategy.relaxation import Relaxation
 
-PyTree = Any
 Metrics = dict[str, jax.Array]
 GUARDED = ("weight_loss", "weight_grad_norm", "alpha_loss", "alpha_grad_norm")
 """Metrics without which there is no step: one of them NaN or infinite, and nothing moves."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Problem:
-  """What is searched, as functions.
-
-  Attributes:
-    space: the search space.
-    init: key -> (params, stats): weights, and batch statistics (an empty dict where there are
-      none).
-    loss: (params, stats, weights, batch, key, train, progress) -> (scalar, (stats, metrics)).
-      `weights` are the mixing weights, of the structure of `Alpha`; `train` is a Python bool;
-      `progress` runs from 0 to 1 over the search, for what changes with it (drop-path); `metrics`
-      is a dict of scalars. It never sees logits, relaxations or which of the two levels it serves.
-  """
-
-  space: SearchSpace
-  init: Callable[[jax.Array], tuple[PyTree, PyTree]]
-  loss: Callable[..., tuple[jax.Array, tuple[PyTree, Mapping[str, jax.Array]]]]
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class SearchState:
-  """Everything that a search carries from step to step; each leaf is an array.
-
-  Attributes:
-    params: weights of the network.
-    stats: batch statistics.
-    alpha: logits [O] per edge of each searched cell.
-    weight_opt: state of the weight optimiser.
-    alpha_opt: state of the alpha optimiser.
-    step: int32, the number of steps done.
-    key: the run's key; step t draws from fold_in(key, t), so a resumed run draws what it would
-      have.
-    freezing: state of the rule by which operations stop learning; () without one.
-    multipliers: one a budget, see `pricing`; () without one.
-    mean: alpha averaged over the end of the search, see `bilevel`; () where it is not.
-  """
-
-  params: PyTree
-  stats: PyTree
-  alpha: Alpha
-  weight_opt: PyTree
-  alpha_opt: PyTree
-  step: jax.Array
-  key: jax.Array
-  freezing: PyTree = ()
-  multipliers: PyTree = ()
-  mean: Alpha | tuple[()] = ()
-
-  @property
-  def decided_by(self) -> Alpha:
-    """The logits that a genotype is taken from: `mean`, or alpha where there is none."""
-    return self.mean or self.alpha
 
 
 class Bilevel(NamedTuple):
@@ -178,21 +122,24 @@ def bilevel(
     raise DnasError(f"bilevel: average must be in [0, 1), got {average!r}")
   if freezing is not None and hypergradient is None:
     raise DnasError("bilevel: freezing compares the gradients of two levels, but there is one")
-  search = _Search(
+  levels = Levels(
     problem,
     relaxation,
-    hypergradient,
-    weight_optimizer,
-    alpha_optimizer,
     steps,
     warmup_steps,
-    alpha_scale,
-    edge_weights,
     tuple(penalties),
     perturbation,
     weight_penalty,
-    freezing,
     pricing,
+  )
+  search = _Search(
+    levels,
+    hypergradient,
+    weight_optimizer,
+    alpha_optimizer,
+    alpha_scale,
+    edge_weights,
+    freezing,
     average,
   )
   step = search.one_level_step if hypergradient is None else search.two_level_step
@@ -206,30 +153,24 @@ def bilevel(
 
 @dataclasses.dataclass(frozen=True)
 class _Search:
-  """The settings of `bilevel`, which its functions share."""
+  """What the functions of `bilevel` share; see its arguments."""
 
-  problem: Problem
-  relaxation: Relaxation
+  levels: Levels
   hypergradient: Hypergradient | None
   weight_optimizer: Optimizer
   alpha_optimizer: Optimizer
-  steps: int
-  warmup_steps: int
   alpha_scale: float
   edge_weights: bool
-  penalties: tuple[Penalty, ...]
-  perturbation: Perturbation | None
-  weight_penalty: WeightPenalty | None
   freezing: Freezing | None
-  pricing: Pricing | None
   average: float
 
   def init(self, key: jax.Array) -> SearchState:
     param_key, alpha_key, run_key = jax.random.split(key, 3)
-    alpha = init_alpha(self.problem.space, alpha_key, self.alpha_scale, self.edge_weights)
+    problem, pricing = self.levels.problem, self.levels.pricing
+    alpha = init_alpha(problem.space, alpha_key, self.alpha_scale, self.edge_weights)
     # Copies: the state is donated, and what the problem's init returns may be the caller's. With
     # dtypes: a weakly typed leaf would make the step compile twice.
-    params, stats = jax.tree.map(_own, tuple(self.problem.init(param_key)))
+    params, stats = jax.tree.map(_own, tuple(problem.init(param_key)))
     return SearchState(
       params=params,
       stats=stats,
@@ -239,19 +180,20 @@ class _Search:
       step=jnp.zeros((), jnp.int32),
       key=run_key,
       freezing=self.freezing.init(params) if self.freezing else (),
-      multipliers=jax.tree.map(_own, self.pricing.init()) if self.pricing else (),
+      multipliers=jax.tree.map(_own, pricing.init()) if pricing else (),
       mean=jax.tree.map(_own, alpha) if self.average else (),
     )
 
   def two_level_step(self, state: SearchState, weight_batch: PyTree, alpha_batch: PyTree | None):
     weight_key, alpha_key = _keys(state)
-    inner = self._loss(state, weight_batch, weight_key, self.perturbation)
+    inner = self.levels.inner(state, weight_batch, weight_key)
     report, reference = {}, None
     if alpha_batch is not None:
       assert self.hypergradient is not None
-      outer = self._loss(state, alpha_batch, alpha_key)
+      lowered = self.levels.lowered
+      outer = self.levels.outer(state, alpha_batch, alpha_key)
       value, gradient = self.hypergradient(
-        lambda params, alpha: self._lowered(outer(params, alpha)[0], state, alpha, alpha_key),
+        lambda params, alpha: lowered(outer(params, alpha)[0], state, alpha, alpha_key),
         lambda params, alpha: inner(params, alpha)[0],
         state.params,
         state.alpha,
@@ -262,24 +204,24 @@ class _Search:
       state, report = self._move_alpha(state, gradient, value, alpha_key)
     value_and_gradient = jax.value_and_grad(inner, has_aux=True)
     (loss, aux), gradient = value_and_gradient(state.params, state.alpha)
-    gradient = self._penalised(state, weight_batch, weight_key, gradient)
+    gradient = self.levels.penalised(state, weight_batch, weight_key, gradient)
     return self._move_weights(state, gradient, loss, aux, report, reference)
 
   def one_level_step(self, state: SearchState, weight_batch: PyTree, alpha_batch: None):
     if alpha_batch is not None:
       raise DnasError("bilevel: a one-level search (hypergradient None) takes alpha_batch None")
     weight_key = _keys(state)[0]
-    inner = self._loss(state, weight_batch, weight_key, self.perturbation)
+    inner = self.levels.inner(state, weight_batch, weight_key)
 
     def penalised(params, alpha):
       loss, aux = inner(params, alpha)
-      return self._lowered(loss, state, alpha, weight_key), (loss, aux)
+      return self.levels.lowered(loss, state, alpha, weight_key), (loss, aux)
 
     value_and_gradients = jax.value_and_grad(penalised, argnums=(0, 1), has_aux=True)
     (total, (loss, aux)), (gradient, alpha_gradient) = value_and_gradients(
       state.params, state.alpha
     )
-    gradient = self._penalised(state, weight_batch, weight_key, gradient)
+    gradient = self.levels.penalised(state, weight_batch, weight_key, gradient)
     state, report = self._move_alpha(state, alpha_gradient, total, weight_key)
     return self._move_weights(state, gradient, loss, aux, report)
 
@@ -287,72 +229,24 @@ class _Search:
     """The state with alpha taken into its mean: m_n = m_{n-1} + (alpha_n - m_{n-1}) / n."""
     if not self.average:
       return state
-    first = self.steps - max(round(self.average * (self.steps - self.warmup_steps)), 1)
+    steps, searched = self.levels.steps, self.levels.steps - self.levels.warmup_steps
+    first = steps - max(round(self.average * searched), 1)
     n = jnp.maximum(state.step - first, 1).astype(jnp.float32)
     mean = jax.tree.map(lambda mean, alpha: mean + (alpha - mean) / n, state.mean, state.alpha)
     return dataclasses.replace(state, mean=mean)
-
-  def _progress(self, state: SearchState) -> jax.Array:
-    searched = (state.step - self.warmup_steps).astype(jnp.float32)
-    return jnp.clip(searched / (self.steps - self.warmup_steps), 0, 1)
-
-  def _lowered(self, loss: jax.Array, state: SearchState, alpha: Alpha, key: jax.Array):
-    """What alpha lowers: the loss, priced, and the penalties; `key` is that of the loss."""
-    if self.pricing is not None:
-      loss = self.pricing.loss(loss, self._weights(state, alpha, key), state.multipliers)
-    logits = operations(alpha)
-    terms = [penalty(logits, self._progress(state)) for penalty in self.penalties]
-    return sum(terms, start=loss)
-
-  def _weights(self, state: SearchState, alpha: Alpha, key: jax.Array) -> Alpha:
-    """The mixing weights that the loss with this key has."""
-    relax_key = jax.random.split(key)[0]
-    return relax(self.relaxation, relax_key, alpha, self._progress(state), self.problem.space)
-
-  def _loss(self, state, batch, key, perturbation: Perturbation | None = None):
-    """(params, alpha) -> (scalar, (stats, metrics)), with all else bound."""
-    relax_key, loss_key = jax.random.split(key)
-    progress = self._progress(state)
-
-    def loss(params, alpha):
-      apply = lambda p, w: self.problem.loss(p, state.stats, w, batch, loss_key, True, progress)
-      weights = relax(self.relaxation, relax_key, alpha, progress, self.problem.space)
-      if perturbation is not None:
-        # The move is a constant: found at weights and params through which no gradient flows.
-        still, params_still = jax.lax.stop_gradient((weights, params))
-        probe = lambda w: apply(params_still, w)[0]
-        moved = perturbation(jax.random.fold_in(relax_key, 1), probe, still, progress)
-        weights = jax.tree.map(lambda w, m, s: w + (m - s), weights, moved, still)
-      return apply(params, weights)
-
-    return loss
-
-  def _penalised(self, state: SearchState, batch, key, gradient: PyTree) -> PyTree:
-    """The gradient of the weight step with that of the weight penalty added."""
-    if self.weight_penalty is None:
-      return gradient
-    relax_key, loss_key = jax.random.split(key)
-    space, progress = self.problem.space, self._progress(state)
-    layers = collections.Counter[str]()
-    for stage in space.stages:
-      layers[stage.cell] += stage.repeats
-    weights = relax(self.relaxation, relax_key, state.alpha, progress, space)
-    loss = lambda p, w: self.problem.loss(p, state.stats, w, batch, loss_key, True, progress)[0]
-    extra = self.weight_penalty(loss, state.params, weights, layers, progress)
-    return jax.tree.map(jnp.add, gradient, extra)
 
   def _move_alpha(self, state: SearchState, gradient: Alpha, loss: jax.Array, key: jax.Array):
     """The state with alpha moved, unless it is still frozen; and what to report."""
     updates, opt = self.alpha_optimizer.update(gradient, state.alpha_opt, state.alpha)
     report = {"alpha_loss": loss, "alpha_grad_norm": optax.tree.norm(gradient)}
-    multipliers = state.multipliers
-    if self.pricing is not None:
-      weights = self._weights(state, state.alpha, key)
-      multipliers, costs = self.pricing.update(weights, multipliers)
+    multipliers, pricing = state.multipliers, self.levels.pricing
+    if pricing is not None:
+      weights = self.levels.weights(state, state.alpha, key)
+      multipliers, costs = pricing.update(weights, multipliers)
       report |= costs
     moved = optax.apply_updates(state.alpha, updates), opt, multipliers
-    if self.warmup_steps > 0:
-      on = state.step >= self.warmup_steps
+    if (warmup_steps := self.levels.warmup_steps) > 0:
+      on = state.step >= warmup_steps
       still = state.alpha, state.alpha_opt, state.multipliers
       moved = jax.tree.map(lambda new, old: jnp.where(on, new, old), moved, still)
     state = dataclasses.replace(state, alpha=moved[0], alpha_opt=moved[1], multipliers=moved[2])

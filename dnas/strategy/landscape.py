@@ -46,7 +46,7 @@ from dnas.nn.mode import Mode
 from dnas.nn.supernet import PLAIN, Supernet, bypass, only_largest
 from dnas.nn.supernet import width as seen
 from dnas.space.space import Cell, Edge, SearchSpace, Stage
-from dnas.strategy.bilevel import Problem
+from dnas.strategy.problem import Problem
 from dnas.strategy.schedule import NO_DROPS, Drops, mode_at
 
 EDGES, PLACES, WIDTH, BATCH = 3, 2, 8, 16

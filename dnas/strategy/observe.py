@@ -14,7 +14,7 @@ from dnas.errors import DnasError
 from dnas.space.space import SearchSpace
 from dnas.strategy import diagnostics
 from dnas.strategy.alpha import operations, relax
-from dnas.strategy.bilevel import Problem, SearchState
+from dnas.strategy.problem import Problem, SearchState
 from dnas.strategy.relaxation import Relaxation
 
 

@@ -19,10 +19,11 @@ from dnas.strategy import hypergradient as hg
 from dnas.strategy import landscape as landscapes
 from dnas.strategy import relaxation as rx
 from dnas.strategy.alpha import relax
-from dnas.strategy.bilevel import Bilevel, Problem, SearchState, bilevel
+from dnas.strategy.bilevel import Bilevel, bilevel
 from dnas.strategy.discretize import argmax
 from dnas.strategy.landscape import HARMONICS, Landscape
 from dnas.strategy.optimizer import Optimizer, adam, sgd
+from dnas.strategy.problem import Problem, SearchState
 
 CHUNK = 50  # So many batches at most are held at once.
 

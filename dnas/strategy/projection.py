@@ -17,7 +17,8 @@ import numpy as np
 from dnas.errors import DnasError
 from dnas.space.space import SearchSpace
 from dnas.strategy.alpha import relax
-from dnas.strategy.bilevel import Bilevel, Problem, SearchState
+from dnas.strategy.bilevel import Bilevel
+from dnas.strategy.problem import Problem, SearchState
 from dnas.strategy.relaxation import Relaxation
 
 

@@ -29,6 +29,7 @@ from dnas.space import cells
 from dnas.strategy import ask_tell, bilevel, optimizer, pricing, relaxation
 from dnas.strategy.front import front, hypervolume
 from dnas.strategy.nsga2 import nsga2
+from dnas.strategy.problem import Problem
 from dnas.strategy.random_search import random_search
 from dnas.tables import table
 
@@ -207,7 +208,7 @@ def _descend(steps, rows, score, priced, baseline, key) -> jax.Array:
 
   model = CostModel("priced", space, 0.0, {"cell": tuple(priced)})
   machine = bilevel.bilevel(
-    bilevel.Problem(space, lambda key: ({"none": jnp.zeros(())}, {}), loss),
+    Problem(space, lambda key: ({"none": jnp.zeros(())}, {}), loss),
     relaxation.score_function(),
     None,
     optimizer.sgd(steps=steps, lr=1e-3),

@@ -22,8 +22,8 @@ from dnas.config import Config
 from dnas.data.images import Images
 from dnas.data.source import ClassificationSource
 from dnas.space import cells, macro
-from dnas.strategy import bilevel
 from dnas.strategy.alpha import relax
+from dnas.strategy.problem import Problem, SearchState
 from dnas.strategy.relaxation import Relaxation
 from dnas.tables import table
 
@@ -158,9 +158,7 @@ def prepare(settings: Config) -> Step:
   )
 
 
-def kept_mib(
-  problem: bilevel.Problem, relaxation: Relaxation, state: bilevel.SearchState, batch: Any
-) -> float:
+def kept_mib(problem: Problem, relaxation: Relaxation, state: SearchState, batch: Any) -> float:
   """MiB of residuals between forward and backward pass of the weight step's loss."""
   weights = relax(relaxation, state.key, state.alpha, jnp.float32(0), problem.space)
 

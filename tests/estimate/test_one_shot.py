@@ -19,7 +19,7 @@ from dnas.nn.supernet import Supernet
 from dnas.space import cells
 from dnas.space.space import SpaceError, Stage
 from dnas.strategy import optimizer
-from dnas.strategy.bilevel import Problem
+from dnas.strategy.problem import Problem
 
 _WHOLE = cells.dense(("none", "skip_connect", "nor_conv_1x1"), nodes=2)
 SPACE = _WHOLE.replace(

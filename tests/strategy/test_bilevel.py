@@ -14,9 +14,10 @@ from dnas.space.space import Cell, Edge, SearchSpace
 from dnas.strategy import freezing, regularization, relaxation
 from dnas.strategy import hypergradient as hg
 from dnas.strategy import optimizer as opt
-from dnas.strategy.bilevel import Problem, bilevel
+from dnas.strategy.bilevel import bilevel
 from dnas.strategy.inner_step import sgd_step
 from dnas.strategy.optimizer import Optimizer
+from dnas.strategy.problem import Problem
 
 SPACE = SearchSpace({"c": Cell(1, (Edge(0, 1, ("a", "b", "d")), Edge(0, 1, ("a", "b"))), (1,))})
 FUNCTIONS = (jnp.sin, jnp.cos, jnp.tanh)

@@ -12,8 +12,8 @@ from dnas.errors import DnasError
 from dnas.space.cell import dense_cell
 from dnas.space.space import SearchSpace
 from dnas.strategy import observe, relaxation
-from dnas.strategy.bilevel import Problem, SearchState
 from dnas.strategy.discretize import argmax
+from dnas.strategy.problem import Problem, SearchState
 
 OPS = ("none", "skip_connect", "conv")
 SPACE = SearchSpace({"cell": dense_cell(OPS, 2)})  # 3 edges

@@ -12,10 +12,11 @@ from dnas.cost.model import CostModel
 from dnas.errors import DnasError
 from dnas.space.space import Cell, Edge, SearchSpace
 from dnas.strategy import budgets, discretize
-from dnas.strategy.bilevel import Problem, bilevel
+from dnas.strategy.bilevel import bilevel
 from dnas.strategy.hypergradient import first_order
 from dnas.strategy.optimizer import adam, sgd
 from dnas.strategy.pricing import Rewarded, pricing
+from dnas.strategy.problem import Problem
 from dnas.strategy.relaxation import softmax
 
 OPS = ("small", "medium", "large")

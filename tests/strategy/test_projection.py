@@ -10,7 +10,8 @@ import pytest
 from dnas.errors import DnasError
 from dnas.space.space import Cell, Edge, SearchSpace
 from dnas.strategy import hypergradient, optimizer, projection, relaxation
-from dnas.strategy.bilevel import Problem, bilevel
+from dnas.strategy.bilevel import bilevel
+from dnas.strategy.problem import Problem
 
 OPS = ("none", "a", "b")
 KEEP_1 = SearchSpace({"c": Cell(3, tuple(Edge(j, 3, OPS) for j in range(3)), (3,), keep=1)})
