@@ -40,7 +40,7 @@ def get_config() -> ConfigDict:
         weight_optimizer=dict(name="sgd", lr=0.05),
         alpha_optimizer=dict(name="adam", lr=3e-3),
         discretize=dict(name="argmax"),
-        # What other methods add; see DEFAULTS in dnas/method.py and configs/methods/.
+        # What other methods add; see DEFAULTS in dnas/settings.py and configs/methods/.
         edge_weights=False,
         penalties=(),
         perturbation=None,

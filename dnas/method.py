@@ -3,11 +3,9 @@
 """What `config.search` composes: the functions of a differentiable method on a task and a space."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import jax
-from ml_collections import ConfigDict
 
 from dnas import config as configs
 from dnas import data
@@ -33,53 +31,6 @@ from dnas.strategy import (
 )
 from dnas.strategy.problem import Problem
 from dnas.strategy.relaxation import Relaxation
-
-# What a config need not say, with what it then is: DARTS has none of it.
-DEFAULTS: dict[str, Any] = {
-  # Logits of edges, normalised over those that enter a node (PC-DARTS).
-  "edge_weights": False,
-  # Functions of dnas/strategy/regularization.py.
-  "penalties": (),
-  "perturbation": None,
-  "weight_penalty": None,
-  # A function of dnas/strategy/freezing.py.
-  "freezing": None,
-  # The last share of the bilevel steps over which alpha is averaged for the decision.
-  "average": 0.0,
-  # Fields of dnas.nn.supernet.Supernet.
-  "supernet": {},
-  # So many batches make one update, of the weights and of alpha.
-  "accumulate": 1,
-  # Drop-path while searching: the rate at the end, rising linearly from 0.
-  "drop_path": 0.0,
-  # Drop-out behind skip connections: the rate at first, falling to e^-3 of it.
-  "skip_dropout": 0.0,
-  # Overrides of these settings, one dict a stage, with `keep` and `inherit`: see dnas.search.
-  "stages": (),
-  # A search that ends by perturbation: see dnas.strategy.projection.
-  "projection": None,
-  # every_steps, hessian_steps and genotypes, see WATCH.
-  "watch": {},
-  # A function of dnas/strategy/diagnostics.py: (eigenvalues) -> index or None.
-  "stop": None,
-}
-REQUIRED = (
-  "network",
-  "steps",
-  "warmup_steps",
-  "batch_size",
-  "weight_share",
-  "relaxation",
-  "hypergradient",
-  "weight_optimizer",
-  "alpha_optimizer",
-  "discretize",
-)
-# Every so many steps the search is observed (dnas.strategy.observe), with so many Hessian-vector
-# products on one batch; 0: never, none. The agreement is that of so many genotypes. Three products
-# cost as much as 2.3 steps of the quickstart's search (2 % of it) and 22 CPU seconds to compile,
-# measured on 2 CPU cores: with both, 3 % of the CPU time of its run.
-WATCH = {"every_steps": 0, "hessian_steps": 3, "genotypes": 5}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,73 +60,6 @@ def space_of(config: Config) -> SearchSpace:
 def task_of(config: Config, source: data.Source) -> tasks.Task:
   """The task of a config, on a data source."""
   return configs.bind(config.task, tasks, source, tuple(config.data.size))
-
-
-def settings_of(search: Config, **overrides: Any) -> ConfigDict:
-  """`config.search` with every field, those of `overrides` replaced.
-
-  Raises:
-    ConfigError: a field is missing or unknown.
-  """
-  given = {**{key: search[key] for key in search}, **overrides}
-  for name in given:
-    if name not in DEFAULTS and name not in REQUIRED:
-      raise ConfigError(choose_from("field of config.search:", name, [*REQUIRED, *DEFAULTS]))
-  missing = [name for name in REQUIRED if name not in given]
-  if missing:
-    raise ConfigError(f"config.search: {', '.join(missing)} must be set")
-  watch = {**WATCH, **dict(given.get("watch", {}))}
-  if unknown := sorted(set(watch) - set(WATCH)):
-    raise ConfigError(choose_from("field of config.search.watch:", unknown[0], WATCH))
-  settings = ConfigDict({**DEFAULTS, **given, "watch": watch}, convert_dict=True)
-  _check(settings)
-  return settings
-
-
-def _check(settings: Config) -> None:
-  for name, rate in (("drop_path", settings.drop_path), ("skip_dropout", settings.skip_dropout)):
-    if not 0 <= rate < 1:
-      raise ConfigError(f"config.search.{name} must be in [0, 1), got {rate!r}")
-  check_accumulate("config.search", settings.accumulate, settings.steps)
-  _check_curvature(settings)
-  if settings.hypergradient is None and settings.weight_share != 1.0:
-    raise ConfigError(
-      "config.search.weight_share must be 1.0 with hypergradient=None: with one level alpha and "
-      f"weights see the same data; got {settings.weight_share!r}"
-    )
-  if settings.projection and settings.average:
-    raise ConfigError(
-      "config.search.average: a search with `projection` is not decided by alpha, so its mean is "
-      "not used; set average to 0"
-    )
-  if settings.stop is not None and not (
-    settings.watch.every_steps and settings.watch.hessian_steps
-  ):
-    raise ConfigError(
-      "config.search.stop looks at the Hessian's eigenvalues: set watch.every_steps and "
-      "watch.hessian_steps"
-    )
-
-
-def _check_curvature(settings: Config) -> None:
-  if not (settings.watch.every_steps and settings.watch.hessian_steps):
-    return
-  spec = settings.relaxation
-  while isinstance(spec, Mapping | ConfigDict):  # straight_through holds another
-    if spec.get("name") == "dirichlet":
-      raise ConfigError(
-        "config.search.watch.hessian_steps must be 0: dirichlet has no second derivative in alpha, "
-        f"got {settings.watch.hessian_steps}"
-      )
-    spec = spec.get("relaxation")
-
-
-def check_accumulate(section: str, accumulate: Any, steps: int) -> None:
-  """ConfigError unless `accumulate` batches an update fit into `steps`."""
-  if type(accumulate) is not int or accumulate < 1 or steps % accumulate:
-    raise ConfigError(
-      f"{section}.accumulate must be 1 or more and divide steps = {steps}, got {accumulate!r}"
-    )
 
 
 def problem(
@@ -306,9 +190,3 @@ def tuning(settings: Config) -> Callable[[Problem], bilevel.Bilevel]:
     )
 
   return make_loop
-
-
-def progress_at(settings: Config, step: int) -> float:
-  """How far the search is after `step` steps, as `bilevel` counts it."""
-  searched = (step - settings.warmup_steps) / (settings.steps - settings.warmup_steps)
-  return min(max(searched, 0.0), 1.0)

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import json
 import pathlib
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +22,7 @@ from dnas.errors import ConfigError
 from dnas.method import space_of, task_of
 from dnas.nn import functional, network
 from dnas.nn.init import Rngs
+from dnas.settings import Stage, check_seeds, settings_of, stages_of
 from dnas.space import macro
 from dnas.space.space import SearchSpace
 from dnas.strategy import discretize, projection, stages
@@ -29,20 +30,6 @@ from dnas.strategy.problem import SearchState
 from dnas.watch import Stopped, Watch
 
 PARTS = ("seed", "seeds", "data", "task", "space", "search", "cost", "checkpoint", "log")
-
-
-class Stage(NamedTuple):
-  """One stage of a search.
-
-  Attributes:
-    settings: `config.search` with the stage's own values.
-    keep: operations that each edge keeps after it; None for the last.
-    inherit: whether weights and alpha go on from the stage before; else they start anew.
-  """
-
-  settings: Config
-  keep: int | None
-  inherit: bool
 
 
 def search(config: Config, workdir: pathlib.Path, resume: str = "auto") -> SearchSpace:
@@ -72,7 +59,7 @@ def search(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Searc
   costs = hardware.settings_of(config)
   if config.search.get("strategy") is not None:
     return explore.explore(config, workdir, resume)
-  settings = method.settings_of(config.search)
+  settings = settings_of(config.search)
   space = space_of(config)
   source = data.labelled(config.data.spec, config.data.train_split)
   task = task_of(config, source)
@@ -88,7 +75,7 @@ def search(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Searc
     method.make(stage.settings, task, _in_network(stage, space))  # Checks what it composes.
     _pipeline(config, stage.settings, source, "weights", config.seed)  # Checks its arguments.
   seeds = config.get("seeds", 1)
-  _check_seeds(seeds, settings)
+  check_seeds(seeds, settings)
   runs.devices_of(config)
   price = hardware.pricer(config, task, workdir, functools.partial(apart.fill, config))
   if costs is not None and "latency_ms" not in hardware.watched(costs):
@@ -102,39 +89,6 @@ def search(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Searc
       genotype = _in_stages(config, several, task, space, source, workdir, price)
     runs.write(workdir / "genotype.json", genotype.to_json())
   return genotype
-
-
-def stages_of(settings: Config) -> list[Stage]:
-  """The stages of a search; one without overrides where `stages` is empty."""
-  if not settings.stages:
-    return [Stage(settings, None, False)]
-  found = []
-  for n, given in enumerate(settings.stages):
-    overrides = dict(given)
-    keep, inherit = overrides.pop("keep", None), overrides.pop("inherit", False)
-    if "stages" in overrides or "projection" in overrides:
-      raise ConfigError(f"config.search.stages[{n}]: cannot set stages or projection")
-    if (keep is None) != (n == len(settings.stages) - 1):
-      raise ConfigError(f"config.search.stages[{n}]: keep must be set in all stages but the last")
-    if inherit and n == 0:
-      raise ConfigError("config.search.stages[0]: has no stage before it to inherit from")
-    if n < len(settings.stages) - 1 and settings.stop is not None:
-      raise ConfigError("config.search.stop: cannot be combined with stages")
-    found.append(Stage(method.settings_of(settings, **overrides, stages=()), keep, inherit))
-  return found
-
-
-def _check_seeds(seeds: Any, settings: Config) -> None:
-  if not isinstance(seeds, int) or isinstance(seeds, bool) or seeds < 1:
-    raise ConfigError(f"config.seeds must be a whole number, 1 or more, got {seeds!r}")
-  if seeds > 1:
-    alone = ("stages", "projection", "stop")
-    used = [name for name in alone if settings[name]] + ["watch"] * bool(settings.watch.every_steps)
-    if used:
-      raise ConfigError(
-        f"config.seeds = {seeds}: several searches in one program have no {', '.join(used)} "
-        "(config.search); search the seeds one after another instead"
-      )
 
 
 def _in_network(stage: Stage, space: SearchSpace) -> SearchSpace:

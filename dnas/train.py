@@ -19,10 +19,11 @@ from dnas.config import Config
 from dnas.cost import budget
 from dnas.data.pipeline import Pipeline
 from dnas.finite import skip_unless_finite
-from dnas.method import check_accumulate, task_of
+from dnas.method import task_of
 from dnas.nn import functional
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
+from dnas.settings import check_accumulate
 from dnas.space import macro
 from dnas.space.space import SearchSpace
 from dnas.strategy import optimizer

@@ -15,6 +15,7 @@ from dnas import config as configs
 from dnas import method, runs
 from dnas.config import Config
 from dnas.errors import DnasError
+from dnas.settings import progress_at
 from dnas.space.space import SearchSpace
 from dnas.strategy import diagnostics, observe
 from dnas.strategy.alpha import operations
@@ -65,7 +66,7 @@ class Watch:
     paths = [path for path in sorted(self.folder.glob("*.json")) if int(path.stem) < i]
     seen = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     genotypes = [SearchSpace.from_json(json.dumps(record["genotype"])) for record in seen]
-    progress = method.progress_at(self.settings, i)
+    progress = progress_at(self.settings, i)
     found = self.observe(state, batch, genotypes[-(self.last - 1) :], progress)
     record = {
       "genotype": json.loads(found.genotype.to_json()),

@@ -20,6 +20,7 @@ import sys
 import jax, jax.numpy as jnp, numpy as np
 from dnas import config as configs, data, mesh, method
 from dnas.search import _pipeline, space_of, task_of
+from dnas.settings import settings_of
 
 config = configs.load(sys.argv[1], [
   '--config.space={"name": "dense", "ops": ["skip_connect", "nor_conv_1x1"], "nodes": 2}',
@@ -28,7 +29,7 @@ config = configs.load(sys.argv[1], [
   *sys.argv[2:]])
 source = data.load("digits", "train")
 task = task_of(config, source)
-made = method.make(method.settings_of(config.search), task, space_of(config))
+made = method.make(settings_of(config.search), task, space_of(config))
 streams = [iter(_pipeline(config, config.search, source, part, 0)) for part in ("weights", "alpha")]
 batches = [[next(stream) for stream in streams] for _ in range(3)]
 assert jax.device_count() == 8

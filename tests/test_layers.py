@@ -19,7 +19,7 @@ FLOORS = (
     *("predict", "profile"),
     *("tune", "report", "export", "info"),
   ),
-  ("watch", "method", "detectors", "apart"),
+  ("watch", "method", "settings", "detectors", "apart"),
   ("runs", "task", "trained", "hardware", "budgeted", "models"),
   ("strategy",),
   ("nn",),

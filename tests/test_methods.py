@@ -12,6 +12,7 @@ from dnas import config as configs
 from dnas import log, method, search, train
 from dnas import task as tasks
 from dnas.data import load
+from dnas.settings import settings_of, stages_of
 from dnas.space.space import SearchSpace
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -65,7 +66,7 @@ def test_settings_are_complete_and_name_what_exists(name):
   config = configs.load(ROOT / "configs" / "methods" / f"{name}.py")
   source = load("digits")
   task, space = search.task_of(config, source), search.space_of(config)
-  stages = search.stages_of(method.settings_of(config.search))
+  stages = stages_of(settings_of(config.search))
   for stage in stages:
     method.make(stage.settings, task, configs.bind(stage.settings.network, search.macro, space))
   assert stages[-1].keep is None

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from dnas import config as configs
-from dnas import log, method, report, search
+from dnas import log, report, search
 from dnas.errors import DnasError
+from dnas.settings import DEFAULTS, REQUIRED, progress_at, settings_of
 from dnas.space.space import SearchSpace
 
 SMALL = {
@@ -111,12 +112,12 @@ def test_settings_that_do_not_go_together(root, tmp_path, changes, message):
 def test_fields_are_known_and_complete(root):
   config = configs.load(root / "configs" / "digits.py")
   given = {key: config.search[key] for key in config.search}
-  assert set(given) == {*method.REQUIRED, *method.DEFAULTS}  # the base lists them all
+  assert set(given) == {*REQUIRED, *DEFAULTS}  # the base lists them all
   with pytest.raises(DnasError, match=r"unknown field of config\.search: 'penalty'"):
-    method.settings_of(config.search, penalty=())
+    settings_of(config.search, penalty=())
   del given["relaxation"]
   with pytest.raises(DnasError, match=r"config\.search: relaxation must be set"):
-    method.settings_of(given)
-  assert method.settings_of(config.search, warmup_steps=1, steps=5).watch.genotypes == 5
-  settings = method.settings_of(config.search, warmup_steps=1, steps=5)
-  assert [method.progress_at(settings, i) for i in (0, 1, 3, 9)] == [0.0, 0.0, 0.5, 1.0]
+    settings_of(given)
+  assert settings_of(config.search, warmup_steps=1, steps=5).watch.genotypes == 5
+  settings = settings_of(config.search, warmup_steps=1, steps=5)
+  assert [progress_at(settings, i) for i in (0, 1, 3, 9)] == [0.0, 0.0, 0.5, 1.0]

@@ -21,6 +21,7 @@ from dnas import task as tasks
 from dnas.config import Config
 from dnas.data.images import Images
 from dnas.data.source import ClassificationSource
+from dnas.settings import settings_of, stages_of
 from dnas.space import cells, macro
 from dnas.strategy.alpha import relax
 from dnas.strategy.problem import Problem, SearchState
@@ -63,8 +64,8 @@ def make(
     rounds: pairs of steps that are timed.
   """
   loaded = {path.stem: configs.load(path).search for path in sorted(folder.glob("*.py"))}
-  cases = {name: method.settings_of(given) for name, given in loaded.items()}
-  cases[f"{BASE}, remat"] = method.settings_of(loaded[BASE], supernet={"remat": True})
+  cases = {name: settings_of(given) for name, given in loaded.items()}
+  cases[f"{BASE}, remat"] = settings_of(loaded[BASE], supernet={"remat": True})
   base = prepare(cases[BASE])
   rows = []
   for name in sorted(cases, key=lambda name: (not name.startswith(BASE), name)):
@@ -100,7 +101,7 @@ def seeds_at_once(
   source = data.load(config.data.spec, config.data.train_split)
   size = tuple(config.data.size)
   task = search.task_of(config, source)
-  made = method.make(method.settings_of(config.search), task, search.space_of(config))
+  made = method.make(settings_of(config.search), task, search.space_of(config))
   rng = np.random.default_rng(0)
   count = config.search.batch_size
   image = jnp.asarray(rng.integers(0, 256, (count, *size, 3), np.uint8))
@@ -134,9 +135,9 @@ of as many steps one after another; median over {rounds} pairs, timed in turn. B
 
 def prepare(settings: Config) -> Step:
   """The step of a method after its warm-up, compiled."""
-  first = search.stages_of(settings)[0].settings
+  first = stages_of(settings)[0].settings
   changed = dict(network=NETWORK, steps=STEPS, warmup_steps=0, stages=())
-  first = method.settings_of(first, **changed)
+  first = settings_of(first, **changed)
   rng = np.random.default_rng(0)
   images = Images(lambda i: np.zeros((*IMAGE, 3), np.uint8), str, memory_mib=0)
   names = tuple(map(str, range(CLASSES)))

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dnas import config as configs
-from dnas import method, search
+from dnas import method
 from dnas.config import Config
+from dnas.settings import settings_of, stages_of
 from dnas.space.space import SearchSpace
 from dnas.strategy import (
   diagnostics,
@@ -69,7 +70,7 @@ first stage and {KEEP[1]} after the second; the stages of `p_darts` have 1, 2 an
   rows = []
   for name in sorted(path.stem for path in folder.glob("*.py")):
     config = configs.load(folder / f"{name}.py")
-    rows.append({"method": name, **row(method.settings_of(config.search), range(seeds))})
+    rows.append({"method": name, **row(settings_of(config.search), range(seeds))})
     print({k: v for k, v in rows[-1].items() if "interval" not in k}, flush=True)
     table.write(out, title, rows, provenance)  # Each time, so that nothing is lost.
   return rows
@@ -112,11 +113,11 @@ def find(settings: Config, where: landscape.Landscape, steps: int, seeds: range)
 
 def put_on(settings: Config, where: landscape.Landscape, steps: int) -> Planted:
   """A method on a problem, as `search.search` puts it on a task."""
-  several = search.stages_of(settings)
+  several = stages_of(settings)
   grows = len({stage.settings.network.to_json() for stage in several}) > 1
   stages, made, now = [], None, settings
   for n, stage in enumerate(several):
-    now = method.settings_of(stage.settings, **_schedule(stage.settings, steps))
+    now = settings_of(stage.settings, **_schedule(stage.settings, steps))
     supernet = method.supernet_of(now)
     drops = schedule.Drops(now.drop_path, now.skip_dropout)  # pyright: ignore[reportArgumentType]
     here = where.at_places(n + 1) if grows else where

@@ -30,6 +30,7 @@ from dnas.config import Config
 from dnas.data.pipeline import Pipeline
 from dnas.errors import DnasError
 from dnas.method import space_of, task_of
+from dnas.settings import settings_of
 from dnas.space import macro
 from dnas.space.space import SearchSpace
 from dnas.task import Task
@@ -52,7 +53,7 @@ def prepare(config: Config) -> Prepared:
   """The step of a config's search, its first state on the devices, and a batch of each part."""
   source = data.labelled(config.data.spec, config.data.train_split)
   task = task_of(config, source)
-  settings: Config = method.settings_of(config.search)
+  settings: Config = settings_of(config.search)
   space = configs.bind(settings.network, macro, space_of(config))
   made = method.make(settings, task, space)
   devices = mesh.make()

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from dnas import config as configs
-from dnas import method as methods
 from dnas.errors import DnasError
 from dnas.estimate.tabular import DATASETS
 from dnas.fields import plain
+from dnas.settings import settings_of
 from dnas.space import cells
 from dnas.tables import nasbench201_oneshot as oneshot
 from dnas.tables import published, table
@@ -38,7 +38,7 @@ def test_every_method_keeps_what_it_changes_and_gets_the_length_of_the_table(roo
   base = loaded[2]
   for path in sorted((root / "configs" / "methods").glob("*.py")):
     config = transferred(loaded, path.stem)
-    settings = methods.settings_of(config.search)
+    settings = settings_of(config.search)
     own = configs.load(path).search
     assert config.data == base.data
     stages = [dict(stage) for stage in settings.stages]

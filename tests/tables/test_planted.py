@@ -9,7 +9,7 @@ import jax
 import pytest
 
 from dnas import config as configs
-from dnas import method, search
+from dnas.settings import settings_of, stages_of
 from dnas.strategy import landscape
 from dnas.tables import planted as tables
 
@@ -18,7 +18,7 @@ NAMES = sorted(path.stem for path in (ROOT / "configs" / "methods").glob("*.py")
 
 
 def settings(root, name):
-  return method.settings_of(configs.load(root / "configs" / "methods" / f"{name}.py").search)
+  return settings_of(configs.load(root / "configs" / "methods" / f"{name}.py").search)
 
 
 def put_on(root, name, where=landscape.HARMONICS):
@@ -32,7 +32,7 @@ def test_every_method_is_put_on_them_with_what_it_composes(root, name):
   assert put.settings.warmup_steps == 10
   # Nothing but the schedule differs from the config (of the last stage, where there are several).
   ours = {"steps", "warmup_steps", "weight_optimizer", "alpha_optimizer"}
-  last = search.stages_of(given)[-1].settings
+  last = stages_of(given)[-1].settings
   assert {k for k in last if put.settings[k] != last[k]} <= ours
   rates = {"lr"}
   assert {
