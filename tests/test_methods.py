@@ -5,15 +5,21 @@
 import json
 import math
 import pathlib
+import re
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from dnas import config as configs
 from dnas import log, method, search, train
 from dnas import task as tasks
 from dnas.data import load
+from dnas.fields import plain
 from dnas.settings import settings_of, stages_of
-from dnas.space.space import SearchSpace
+from dnas.space.space import Cell, Edge, SearchSpace
+from dnas.strategy.problem import Problem
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 NAMES = sorted(path.stem for path in (ROOT / "configs" / "methods").glob("*.py"))
@@ -34,6 +40,95 @@ SMALL = {
   "train.network": None,
   "data.threads": 1,
 }
+
+# The fields of config.search in which a method differs from the base, with the functions they name.
+DEFINES = {
+  "beta_darts": {"penalties": ["beta_decay"]},
+  "darts_es": {"stop": ["stop_by_eigenvalue"], "watch": []},
+  "darts_finite_difference": {"hypergradient": ["finite_difference"]},
+  "darts_first_order": {},
+  "darts_minus": {"supernet": []},
+  "darts_pt": {"projection": []},
+  "darts_second_order": {"hypergradient": ["unrolled"]},
+  "drnas": {
+    "relaxation": ["dirichlet"],
+    "penalties": ["dirichlet_anchor"],
+    "alpha_optimizer": ["adam"],
+    "stages": [],
+    "watch": [],
+  },
+  "dsnas": {
+    "relaxation": ["score_function"],
+    "hypergradient": [],
+    "weight_share": [],
+    "supernet": [],
+  },
+  "fair_darts": {
+    "relaxation": ["sigmoid"],
+    "penalties": ["zero_one"],
+    "alpha_optimizer": ["adam"],
+    "discretize": ["threshold"],
+  },
+  "fbnet": {"relaxation": ["gumbel_softmax"]},
+  "gaea": {"alpha_optimizer": ["exponentiated_gradient"]},
+  "gdas": {"relaxation": ["gumbel_softmax", "straight_through"], "supernet": []},
+  "idarts": {"hypergradient": ["implicit", "neumann"]},
+  "lambda_darts": {"weight_penalty": ["layer_alignment"]},
+  "oles": {"freezing": ["gradient_matching"]},
+  "p_darts": {"stages": ["nasbench201"] * 3, "discretize": ["limit_skips"]},
+  "pc_darts": {"supernet": [], "edge_weights": [], "warmup_steps": []},
+  "proxylessnas": {"relaxation": ["two_paths"]},
+  "robust_darts": {"weight_optimizer": ["sgd"], "drop_path": []},
+  "sdarts_adv": {"perturbation": ["adversarial_perturbation"]},
+  "sdarts_rs": {"perturbation": ["random_perturbation"]},
+  "snas": {"relaxation": ["gumbel_softmax"], "hypergradient": [], "weight_share": []},
+}
+
+
+def named(value):
+  """The functions that a part of a config names, sorted."""
+  if isinstance(value, dict):
+    inner = [name for part in value.values() for name in named(part)]
+    return sorted([value["name"], *inner] if "name" in value else inner)
+  return sorted(name for part in value for name in named(part)) if type(value) is tuple else []
+
+
+def test_a_method_differs_from_the_base_in_what_defines_it():
+  readme = (ROOT / "README.md").read_text()
+  base = plain(configs.load(ROOT / "configs" / "digits.py").search)
+  assert set(DEFINES) == set(NAMES)
+  for name in NAMES:
+    own = plain(configs.load(ROOT / "configs" / "methods" / f"{name}.py").search)
+    changed = {field: named(own[field]) for field in own if own[field] != base[field]}
+    assert changed == DEFINES[name], name
+    # And the README's table names what is there.
+    (composes,) = re.findall(rf"^ *\| .* \| `{name}` \| (.*?) \|", readme, re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", composes)) <= set(named(own)), name
+
+
+def test_p_darts_on_the_papers_cells():
+  config = configs.load(f"{ROOT}/configs/methods/p_darts.py:darts")
+  stages = stages_of(settings_of(config.search))
+  assert [stage.settings.network.layers for stage in stages] == [5, 11, 17]
+  edges = [edge for cell in search.space_of(config).cells.values() for edge in cell.edges]
+  kept = [len(edges[0].ops), *(stage.keep for stage in stages[:-1])]
+  assert {len(edge.ops) for edge in edges} == {8}
+  assert kept == [8, 5, 3]
+  assert plain(stages[-1].settings.discretize) == {"name": "limit_skips", "at_most": 2}
+
+
+def test_a_projection_is_tuned_without_a_warm_up_and_with_a_tenth_of_the_learning_rate():
+  settings = settings_of(configs.load(ROOT / "configs" / "methods" / "darts_pt.py").search)
+  loss = lambda params, stats, weights, *_: (params["x"] + weights["c"][0][0], (stats, {}))
+  space = SearchSpace({"c": Cell(1, (Edge(0, 1, ("a", "b")),), (1,))})
+  problem = Problem(space, lambda key: ({"x": jnp.zeros(())}, {}), loss)
+  loop = method.tuning(settings)(problem)
+  state = loop.init(jax.random.key(0))
+  alpha = np.array(state.alpha["c"][0])
+  state, _ = loop.step(state, jnp.zeros(1), jnp.zeros(1))
+  np.testing.assert_allclose(state.params["x"], -settings.weight_optimizer.lr / 10, rtol=1e-6)
+  assert settings.warmup_steps > 0
+  np.testing.assert_allclose(state.alpha["c"][0] - alpha, [-3e-3, 3e-3], rtol=1e-2)
 
 
 def small(name, **overrides):
