@@ -146,20 +146,28 @@ def test_dirichlet_of_a_quadratic_loss():
   assert np.all(np.abs(gradients.mean(0) - jax.grad(exact)(LOGITS)) < 4.5 * error)
 
 
+def within_the_noise(rule, loss, exact):
+  """Whether the mean gradient of loss(rule(logits)) for two operations is that of exact(logits)."""
+  sampled = lambda a, key: loss(rule(key, a, 0.5))
+  keys = jax.random.split(jax.random.key(4), 40_000)
+  gradients = jax.jit(jax.vmap(jax.grad(sampled), in_axes=(None, 0)))(LOGITS[:2], keys)
+  error = np.std(gradients, axis=0) / np.sqrt(len(keys))
+  assert np.all(error < 1e-3)
+  return np.all(np.abs(gradients.mean(0) - jax.grad(exact)(LOGITS[:2])) < 4.5 * error)
+
+
 def test_gumbel_softmax_of_a_quadratic_loss():
   # Of two operations w_0 = sigmoid((a_0 - a_1 + l) / tau), l ~ Logistic(0, 1): a one-dimensional
   # integral, here over the quantiles of l.
   u = (np.arange(20_000) + 0.5) / 20_000
   noise, tau = jnp.asarray(np.log(u / (1 - u)), jnp.float32), 2.0
-  exact = lambda a: jnp.mean(jax.nn.sigmoid((a[0] - a[1] + noise) / tau) ** 2)
+  soft = lambda a: jax.nn.sigmoid((a[0] - a[1] + noise) / tau)
   rule = relaxation.gumbel_softmax(tau, tau)
-  sampled = lambda a, key: rule(key, a, 0.5)[0] ** 2
-  keys = jax.random.split(jax.random.key(4), 40_000)
-  logits = LOGITS[:2]
-  gradients = jax.jit(jax.vmap(jax.grad(sampled), in_axes=(None, 0)))(logits, keys)
-  error = np.std(gradients, axis=0) / np.sqrt(len(keys))
-  assert np.all(error < 1e-3)
-  assert np.all(np.abs(gradients.mean(0) - jax.grad(exact)(logits)) < 4.5 * error)
+  assert within_the_noise(rule, lambda w: w[0] ** 2, lambda a: jnp.mean(soft(a) ** 2))
+  # Straight through it, the estimate is that of the soft mean, and only for linear losses.
+  hard = relaxation.straight_through(rule)
+  assert within_the_noise(hard, lambda w: w[0], lambda a: jnp.mean(soft(a)))
+  assert not within_the_noise(hard, lambda w: w[0] ** 2, lambda a: jnp.mean(soft(a) ** 2))
 
 
 def test_score_function_is_the_estimator():
@@ -183,6 +191,23 @@ def test_two_paths_moves_only_the_two():
     np.testing.assert_allclose(gradient[a], q * (1 - q) * (COST[a] - COST[b]), rtol=1e-4)
 
 
+def test_two_paths_on_average():
+  # The sum over pairs of their probability times the gradient of their own softmax.
+  p = np.asarray(jax.nn.softmax(LOGITS), np.float64)
+  exact = np.zeros(5)
+  for a, b in itertools.permutations(range(5), 2):
+    q = p[a] / (p[a] + p[b])
+    slope = p[a] * p[b] / (1 - p[a]) * q * (1 - q) * (COST[a] - COST[b])
+    exact += slope * (np.eye(5)[a] - np.eye(5)[b])
+  _, gradients = cost_and_slope("two_paths")(LOGITS, jax.random.split(jax.random.key(6), 40_000), 0)
+  error = np.std(gradients, axis=0) / np.sqrt(len(gradients))
+  assert np.all(np.abs(gradients.mean(0) - exact) < 4.5 * error)
+  # Of two operations there is one pair: every sample has the exact gradient.
+  of_two = jax.grad(lambda a, key: MEMBERS["two_paths"](key, a, 0.5) @ COST[:2])
+  expected = jax.grad(lambda a: jax.nn.softmax(a) @ COST[:2])(LOGITS[:2])
+  np.testing.assert_allclose(of_two(LOGITS[:2], jax.random.key(0)), expected, rtol=1e-5)
+
+
 def test_two_paths_samples_pairs_without_replacement_then_one():
   picked = np.argmax(sample("two_paths", 2 * LOGITS), axis=1)
   p = np.asarray(jax.nn.softmax(2 * LOGITS), np.float64)
@@ -198,6 +223,14 @@ def test_two_paths_samples_pairs_without_replacement_then_one():
 def test_softmax_is_the_formula():
   weights = MEMBERS["softmax"](jax.random.key(0), LOGITS, 0.0)
   np.testing.assert_allclose(weights, np.exp(LOGITS) / np.exp(LOGITS).sum(), rtol=1e-6)
+
+
+def test_sigmoid_is_the_formula_and_operations_do_not_compete():
+  rule = MEMBERS["sigmoid"]
+  weights = rule(jax.random.key(0), LOGITS, 0.0)
+  np.testing.assert_allclose(weights, 1 / (1 + np.exp(-LOGITS)), rtol=1e-6)
+  moved = rule(jax.random.key(0), LOGITS.at[1].set(5.0), 0.0)
+  assert (moved != weights).tolist() == [False, True, False, False, False]
 
 
 def test_gumbel_samples_the_softmax_and_hardens():
