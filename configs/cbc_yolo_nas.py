@@ -10,8 +10,9 @@ stage 3 and their width in stages 1, 2 and 4: 4096 networks. It is made for two 
 128 x 96 px, a tenth of S's channels, 200 steps of search. The budget is of the fused network on one
 image, measured on the machine at hand: set `cost.latency_ms` for yours.
 
-Not run to its end yet: on two cores that other work shared, its latency table was so slow that the
-cheapest network needed 5.3 ms by it, and the budget was refused before anything was trained.
+Run at 8d60a6c on 2 cores of an AMD EPYC, seed 0, all else on the machine suspended: 6 min 22 s in
+all; predicted 1.84 ms, measured 1.86 ms; 385,503 parameters, 40.7 million MACs; test AP 0.434 (RBC
+0.586, WBC 0.714, platelets 0.000: a few pixels each at this size, and 600 steps do not find them).
 """
 
 from ml_collections import ConfigDict
