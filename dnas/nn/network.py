@@ -144,7 +144,7 @@ class AuxiliaryHead(nnx.Module):
     self.check_size(*x.shape[1:3])
     x = nnx.avg_pool(jax.nn.relu(x), (5, 5), (self.pool_stride, self.pool_stride))
     x = self.second(self.first(x, mode), mode)
-    return self.linear(x.mean((1, 2)))
+    return self.linear(x.astype(jnp.float32).mean((1, 2)))
 
   def check_size(self, height: int, width: int) -> None:
     """Raises SpaceError unless features of this size are large enough."""
@@ -205,7 +205,7 @@ class Network(nnx.Module):
     x = outputs[-1]
     if self.final_norm is not None:
       x = self.relu(self.final_norm(x, mode), mode)
-    logits = self.linear(x.mean((1, 2)))
+    logits = self.linear(x.astype(jnp.float32).mean((1, 2)))
     if self.auxiliary is None or not mode.train:
       return logits, None
     return logits, self.auxiliary(outputs[self.auxiliary_at], mode)
@@ -278,6 +278,6 @@ def _text(path: Sequence) -> str:
   return "/".join(map(str, path))
 
 
-def image_to_float(image: jax.Array, dtype: Any = jnp.float32) -> jax.Array:
+def image_to_float(image: jax.Array) -> jax.Array:
   """Bytes in [0, 255] to numbers in about [-2, 2]: (x - 127.5) / 64."""
-  return ((image.astype(jnp.float32) - 127.5) / 64).astype(dtype)
+  return (image.astype(jnp.float32) - 127.5) / 64

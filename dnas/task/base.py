@@ -13,6 +13,7 @@ from flax import nnx
 
 from dnas.cost import count
 from dnas.data.source import Source
+from dnas.errors import DnasError, choose_from
 from dnas.nn import network
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
@@ -49,6 +50,30 @@ class Task:
   headline: str
   image: tuple[int, int]
   boxes: Callable[[Any, tuple[int, int]], tuple[jax.Array, jax.Array]] | None = None
+
+
+DTYPES = ("float32", "bfloat16")
+
+
+def computing(
+  dtype: str, scaled: Callable[[jax.Array], jax.Array]
+) -> Callable[[jax.Array], jax.Array]:
+  """`scaled`, so that the network behind it computes in `dtype`: a layer takes its input's.
+
+  In bfloat16 feature maps take half the memory, and matrix units of GPUs and TPUs work at twice the
+  rate or more; CPUs emulate it. Weights, their gradients, optimiser, statistics of batch norms,
+  logits, boxes and losses stay float32. (8 bits of precision, 8 of exponent: no loss scaling.)
+
+  Args:
+    dtype: "float32" or "bfloat16".
+    scaled: pixels in [0, 255] -> what the network takes.
+
+  Raises:
+    DnasError: another dtype.
+  """
+  if dtype not in DTYPES:
+    raise DnasError(choose_from("config.task.dtype:", dtype, DTYPES))
+  return lambda images: scaled(images).astype(dtype)
 
 
 def cost(task: Task, genotype: SearchSpace) -> count.Cost:

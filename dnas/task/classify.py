@@ -18,7 +18,7 @@ from dnas.errors import DnasError
 from dnas.nn import network
 from dnas.nn.mode import Mode
 from dnas.nn.supernet import PLAIN, Supernet
-from dnas.task.base import Batch, Result, Task
+from dnas.task.base import Batch, Result, Task, computing
 
 
 def classification(
@@ -27,6 +27,7 @@ def classification(
   *,
   label_smoothing: float = 0.0,
   auxiliary: float = 0.0,
+  dtype: str = "float32",
 ) -> Task:
   """Image classification: L = cross-entropy + auxiliary * cross-entropy of the auxiliary head.
 
@@ -35,6 +36,7 @@ def classification(
     image: height and width of the network's input.
     label_smoothing: share of the target that is spread over all classes, in [0, 1).
     auxiliary: weight of the auxiliary head (DARTS: 0.4); 0 leaves it out. Supernets have none.
+    dtype: of the layers' values, see `task.base.computing`.
 
   Raises:
     DnasError: the source is none for classification, or a value is out of range.
@@ -46,6 +48,7 @@ def classification(
   if auxiliary < 0:
     raise DnasError(f"task classification: auxiliary must be 0 or more, got {auxiliary}")
   classes = len(source.classes)
+  scaled = computing(dtype, network.image_to_float)
 
   def build(space, rngs, search: bool | None = None, supernet: Supernet = PLAIN):
     with_head = auxiliary > 0 and space.is_genotype and not search
@@ -54,7 +57,7 @@ def classification(
     )
 
   def forward(model: network.Network, weights: network.Weights, images: jax.Array, mode: Mode):
-    return model(network.image_to_float(images), weights, mode)
+    return model(scaled(images), weights, mode)
 
   def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
     targets = optax.smooth_labels(jax.nn.one_hot(labels, classes), label_smoothing)

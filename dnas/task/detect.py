@@ -25,7 +25,7 @@ from dnas.nn import yolo_nas as yolo
 from dnas.nn.detector import Detector
 from dnas.nn.mode import Mode
 from dnas.nn.supernet import PLAIN, Supernet
-from dnas.task.base import Batch, Metrics, Result, Task
+from dnas.task.base import Batch, Metrics, Result, Task, computing
 
 
 def detection(
@@ -46,6 +46,7 @@ def detection(
   score_threshold: float = VALIDATION.score,
   iou_threshold: float = VALIDATION.iou,
   max_detections: int = 100,
+  dtype: str = "float32",
 ) -> Task:
   """Object detection on boxes: PP-YOLOE's loss, COCO's twelve statistics.
 
@@ -61,6 +62,7 @@ def detection(
     classification_loss, box_similarity: names, see `detection.loss.detection_loss`.
     class_weight, iou_weight, dfl_weight: of the three terms of the loss.
     score_threshold, iou_threshold, max_detections: of the suppression when measuring.
+    dtype: of the layers' values, see `task.base.computing`.
 
   Raises:
     DnasError: the source is none for detection, or a threshold is out of range.
@@ -83,7 +85,8 @@ def detection(
   weights = (class_weight, iou_weight, dfl_weight)
   criterion = _points_loss(assigner, classification_loss, box_similarity, weights)
   found = _thresholds(score_threshold, iou_threshold, max_detections)
-  return _on_boxes(source, image, build, network.image_to_float, criterion, found, _of_points)
+  scaled = computing(dtype, network.image_to_float)
+  return _on_boxes(source, image, build, scaled, criterion, found, _of_points)
 
 
 def yolo_nas(
@@ -99,6 +102,7 @@ def yolo_nas(
   score_threshold: float = VALIDATION.score,
   iou_threshold: float = VALIDATION.iou,
   max_detections: int = VALIDATION.max_detections,
+  dtype: str = "float32",
 ) -> Task:
   """Object detection by a network of YOLO-NAS' kind (`space.yolo_nas`), pixels in [0, 1].
 
@@ -106,7 +110,7 @@ def yolo_nas(
     source: gives the classes.
     image: height and width of the network's input, multiples of 32.
     assigner, classification_loss, box_similarity, class_weight, iou_weight, dfl_weight,
-    score_threshold, iou_threshold, max_detections: as in `detection`.
+    score_threshold, iou_threshold, max_detections, dtype: as in `detection`.
 
   Raises:
     DnasError: the source is none for detection, a threshold is out of range, or the network does
@@ -120,7 +124,7 @@ def yolo_nas(
   weights = (class_weight, iou_weight, dfl_weight)
   criterion = _points_loss(assigner, classification_loss, box_similarity, weights)
   found = _thresholds(score_threshold, iou_threshold, max_detections)
-  scaled = lambda images: images.astype(jnp.float32) / 255
+  scaled = computing(dtype, lambda images: images.astype(jnp.float32) / 255)
   return _on_boxes(source, image, build, scaled, criterion, found, _of_points)
 
 
@@ -138,6 +142,7 @@ def efficientdet(
   score_threshold: float = VALIDATION.score,
   iou_threshold: float = 0.5,
   max_detections: int = 100,
+  dtype: str = "float32",
 ) -> Task:
   """Object detection by EfficientDet around the backbone that a genotype describes.
 
@@ -147,6 +152,7 @@ def efficientdet(
     width, depth, head_depth, weighted: see `nn.efficientdet.Size`; by default D0's.
     alpha, gamma, box_weight: of the loss, see `detection.anchor_loss`.
     score_threshold, iou_threshold, max_detections: of the suppression when measuring.
+    dtype: as in `detection`.
 
   Raises:
     DnasError: the source is none for detection, a threshold is out of range, or the network does
@@ -171,7 +177,8 @@ def efficientdet(
     return effdet.decode(outputs.deltas, effdet.anchors(*size)), jax.nn.sigmoid(outputs.logits)
 
   found = _thresholds(score_threshold, iou_threshold, max_detections)
-  scaled = lambda images: (images.astype(jnp.float32) / 255 - _IMAGENET_MEAN) / _IMAGENET_STD
+  standard = lambda images: (images.astype(jnp.float32) / 255 - _IMAGENET_MEAN) / _IMAGENET_STD
+  scaled = computing(dtype, standard)
   return _on_boxes(source, image, build, scaled, criterion, found, boxes)
 
 
