@@ -85,6 +85,12 @@ def changed(**arrays):
     (FOUND, 0),
     ({key: value[:, [1, 0, 2]] for key, value in FOUND.items()}, 0),
     (changed(scores=[[0.9, 0.90001, 0]]), 1e-5),
+    # Of 12 px, which the image has.
+    (changed(boxes=[[[0, 1e-3, 4, 4], [9, 9, 12, 12], [0, 0, 0, 0]]]), 1e-3 / 12),
+    (
+      changed(boxes=[[[9, 9, 12, 12], [0, 0, 4, 4.0005], [0, 0, 0, 0]]], labels=[[0, 1, -1]]),
+      5e-4 / 12,
+    ),
   ],
 )
 def test_equal_detections(got, error):
@@ -97,6 +103,8 @@ def test_equal_detections(got, error):
     (changed(scores=[[0.9, 0.91, 0]]), "'scores' differs"),
     (changed(labels=[[1, 1, -1]]), "differs from JAX by"),
     (changed(scores=[[np.nan, 0.9, 0]]), "'scores' differs"),
+    (changed(boxes=[[[0, 0.01, 4, 4], [9, 9, 12, 12], [0, 0, 0, 0]]]), "'boxes' differs"),
+    (changed(boxes=[[[0, 0, 4, 4]] * 2 + [[0] * 4]], labels=[[1, 1, -1]]), "differs"),
     ({key: value[:, :2] for key, value in FOUND.items()}, "gives"),
     ({"boxes": FOUND["boxes"]}, "gives"),
   ],
