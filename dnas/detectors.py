@@ -101,7 +101,8 @@ class Loaded:
     right = len(sides) == 2 and all(isinstance(side, int | np.integer) for side in sides)
     if not right or any(side < 1 or side % self.multiple for side in sides):
       raise DnasError(
-        f"image size {size} px: {self.name} takes sides that are multiples of {self.multiple}"
+        f"image size {size} px: {self.name} takes height and width from {self.multiple} px on, in "
+        f"steps of {self.multiple}"
       )
     return int(sides[0]), int(sides[1])
 

@@ -182,21 +182,23 @@ class NAS:
         found.append(one)
       else:
         skipped.append(one)
-    if skipped and not found:
-      raise ImageError("; ".join(f"{why}" for _, why in skipped[:3]))
     _say_skipped(skipped, len(found) + len(skipped))
     return Results(found, self.names, skipped)
 
   def predict_each(self, source: Any, **options: Any) -> Iterator[Result]:
     """`predict`, one result at a time as it comes: for long videos and large folders.
 
-    What cannot be decoded is named on stderr.
+    What cannot be decoded is named on stderr, and counted at the end.
     """
+    count, skipped = 0, []
     for one in pictures(self.network, source, **options):
+      count += 1
       if isinstance(one, Result):
         yield one
       else:
         print(f"skipped: {one[1]}", file=sys.stderr)
+        skipped.append(one)
+    _say_skipped(skipped, count)
 
   def predict_raw(self, images: Any) -> tuple[np.ndarray, np.ndarray]:
     """Every box of the network before suppression.
@@ -286,8 +288,10 @@ class NAS:
 
 
 def _say_skipped(skipped: Sequence[tuple[str, str]], of: int) -> None:
-  if skipped:
-    names = ", ".join(name for name, _ in skipped[:5]) + (" ..." if len(skipped) > 5 else "")
-    print(
-      f"skipped {len(skipped)} of {of} pictures that cannot be decoded: {names}", file=sys.stderr
-    )
+  """Names (picture, why) on stderr; if those are all `of` them, ImageError."""
+  if not skipped:
+    return
+  if len(skipped) == of:
+    raise ImageError("; ".join(why for _, why in skipped[:3]))
+  names = ", ".join(name for name, _ in skipped[:5]) + (" ..." if len(skipped) > 5 else "")
+  print(f"skipped {len(skipped)} of {of} pictures that cannot be decoded: {names}", file=sys.stderr)

@@ -22,7 +22,7 @@ from dnas.detectors import Loaded, Size
 from dnas.errors import DnasError
 from dnas.predict import Found, Job, Network, canvas_of, stream
 
-_SHEET, _TILE_PX = 9, 400  # pictures on the sheet of predictions, and their longer side
+_SHEET, _TILE_PX = 9, 560  # pictures on the sheet of predictions, and their longer side
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

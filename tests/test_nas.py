@@ -5,6 +5,7 @@
 import importlib.util
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -161,9 +162,12 @@ def test_what_cannot_be_decoded_is_skipped_counted_and_named(model, place, tmp_p
   assert results.skipped[0][0].endswith("3.png")
   assert "skipped 1 of 5 pictures that cannot be decoded: " in capsys.readouterr().err
   assert len(list(model.predict_each(tmp_path))) == 4
-  assert "3.png" in capsys.readouterr().err
-  with pytest.raises(ImageError, match=r"3\.png: OpenCV cannot decode its 60 bytes"):
-    model.predict(tmp_path / "3.png")
+  said = capsys.readouterr().err
+  assert "skipped: " in said
+  assert "skipped 1 of 5 pictures" in said
+  for predict_on in (model.predict, lambda source: list(model.predict_each(source))):
+    with pytest.raises(ImageError, match=r"3\.png: OpenCV cannot decode its 60 bytes"):
+      predict_on(tmp_path / "3.png")
 
 
 def test_validation_writes_what_it_measured(model, place, tmp_path, capsys):
@@ -322,6 +326,18 @@ def test_command_lines(root, place, tmp_path, capsys):
     main("predict", "--source", tmp_path / "gone.png")
   assert stop.value.code == 2
   assert "gone.png: there is no such file or folder" in capsys.readouterr().err
+  # One that cannot be decoded among others is named and counted; alone it is an error.
+  good, mixed = (images / "0.png").read_bytes(), tmp_path / "mixed"
+  mixed.mkdir()
+  for i in range(3):
+    (mixed / f"{i}.png").write_bytes(good if i else good[:60])
+  said = main("predict", "--source", mixed, "--json")
+  assert len(said.out.splitlines()) == 2
+  assert "skipped 1 of 3 pictures that cannot be decoded: " in said.err
+  with pytest.raises(SystemExit) as stop:
+    main("predict", "--source", mixed / "0.png", "--json")
+  assert stop.value.code == 2
+  assert "0.png: OpenCV cannot decode its 60 bytes" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -347,6 +363,8 @@ def test_the_letterbox_is_that_of_yolo_nas(size, content, offset):
     ("{}/data.txt", {}, r"not from \.txt"),
     ("{}/empty", {}, "holds no weights.npz"),
     ("{}/half", {}, "genotype.json is missing"),
+    ("{}/cut", {}, r"cut.weights\.npz is no weight file, or broken"),
+    ("{}/unnamed", {}, r"classes\.json is not valid JSON"),
     ("{}/bad.npz", {}, r"bad\.npz is no \.npz of arrays, or broken"),
     ("{}/other.npz", {}, "widths are those of none of yolo_nas_s"),
     ("{}/bad.json", {}, r"bad\.json"),
@@ -362,7 +380,12 @@ def test_what_cannot_be_loaded_is_named(place, what, arguments, message):
     (place / name).mkdir(exist_ok=True)
   (place / "half" / "weights.npz").write_bytes(b"")
   (place / "data.txt").write_text("x")
-  (place / "bad.npz").write_bytes((place / "run" / "weights.npz").read_bytes()[:500])
+  whole = (place / "run" / "weights.npz").read_bytes()
+  (place / "bad.npz").write_bytes(whole[:500])
+  for name in ("cut", "unnamed"):
+    shutil.copytree(place / "run", place / name, dirs_exist_ok=True)
+  (place / "cut" / "weights.npz").write_bytes(whole[:-30])
+  (place / "unnamed" / "classes.json").write_text("[cat")
   np.savez(place / "other.npz", x=np.zeros(3))
   (place / "bad.json").write_text("{")
   with pytest.raises(DnasError, match=message):
