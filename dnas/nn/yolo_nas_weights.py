@@ -269,16 +269,24 @@ def _read_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
     ) from None
   import pickle
 
+  broken = f"{path} is no PyTorch file, or broken"
+  with path.open("rb") as file:
+    head = file.read(2)
+  # An archive, or a pickle of protocol 2 to 5: PyTorch takes anything else for a pickle, too.
+  if head != b"PK" and not (head[:1] == b"\x80" and head[1:] <= b"\x05"):
+    raise CheckpointError(f"{broken}: it begins with {head!r}")
   try:
     saved = torch.load(path, map_location="cpu", weights_only=True)
   except pickle.UnpicklingError as error:
+    if "GLOBAL" not in str(error):
+      raise CheckpointError(f"{broken}: it cannot be unpickled") from error
     raise CheckpointError(
       f"{path} holds Python objects besides tensors (a pickled module?), which are not loaded, for "
       "they could run any code. Where it was made, export its state dict: "
       "torch.save(model.state_dict(), 'weights.pt')"
     ) from error
-  except (RuntimeError, ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
-    raise CheckpointError(f"{path} is no PyTorch file, or broken: {error}") from error
+  except (RuntimeError, ValueError, EOFError, OSError, LookupError, zipfile.BadZipFile) as error:
+    raise CheckpointError(f"{broken}: {error}") from error
   for name in ("ema_net", "net"):
     if isinstance(saved, Mapping) and isinstance(saved.get(name), Mapping):
       saved = saved[name]

@@ -394,9 +394,14 @@ def test_torch_files(tmp_path):
   torch.save({"net": torch.nn.Linear(2, 2)}, tmp_path / "module.pt")
   with pytest.raises(CheckpointError, match=r"module\.pt holds Python objects.*state_dict"):
     weights.read(tmp_path / "module.pt")
-  (tmp_path / "cut.pt").write_bytes((tmp_path / "w.pth").read_bytes()[:1000])
-  with pytest.raises(CheckpointError, match=r"cut\.pt is no PyTorch file, or broken"):
-    weights.read(tmp_path / "cut.pt")
+  whole = (tmp_path / "w.pth").read_bytes()
+  torch.save(state, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+  old = (tmp_path / "old.pth").read_bytes()
+  cut = [whole[:-10], whole[:1000], old[:-10], old[:60], old[:3]]
+  for content in (*cut, b"hello world", b"{}", b"", bytes(100)):
+    (tmp_path / "cut.pt").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"cut\.pt is no PyTorch file, or broken"):
+      weights.read(tmp_path / "cut.pt")
 
 
 def test_without_torch_the_message_says_what_to_do(tmp_path, monkeypatch):
