@@ -4,8 +4,10 @@
 
 On a CPU XLA brings a program's convolutions into the one layout for which it has fast code, NHWC
 with HWIO, but not those inside loops and conditionals: where JAX writes a gradient in another
-layout, it becomes a naive loop there, 50 times slower. So the gradients below, and theirs, are
-written in that layout: the very same numbers, as fast in a branch of `lax.switch` as outside.
+layout, it becomes a naive loop there, 50 times slower. So the gradients below are written in that
+layout: the very same numbers, as fast in a branch of `lax.switch` as outside, and so are their
+products with vectors in forward mode (`jax.jvp` of `jax.grad`). They are not rules themselves, for
+forward mode does not pass those; reverse mode over them leaves the layout again.
 
 The gradient of the kernel has two forms. `convolve`, for networks whose layers follow one another,
 takes one matrix product per tap: more processor time, but on all cores. `stock` takes one
@@ -48,7 +50,7 @@ def convolve(
 
 def stock(x, kernel, stride: Pair, dilation: int, padding: Pair) -> jax.Array:
   """`convolve` as XLA would compute it, gradients included."""
-  run: Any = _closed if platform.on_cpu() else _nhwc
+  run: Any = _by_convolution if platform.on_cpu() else _nhwc
   return run(x, kernel, stride, (dilation, dilation), _both_sides(padding))
 
 
@@ -69,16 +71,16 @@ def _both_sides(padding: Pair) -> Pairs:
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-def _closed(x: jax.Array, kernel: jax.Array, stride: Pair, dilation: Pair, padding: Pairs):
-  """`_nhwc`, whose gradients are of its own kind, and theirs."""
+def _by_convolution(x: jax.Array, kernel: jax.Array, stride: Pair, dilation: Pair, padding: Pairs):
+  """`_nhwc` with gradients in the same layout."""
   return _nhwc(x, kernel, stride, dilation, padding)
 
 
-def _closed_forward(x, kernel, stride, dilation, padding):
-  return _closed(x, kernel, stride, dilation, padding), (x, kernel)
+def _kept(x, kernel, stride, dilation, padding):
+  return _nhwc(x, kernel, stride, dilation, padding), (x, kernel)
 
 
-def _closed_backward(stride, dilation, padding, residuals, dy):
+def _backward_by_convolution(stride, dilation, padding, residuals, dy):
   x, kernel = residuals
   dx = _input_gradient(x.shape, kernel, stride, dilation, padding, dy)
   # Batch and channels change places: dkernel = x^T * dy, where dy is spread by the stride.
@@ -88,8 +90,7 @@ def _closed_backward(stride, dilation, padding, residuals, dy):
     for size, (low, _), across, along in zip(x.shape[1:3], padding, *reach, strict=True)
   )
   turned = x.transpose(3, 1, 2, 0), dy.transpose(1, 2, 0, 3)
-  dkernel: Any = _closed(*turned, dilation, stride, pads)
-  return dx, dkernel.transpose(1, 2, 0, 3)
+  return dx, _nhwc(*turned, dilation, stride, pads).transpose(1, 2, 0, 3)
 
 
 def _reach(sizes: Sequence[int], step: Pair) -> tuple[int, ...]:
@@ -107,18 +108,17 @@ def _input_gradient(shape, kernel, stride, dilation, padding: Pairs, dy) -> jax.
     (k - 1 - low, size + low - n)
     for size, k, n, (low, _) in zip(shape[1:3], window, dy.shape[1:3], padding, strict=True)
   )
-  dx: Any = _closed(dy, kernel[::-1, ::-1].swapaxes(2, 3), (1, 1), dilation, pads)
-  return dx
+  return _nhwc(dy, kernel[::-1, ::-1].swapaxes(2, 3), (1, 1), dilation, pads)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def by_taps(x: jax.Array, kernel: jax.Array, stride: Pair, dilation: int, padding: Pair):
   """`convolve` with dkernel[i, j] = (x at tap i, j)^T dy, a matrix product over all pixels."""
-  return _closed(x, kernel, stride, (dilation, dilation), _both_sides(padding))
+  return _nhwc(x, kernel, stride, (dilation, dilation), _both_sides(padding))
 
 
 def _taps_forward(x, kernel, stride, dilation, padding):
-  return by_taps(x, kernel, stride, dilation, padding), (x, kernel)
+  return _nhwc(x, kernel, stride, (dilation, dilation), _both_sides(padding)), (x, kernel)
 
 
 def _taps_backward(stride, dilation, padding, residuals, dy):
@@ -140,5 +140,5 @@ def _taps_backward(stride, dilation, padding, residuals, dy):
   return dx, jnp.stack(products).reshape(kernel.shape)
 
 
-_closed.defvjp(_closed_forward, _closed_backward)
+_by_convolution.defvjp(_kept, _backward_by_convolution)
 by_taps.defvjp(_taps_forward, _taps_backward)

@@ -7,7 +7,6 @@ weights for its searched cells; a genotype needs none.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
