@@ -117,6 +117,13 @@ def test_p_darts_on_the_papers_cells():
   assert plain(stages[-1].settings.discretize) == {"name": "limit_skips", "at_most": 2}
 
 
+def test_the_threshold_of_fair_darts_is_within_the_reach_of_alpha():
+  settings = configs.load(ROOT / "configs" / "methods" / "fair_darts.py").search
+  reach = settings.alpha_optimizer.lr * (settings.steps - settings.warmup_steps)  # a rate a step
+  value = settings.discretize.value
+  assert reach > 1.5 * math.log(value / (1 - value))
+
+
 def test_a_projection_is_tuned_without_a_warm_up_and_with_a_tenth_of_the_learning_rate():
   settings = settings_of(configs.load(ROOT / "configs" / "methods" / "darts_pt.py").search)
   loss = lambda params, stats, weights, *_: (params["x"] + weights["c"][0][0], (stats, {}))
