@@ -156,9 +156,9 @@ def draw(rows: Sequence[Mapping[str, Any]]) -> Figure:
     ):
       bottom.plot(values, [one[name] for one in own], "o-", color=plot.colour(n), label=label)
     bottom.set(xlabel=axis, xticks=values)
-    for axes in (top, bottom):
-      axes.set_ylim(bottom=0)
-      axes.grid(alpha=0.3)
+  for axes in grid.flat:  # Once all is there: rows share their scale.
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
   grid[0][0].set_ylabel("seconds a step")
   grid[1][0].set_ylabel("MiB")
   grid[0][0].legend(fontsize=8)
