@@ -12,6 +12,7 @@ from dnas import mesh, runs
 from dnas.config import Config
 from dnas.errors import DnasError
 from dnas.hardware import Priced, trained
+from dnas.reading import json_of
 from dnas.space.space import SearchSpace
 from dnas.strategy import budgets
 from dnas.strategy.discretize import AlphaLike
@@ -47,7 +48,7 @@ def keep(
   """
   done = workdir / "cost.json"
   if done.exists():  # A later measurement might decide otherwise.
-    record = json.loads(done.read_text(encoding="utf-8"))
+    record = json_of(done)
     return SearchSpace.from_json(json.dumps(record["genotype"]))
   limits, slowest = dict(priced.budgets), priced.budgets.get("latency_ms")
   tried: list[float] = []

@@ -31,6 +31,7 @@ from ml_collections import ConfigDict
 
 from dnas.errors import ConfigError, choose_from, one_line_errors
 from dnas.fields import diff, from_json, leaves, override, plain, to_json
+from dnas.reading import text_of
 
 # A ConfigDict. For type checkers its fields may be anything, as they are.
 Config: TypeAlias = Any
@@ -249,7 +250,7 @@ def _read(path: str | pathlib.Path) -> tuple[ConfigDict, str]:
     there = sorted(str(f) for f in file.parent.glob("*.py") if not f.name.startswith("_"))
     raise ConfigError(choose_from("config file:", str(file), there))
   if file.suffix == ".json":
-    return from_json(file.read_text(encoding="utf-8"), source=str(file)), ""
+    return from_json(text_of(file, kind=ConfigError), source=str(file)), ""
   spec = importlib.util.spec_from_file_location(f"dnas_config_{file.stem}", file)
   if spec is None or spec.loader is None:
     raise ConfigError(f"{file}: a config is a Python file with get_config(), or a config.json")

@@ -112,7 +112,7 @@ def work(config: Config, workdir: pathlib.Path) -> int:
   path = workdir / "config.json"
   if not path.exists():
     raise ConfigError(f"--worker: {path} is missing: start the search itself first")
-  before = configs.from_json(path.read_text(encoding="utf-8"), source=str(path))
+  before = configs.load(path)
   if changes := configs.diff(before, config):
     raise ConfigError(f"--worker: the search in {workdir} has another config: {'; '.join(changes)}")
   evaluator = Evaluate(configs.to_json(config), str(workdir))

@@ -12,8 +12,6 @@ from ml_collections import ConfigDict
 
 from dnas.errors import ConfigError, choose_from
 
-_MAX_JSON_CHARS = 1 << 24
-
 
 def plain(value: Any) -> Any:
   """`value` with each ConfigDict in it as a dict: what JSON holds, tuples aside."""
@@ -127,8 +125,6 @@ def from_json(text: str, source: str = "config.json") -> ConfigDict:
   Raises:
     ConfigError: for text that is not a JSON object; `source` is the file named in the message.
   """
-  if len(text) > _MAX_JSON_CHARS:
-    raise ConfigError(f"{source}: {len(text)} characters are too many for a config")
   try:
     data = json.loads(text)
     if isinstance(data, dict):

@@ -20,7 +20,9 @@ import rich.progress
 import rich.table
 
 from dnas.errors import DnasError
+from dnas.reading import bounded
 
+_MAX_BYTES = 1 << 30  # A line has a few hundred bytes: millions of steps.
 _WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -231,7 +233,9 @@ def read(path: str | os.PathLike) -> list[dict[str, Any]]:
   if not path.exists():
     return []
   records = []
-  *lines, _ = path.read_text(encoding="utf-8", errors="replace").split("\n")
+  with open(path, "rb") as file:
+    text = bounded(file, path, _MAX_BYTES, LogError).decode("utf-8", errors="replace")
+  *lines, _ = text.split("\n")
   for number, line in enumerate(lines, 1):
     try:
       record = json.loads(line)

@@ -19,11 +19,12 @@ import numpy as np
 
 from dnas import config as configs
 from dnas import log, mesh, preemption
-from dnas.checkpoint import Checkpointer, run_lock
+from dnas.checkpoint import Checkpointer
 from dnas.config import Config
 from dnas.data.pipeline import Pipeline
 from dnas.errors import ConfigError, DnasError, choose_from
 from dnas.finite import Skips, describe, explain, values
+from dnas.lock import run_lock
 
 RESUME = ("auto", "force", "never")
 
@@ -92,7 +93,7 @@ def folder(
     if path.exists():
       if resume == "never":
         raise ConfigError(f"{workdir} already holds a run; choose another --workdir")
-      before = configs.from_json(path.read_text(encoding="utf-8"), source=str(path))
+      before = configs.load(path)
       belongs = lambda change: re.split(r"[.:]", change)[0] in parts
       changes = [change for change in configs.diff(before, config) if belongs(change)]
       if changes and resume != "force":

@@ -23,7 +23,7 @@ from dnas.method import space_of, task_of
 from dnas.nn import functional, network
 from dnas.nn.init import Rngs
 from dnas.settings import Stage, check_seeds, settings_of, stages_of
-from dnas.space import macro
+from dnas.space import genotypes, macro
 from dnas.space.space import SearchSpace
 from dnas.strategy import discretize, projection, stages
 from dnas.strategy.problem import SearchState
@@ -129,7 +129,7 @@ def _in_stages(config, several, task, space, source, workdir, price) -> SearchSp
       state = _inherit(task, stage, space, state, before)
     stopped = folder / "stopped.json"
     if stopped.exists():
-      return SearchSpace.from_json((workdir / "genotype.json").read_text(encoding="utf-8"))
+      return genotypes.load(workdir / "genotype.json")
     try:
       state = mesh.local(_loop(config, stage, made, state, source, folder))
     except Stopped as stop:

@@ -24,7 +24,7 @@ from dnas.nn import functional
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
 from dnas.settings import check_accumulate
-from dnas.space import macro
+from dnas.space import genotypes, macro
 from dnas.space.space import SearchSpace
 from dnas.strategy import optimizer
 from dnas.trees import named_leaves, save_tree
@@ -206,7 +206,7 @@ def train(
   runs.devices_of(config)  # Wrong sizes are found now.
   with runs.folder(workdir, config, PARTS, resume):
     path = workdir / "genotype.json"
-    if path.exists() and SearchSpace.from_json(path.read_text(encoding="utf-8")) != genotype:
+    if path.exists() and genotypes.load(path) != genotype:
       raise configs.ConfigError(f"{path} is another genotype: choose another --workdir")
     runs.write(path, genotype.to_json())
     runs.write(workdir / "classes.json", json.dumps(source.classes) + "\n")

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a training has left in its folder, read again: config, genotype, weights, class names."""
 
-import json
 import pathlib
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ from dnas.config import Config
 from dnas.errors import DnasError
 from dnas.nn import functional
 from dnas.nn.init import Rngs
+from dnas.reading import json_of
 from dnas.space import genotypes
 from dnas.space.space import SearchSpace
 from dnas.trees import load_tree
@@ -50,8 +50,7 @@ def config_of(folder: pathlib.Path) -> Config:
     DnasError: it is missing, or no JSON of a config.
   """
   check(folder, "config.json")
-  file = folder / "config.json"
-  return configs.from_json(file.read_text(encoding="utf-8"), source=str(file))
+  return configs.load(folder / "config.json")
 
 
 class Network(NamedTuple):
@@ -99,10 +98,7 @@ def classes_of(folder: pathlib.Path, config: Config) -> tuple[str, ...]:
   """
   file = folder / "classes.json"
   if file.is_file():
-    try:
-      names = json.loads(file.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-      raise DnasError(f"{file} is not valid JSON: {error}") from error
+    names = json_of(file)
     if not isinstance(names, list) or not names:
       raise DnasError(f"{file} holds {names!r}; valid: a list of class names")
     return tuple(map(str, names))

@@ -23,6 +23,7 @@ import numpy as np
 from dnas.errors import DnasError
 from dnas.log import atomic_write
 from dnas.mesh import is_key
+from dnas.reading import check_archive
 
 _HEADER = "dnas.json"
 _MAX_BYTES = 1 << 35
@@ -123,6 +124,13 @@ def stored_dtype(description: Mapping[str, Any]) -> np.dtype:
   return np.dtype(jnp.dtype(kinds.get(description["kind"], description["dtype"])))
 
 
+def stored(description: Mapping[str, Any], leaf: Any) -> np.ndarray:
+  """A NumPy array as a leaf like `leaf` lies on disk, without memory of its own."""
+  data = jax.eval_shape(jax.random.key_data, leaf) if _is_key_data(description) else None
+  shape = description["shape"] if data is None else data.shape
+  return np.broadcast_to(np.zeros((), stored_dtype(description)), shape)
+
+
 def _is_key_data(description: Mapping[str, Any]) -> bool:
   return str(description["dtype"]).startswith("key<")
 
@@ -219,9 +227,7 @@ _BROKEN = (
 
 def _read_npz(path: pathlib.Path, max_bytes: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
   """The header and the arrays of a weight file, with their checksums compared."""
-  with zipfile.ZipFile(path) as archive:
-    if (size := sum(entry.file_size for entry in archive.infolist())) > max_bytes:
-      raise CheckpointError(f"{path} unpacks to {size} bytes; at most {max_bytes} are read")
+  check_archive(path, max_bytes, CheckpointError)
   with np.load(path, allow_pickle=False) as file:
     header = json.loads(file[_HEADER])
     values = {name: file[f"{name}.npy"].view(stored_dtype(header[name])) for name in header}

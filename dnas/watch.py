@@ -15,6 +15,7 @@ from dnas import config as configs
 from dnas import method, runs
 from dnas.config import Config
 from dnas.errors import DnasError
+from dnas.reading import json_of
 from dnas.settings import progress_at
 from dnas.space.space import SearchSpace
 from dnas.strategy import diagnostics, observe
@@ -64,7 +65,7 @@ class Watch:
     if not self.every or i % self.every or isinstance(state.step, Tracer):
       return {}
     paths = [path for path in sorted(self.folder.glob("*.json")) if int(path.stem) < i]
-    seen = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    seen = [json_of(path) for path in paths]
     genotypes = [SearchSpace.from_json(json.dumps(record["genotype"])) for record in seen]
     progress = progress_at(self.settings, i)
     found = self.observe(state, batch, genotypes[-(self.last - 1) :], progress)

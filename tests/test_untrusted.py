@@ -8,6 +8,7 @@ import functools
 import gzip
 import json
 import operator
+import os
 import pathlib
 import sys
 from collections.abc import Callable, Iterator
@@ -21,13 +22,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dnas import config as configs
-from dnas import data, fields, log
+from dnas import data, fields, log, reading, report, runs, trained
+from dnas.cost import latency
 from dnas.errors import DnasError
 from dnas.estimate import nats, tabular
 from dnas.estimate.tabular import NASBENCH201_COLUMNS, TableError
+from dnas.report import findings, page, progress
 from dnas.space import cells, genotypes
 from dnas.space.space import Cell, Edge, SearchSpace
-from dnas.strategy import history
+from dnas.strategy import history, shared
 from dnas.trees import load_tree, save_tree
 
 # What parsers trip over.
@@ -302,6 +305,48 @@ def test_pickles_are_read_only_where_that_is_said(tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, "nats_bench", None)
   with pytest.raises(TableError, match="allow_pickle=True"):
     nats.nats_bench(tmp_path)
+
+
+def run_again(folder: pathlib.Path) -> None:
+  root = pathlib.Path(__file__).resolve().parents[1]
+  with runs.folder(folder, configs.load(root / "configs" / "digits.py"), ("seed",)):
+    raise AssertionError("not reached")
+
+
+def evaluated_again(folder: pathlib.Path) -> None:
+  root = pathlib.Path(__file__).resolve().parents[1]
+  findings.draw(configs.load(root / "configs" / "digits.py"), folder)
+
+
+@pytest.mark.parametrize(
+  ("name", "read"),
+  [
+    ("config.json", trained.config_of),
+    ("config.json", run_again),
+    ("config.json", lambda folder: page.page([folder])),
+    ("genotype.json", lambda folder: genotypes.load(folder / "genotype.json")),
+    ("genotype.json", report.draw),
+    ("classes.json", lambda folder: trained.classes_of(folder, None)),
+    ("result.json", lambda folder: page._json(folder / "result.json")),
+    ("predictions.json", evaluated_again),
+    ("watch/00000001.json", progress.read_watch),
+    ("queue/0.task", lambda folder: shared._read(folder / "queue" / "0.task")),
+    ("latency.json", lambda folder: latency.LatencyTable(folder / "latency.json")),
+    ("metrics.jsonl", lambda folder: log.read(folder / "metrics.jsonl")),
+    ("history.jsonl", lambda folder: history.read(folder / "history.jsonl")),
+  ],
+)
+def test_files_of_a_run_have_their_size(tmp_path, monkeypatch, name, read):
+  """One that has more is not read to its end; nor is a device, which has none."""
+  size = reading.MAX_BYTES
+  monkeypatch.setattr(log, "_MAX_BYTES", size)
+  monkeypatch.setattr(findings, "_MAX_BYTES", size)
+  file = tmp_path / name
+  file.parent.mkdir(exist_ok=True)
+  file.write_text("")
+  os.truncate(file, size + 1)
+  with pytest.raises(DnasError, match=f"{name} has more than {size} bytes"):
+    read(tmp_path)
 
 
 def test_files_of_a_data_set_that_have_no_end_are_refused(tmp_path):

@@ -25,6 +25,7 @@ import numpy as np
 
 from dnas import log
 from dnas.errors import DnasError, choose_from
+from dnas.reading import json_of
 
 SCHEMA = "dnas.latency/1"
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
@@ -188,7 +189,7 @@ class LatencyTable:
 
   def _read(self, protocol: Protocol | None) -> None:
     try:
-      read = json.loads(self.path.read_text(encoding="utf-8"))
+      read = json_of(self.path)
       if read.get("schema") != SCHEMA:
         raise DnasError(f"{self.path}: schema must be {SCHEMA!r}, got {read.get('schema')!r}")
       there = Protocol(**read["protocol"])

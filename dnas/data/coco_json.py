@@ -14,10 +14,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from dnas.data.files import Info, file_images, inspect, text_of
+from dnas.data.files import Info, file_images, inspect
 from dnas.data.source import Annotations, DataError, DetectionSource, Report
 from dnas.data.validate import fit_box, is_number, split_candidates
 from dnas.errors import choose_from
+from dnas.reading import text_of
 
 _PLACEHOLDER = "{split}"
 _MAX_BYTES = 1 << 32  # COCO itself has 0.5 GB.
@@ -100,13 +101,11 @@ def _paths(reference: str, split: str | None) -> tuple[pathlib.Path, pathlib.Pat
 def _read(file: pathlib.Path) -> dict[str, list]:
   """The JSON file, which has the three lists of an instances file."""
   try:
-    data = json.loads(text_of(file, _MAX_BYTES))
+    data = json.loads(text_of(file, _MAX_BYTES, DataError))
   except FileNotFoundError:
     raise DataError(f"{file} is missing: it should be a COCO instances file") from None
   except OSError as error:
     raise DataError(f"{file} cannot be read: {error.strerror}") from error
-  except UnicodeDecodeError as error:
-    raise DataError(f"{file} is not UTF-8 text: byte {error.start}") from error
   except DataError:
     raise
   except json.JSONDecodeError as error:

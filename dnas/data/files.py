@@ -12,13 +12,12 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from dnas.data.images import ImageError, Images, decode
-from dnas.data.source import DataError, Report
+from dnas.data.source import Report
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 # Decoding is the only proof that a file is whole, at 0.3 to 2 ms each. Of larger data sets only
 # the headers are read before training, unless the caller asks for more.
 DECODED_BY_DEFAULT = 20_000
-MAX_TEXT_BYTES = 1 << 24
 _ORIENTATION = 0x0112
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height.
 
@@ -34,20 +33,6 @@ class Info(NamedTuple):
   def upright(self) -> tuple[int, int]:
     """(height, width) as a viewer shows it."""
     return (self.width, self.height) if self.turned else (self.height, self.width)
-
-
-def text_of(file: pathlib.Path, max_bytes: int = MAX_TEXT_BYTES) -> str:
-  """A text file of a stranger, which is not to fill the memory.
-
-  Raises:
-    DataError: it is larger than `max_bytes`.
-    OSError, UnicodeDecodeError: it cannot be read.
-  """
-  with open(file, "rb") as opened:  # Not its size first: a device has none, and no end.
-    content = opened.read(max_bytes + 1)
-  if len(content) > max_bytes:
-    raise DataError(f"{file} has more than {max_bytes} bytes, too many for what it should be")
-  return content.decode("utf-8")
 
 
 def inspect(

@@ -23,9 +23,10 @@ from typing import Any
 import numpy as np
 import yaml
 
-from dnas.data.files import SUFFIXES, file_images, inspect, text_of
+from dnas.data.files import SUFFIXES, file_images, inspect
 from dnas.data.source import Annotations, DataError, DetectionSource, Report
 from dnas.data.validate import fit_box, pick_split
+from dnas.reading import text_of
 
 _SPLITS = ("train", "val", "validation", "valid", "dev", "test")
 _MAX_CLASSES = 100_000
@@ -111,15 +112,13 @@ def label_file(image: pathlib.Path) -> pathlib.Path:
 
 def _read(file: pathlib.Path) -> dict[str, Any]:
   try:
-    data = yaml.safe_load(text_of(file))
+    data = yaml.safe_load(text_of(file, kind=DataError))
   except DataError:
     raise
   except FileNotFoundError:
     raise DataError(f"{file} is missing: it should be a YOLO data file") from None
   except OSError as error:
     raise DataError(f"{file} cannot be read: {error.strerror}") from error
-  except UnicodeDecodeError as error:
-    raise DataError(f"{file} is not UTF-8 text: byte {error.start}") from error
   # ValueError and what else: a tag or a date that Python's types refuse (2020-99-99, !!int x).
   except (
     yaml.YAMLError,
@@ -206,9 +205,9 @@ def _list_images(
 def _read_list(file: pathlib.Path, root: pathlib.Path, report: Report) -> list[pathlib.Path]:
   """The images of a .txt list; `./` is the list's folder, other paths start from the root."""
   try:
-    lines = [line.strip() for line in text_of(file, 1 << 30).splitlines()]
-  except UnicodeDecodeError as error:
-    report.stop(file, f"is not UTF-8 text: byte {error.start}")
+    lines = [line.strip() for line in text_of(file, 1 << 30, DataError).splitlines()]
+  except (OSError, DataError) as error:
+    report.stop(file, f"cannot be read: {error}")
     return []
   starts = [(line, file.parent if line.startswith("./") else root) for line in lines if line]
   return [start / line for line, start in starts]
@@ -223,11 +222,11 @@ def _rows(
 ) -> list[tuple]:
   """The rows of one label file for `Annotations.of`."""
   try:
-    lines = text_of(file).splitlines()
+    lines = text_of(file, kind=DataError).splitlines()
   except FileNotFoundError:
     report.mend("image without a label file taken as background", image)
     return []
-  except (OSError, UnicodeDecodeError, DataError) as error:
+  except (OSError, DataError) as error:
     report.stop(file, f"cannot be read: {error}")
     return []
   rows, seen = [], set()

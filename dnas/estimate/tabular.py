@@ -24,6 +24,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from dnas.errors import DnasError, choose_from
+from dnas.reading import bounded
 from dnas.space import cells, genotypes
 from dnas.space.cell import Cell, Edge
 from dnas.space.space import SearchSpace
@@ -44,7 +45,7 @@ MACRO_OPS = ("identity", "mb3_k3", "mb6_k5")
 MACRO_LAYERS = 8
 
 
-# A table that unpacks to more is refused: a stranger's file may be a zip bomb.
+# Unpacked.
 _MAX_BYTES = 1 << 30
 
 
@@ -252,13 +253,11 @@ def _text(path: pathlib.Path) -> str:
     with open(path, "rb") as plain:
       packed = plain.read(2) == b"\x1f\x8b"
     with gzip.open(path) if packed else open(path, "rb") as file:
-      data = file.read(_MAX_BYTES + 1)
-    text = data.decode("utf-8")
+      return bounded(file, path, _MAX_BYTES, TableError).decode("utf-8")
+  except TableError:
+    raise
   except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
     raise TableError(f"{path} is cut off or no text: {error}") from None
-  if len(data) > _MAX_BYTES:
-    raise TableError(f"{path} unpacks to more than {_MAX_BYTES} bytes, too many for a table")
-  return text
 
 
 def read_csv(path: pathlib.Path) -> list[list[str]]:

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from dnas import log
 from dnas.report import page, progress
 from dnas.report.cells import draw_cell, searched_cells
-from dnas.space.space import SearchSpace
+from dnas.space import genotypes
 
 
 def write(workdir: pathlib.Path) -> list[pathlib.Path]:
@@ -39,7 +39,7 @@ def draw(workdir: pathlib.Path) -> list[pathlib.Path]:
 
   And what was observed while searching (`watch/`, see `dnas.watch`), as `search.svg` and `.png`.
   """
-  genotype = SearchSpace.from_json((workdir / "genotype.json").read_text(encoding="utf-8"))
+  genotype = genotypes.load(workdir / "genotype.json")
   paths = []
   for name, cell in searched_cells(genotype).items():
     paths += _save(draw_cell(cell, name), workdir / f"cell_{name}", f"cell {name}: {cell}")

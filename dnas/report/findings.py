@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a network gets right and wrong on a split, from the `predictions.json` of its evaluation."""
 
-import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,6 +13,9 @@ from dnas import data
 from dnas.config import Config
 from dnas.data.source import ClassificationSource, DetectionSource
 from dnas.detection import charts, curves
+from dnas.reading import json_of
+
+_MAX_BYTES = 1 << 32  # As of COCO's own files: 100 boxes of each of 100,000 images.
 
 
 def draw(config: Config, folder: pathlib.Path) -> dict[str, Figure]:
@@ -27,7 +29,7 @@ def draw(config: Config, folder: pathlib.Path) -> dict[str, Figure]:
     DnasError: the data are not there, or not those that were evaluated.
   """
   source = data.labelled(config.data.spec, config.evaluate.split)
-  rows = json.loads((folder / "predictions.json").read_text(encoding="utf-8"))
+  rows = json_of(folder / "predictions.json", _MAX_BYTES)
   if isinstance(source, DetectionSource):
     return _of_boxes(source, rows)
   assert isinstance(source, ClassificationSource)

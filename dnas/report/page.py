@@ -6,7 +6,6 @@ Only what is there is shown, so that the page of a run that still goes on is the
 finished one's.
 """
 
-import json
 import pathlib
 import shlex
 from collections.abc import Sequence
@@ -17,9 +16,10 @@ from dnas import log
 from dnas.config import Config
 from dnas.errors import DnasError
 from dnas.fields import leaves
+from dnas.reading import json_of
 from dnas.report import findings, html, progress, svg, trials
 from dnas.report.cells import draw_cell, searched_cells
-from dnas.space.space import SearchSpace
+from dnas.space import genotypes
 
 _FIRST = ("AP", "AP50", "AP75", "accuracy", "cross_entropy", "params", "macs")
 
@@ -80,12 +80,12 @@ def _run(name: str, folder: pathlib.Path) -> str:
 def _cells(folder: pathlib.Path, name: str) -> list[str]:
   if not (folder / "genotype.json").is_file():
     return []
-  text = (folder / "genotype.json").read_text(encoding="utf-8")
+  genotype = genotypes.load(folder / "genotype.json")
   return [
     html.figure(
       draw_cell(cell, kind), f"{name}-{kind}", f"{_named(kind)}: {cell}", colours=svg.CELL
     )
-    for kind, cell in searched_cells(SearchSpace.from_json(text)).items()
+    for kind, cell in searched_cells(genotype).items()
   ]
 
 
@@ -258,14 +258,9 @@ def _config(folder: pathlib.Path) -> Config | None:
   path = folder / "config.json"
   if not path.is_file():
     return None
-  return configs.from_json(path.read_text(encoding="utf-8"), source=str(path))
+  return configs.load(path)
 
 
 def _json(path: pathlib.Path) -> dict[str, Any]:
   """The object in a file; {} without one."""
-  if not path.is_file():
-    return {}
-  try:
-    return json.loads(path.read_text(encoding="utf-8"))
-  except ValueError as error:
-    raise DnasError(f"{path} is no JSON: {error}") from error
+  return json_of(path) if path.is_file() else {}

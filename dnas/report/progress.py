@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pictures of the course of a search or a training: losses, alpha over time, diagnostics."""
 
-import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dnas import log
+from dnas.reading import json_of
 
 Record = Mapping[str, Any]
 POINTS = 300  # of a curve; more steps than that are averaged in groups
@@ -25,7 +25,7 @@ _LOSSES = ("loss", "weight_loss", "alpha_loss")
 def read_watch(folder: pathlib.Path) -> dict[int, Record]:
   """step -> what was observed there, of the folder's `watch/`."""
   files = sorted((folder / "watch").glob("*.json"))
-  return {int(path.stem): json.loads(path.read_text(encoding="utf-8")) for path in files}
+  return {int(path.stem): json_of(path) for path in files}
 
 
 def grouped(records: Sequence[Record], name: str) -> tuple[np.ndarray, np.ndarray]:

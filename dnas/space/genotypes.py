@@ -15,12 +15,10 @@ import pathlib
 import re
 from typing import Any
 
+from dnas.reading import text_of
 from dnas.space import document, macro
 from dnas.space.cell import is_int, show
 from dnas.space.space import Cell, Edge, SearchSpace, SpaceError
-
-# 16 MiB: a genotype has a few kilobytes, and a file from a stranger is not to fill the memory.
-MAX_FILE_BYTES = 16 * 2**20
 
 # `op node` pairs, two per node, then the nodes that are concatenated. Sources: DARTS 1806.09055;
 # PC-DARTS 1907.05737; P-DARTS 1904.12760; NASNet 1707.07012 and AmoebaNet 1802.01548 as DARTS'
@@ -134,14 +132,9 @@ def load(name_or_file: str | pathlib.Path) -> SearchSpace:
     raise SpaceError(
       f"genotype: {text!r} is neither a file nor a published genotype ({', '.join(NAMES)})"
     )
-  if path.stat().st_size > MAX_FILE_BYTES:
-    raise SpaceError(
-      f"{path}: {path.stat().st_size} bytes; a genotype has at most {MAX_FILE_BYTES}"
-    )
+  text = text_of(path, kind=SpaceError)
   try:
-    return loads(path.read_text(encoding="utf-8-sig"))  # editors may have put a mark in front
-  except UnicodeDecodeError as error:
-    raise SpaceError(f"{path}: not UTF-8 text: {error}") from None
+    return loads(text)
   except SpaceError as error:
     raise SpaceError(f"{path}: {error}") from None
 

@@ -29,6 +29,7 @@ import numpy as np
 from dnas import log
 from dnas.errors import DnasError
 from dnas.lock import beating
+from dnas.reading import json_of
 from dnas.space.space import SearchSpace
 from dnas.strategy.ask_tell import Evaluator, Metrics
 
@@ -175,9 +176,9 @@ def _read(task: pathlib.Path) -> tuple[SearchSpace, Any]:
 
 def _object(path: pathlib.Path) -> dict[str, Any]:
   try:
-    found = json.loads(path.read_text(encoding="utf-8"))
-  except (ValueError, RecursionError) as error:
-    raise SharedError(f"{path} is no JSON: {error}; delete it to have it made again") from error
+    found = json_of(path)
+  except DnasError as error:
+    raise SharedError(f"{error}; delete it to have it made again") from error
   if not isinstance(found, dict) or not found.keys() & {"metrics", "error", "genotype"}:
     raise SharedError(f"{path} is neither a task nor a result; delete it to have it made again")
   return found

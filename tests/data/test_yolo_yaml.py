@@ -146,7 +146,7 @@ ROWS = {
   "few": ("0 .5 .5 .2", "line 1: 4 values; valid: class cx cy w h"),
   "confidence": ("0 .5 .5 .2 .2 .9", "line 1: 6 values"),
   "odd polygon": ("0 .1 .1 .2 .2 .3 .3 .4", "line 1: 8 values"),
-  "encoding": ("0 .5 .5 .2 .2 \xe9", "cannot be read: .*codec"),
+  "encoding": ("0 .5 .5 .2 .2 \xe9", "is not UTF-8 text: byte 14"),
 }
 
 
@@ -249,7 +249,7 @@ def test_missing_files(folder, tmp_path):
     folder.load()
   (folder.path / "data" / "list.txt").write_bytes(b"\xff")
   folder.yaml["train"] = "list.txt"
-  with pytest.raises(data.DataError, match=r"list\.txt: is not UTF-8 text: byte 0"):
+  with pytest.raises(data.DataError, match=r"list\.txt is not UTF-8 text: byte 0"):
     folder.load()
 
 

@@ -1,0 +1,75 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Reading files, which may come from strangers: never more than such a file is meant to hold.
+
+The errors are of the class `kind`, so that each reader raises its own (standard library only).
+"""
+
+import io
+import json
+import pathlib
+import zipfile
+from typing import Any
+
+from dnas.errors import DnasError
+
+MAX_BYTES = 1 << 24
+
+
+def bounded(
+  opened: io.BufferedIOBase, path: object, max_bytes: int, kind: type[DnasError]
+) -> bytes:
+  """What is left in an open file; `kind` if that is more than `max_bytes`. `path` names it."""
+  # Not its size first: a device has none, and no end; of a packed file it says little.
+  content = opened.read(max_bytes + 1)
+  if len(content) > max_bytes:
+    raise kind(f"{path} has more than {max_bytes} bytes, too many for what it should be")
+  return content
+
+
+def text_of(
+  path: pathlib.Path, max_bytes: int = MAX_BYTES, kind: type[DnasError] = DnasError
+) -> str:
+  """The text of a UTF-8 file, without the mark that some editors put in front.
+
+  Raises:
+    kind: it is larger than `max_bytes`, or not UTF-8.
+    OSError: it cannot be read.
+  """
+  with open(path, "rb") as file:
+    content = bounded(file, path, max_bytes, kind)
+  try:
+    return content.decode("utf-8-sig")
+  except UnicodeDecodeError as error:
+    raise kind(f"{path} is not UTF-8 text: byte {error.start}") from error
+
+
+def json_of(
+  path: pathlib.Path, max_bytes: int = MAX_BYTES, kind: type[DnasError] = DnasError
+) -> Any:
+  """The value in a JSON file.
+
+  Raises:
+    kind: it is larger than `max_bytes`, or no JSON.
+    OSError: it cannot be read.
+  """
+  text = text_of(path, max_bytes, kind)
+  try:
+    return json.loads(text)
+  except (ValueError, RecursionError) as error:  # ValueError: also a number of 4,301 digits.
+    raise kind(f"{path} is no JSON: {error}") from error
+
+
+def check_archive(path: pathlib.Path, max_bytes: int, kind: type[DnasError]) -> None:
+  """That a zip archive says of its files that they have at most `max_bytes` in all.
+
+  That is what `zipfile` reads of them, whatever else is packed into them.
+
+  Raises:
+    kind: it has more.
+    OSError, zipfile.BadZipFile: it cannot be read.
+  """
+  with zipfile.ZipFile(path) as archive:
+    size = sum(entry.file_size for entry in archive.infolist())
+  if size > max_bytes:
+    raise kind(f"{path} unpacks to {size} bytes; at most {max_bytes} are read")
