@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""Checkpoints from which a run goes on bit for bit, and the lock on its folder.
+"""Checkpoints from which a run goes on bit for bit.
 
 Orbax writes them, in the background, and takes care that a half-written one never counts. What is
 added here: a checksum of each array, so that a damaged checkpoint is found and the one before it is
@@ -15,19 +15,14 @@ taken; typed keys; a clear word when the checkpoint is that of another network.
           checkpoints.save(step, state, {"train": iterator.get_state()})
 """
 
-import base64
-import binascii
 import contextlib
 import gc
-import json
 import logging
-import math
 import os
 import pathlib
 import sys
 import time
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
 import jax
@@ -35,21 +30,9 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
-from dnas.lock import run_lock
-from dnas.trees import (
-  CheckpointError,
-  check_fits,
-  crc32,
-  fingerprint,
-  from_host,
-  load_tree,
-  named_leaves,
-  save_tree,
-  stored_dtype,
-  to_host,
-)
-
-__all__ = ["CheckpointError", "Checkpointer", "fingerprint", "load_tree", "run_lock", "save_tree"]
+from dnas import mesh, seal, trees
+from dnas.retention import Retention
+from dnas.trees import CheckpointError
 
 _VERSION = 1
 _CLOCK_EVERY = 8  # With several processes, how many steps pass between looks at the first's clock.
@@ -92,32 +75,17 @@ class Checkpointer:
     self.directory = pathlib.Path(directory).absolute()
     self.directory.mkdir(parents=True, exist_ok=True)
     self._every_steps, self._every_s = every_steps, 60 * (every_minutes or 0)
-    self._say, self._best_metric = say, best_metric
-    self._sign = 1 if best_mode == "max" else -1
-    self._keep, self._merits = keep, {}
+    self._say, self._retention = say, Retention(keep, best_metric, best_mode)
     logging.getLogger("absl").addFilter(_is_news)
-    options = ocp.CheckpointManagerOptions(preservation_policy=self, cleanup_tmp_directories=True)
+    options = ocp.CheckpointManagerOptions(
+      preservation_policy=self._retention, cleanup_tmp_directories=True
+    )
     self._manager = ocp.CheckpointManager(self.directory, options=options)
     if best_metric:
       for step in self.steps():
         with contextlib.suppress(Exception):  # A broken one is no candidate; `restore` tells of it.
-          self._merits[step] = self._merit(self._meta(step)["metrics"])
+          self._retention.note(step, self._meta(step)["metrics"])
     self._saved_at = time.monotonic()
-
-  def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
-    """Which finished checkpoints stay: the protocol `PreservationPolicy` of Orbax."""
-    del context
-    steps = [checkpoint.step for checkpoint in checkpoints]
-    stay = {*sorted(steps)[-self._keep :], self._best(steps)}
-    return [step in stay for step in steps]
-
-  def _merit(self, metrics: Mapping[str, float]) -> float:
-    merit = self._sign * metrics.get(self._best_metric or "", math.nan)
-    return -math.inf if math.isnan(merit) else merit
-
-  def _best(self, steps: Sequence[int]) -> int | None:
-    merits = {s: self._merits[s] for s in steps if self._merits.get(s, -math.inf) > -math.inf}
-    return max(merits, key=lambda step: (merits[step], step)) if merits else None
 
   def steps(self) -> list[int]:
     """The steps of the finished checkpoints, oldest first."""
@@ -125,7 +93,7 @@ class Checkpointer:
 
   def best_step(self) -> int | None:
     """The step of the best finished checkpoint by `best_metric`."""
-    return self._best(self.steps())
+    return self._retention.best(self.steps())
 
   def should_save(self, step: int) -> bool:
     """Whether a checkpoint is due after `step`; the same answer in all processes."""
@@ -133,12 +101,9 @@ class Checkpointer:
       return True
     if not self._every_s:
       return False
-    due = time.monotonic() - self._saved_at >= self._every_s
-    if jax.process_count() == 1:
-      return due
-    if step % _CLOCK_EVERY:
+    if jax.process_count() > 1 and step % _CLOCK_EVERY:
       return False
-    return bool(multihost_utils.broadcast_one_to_all(np.asarray(due)))
+    return bool(mesh.of_first(time.monotonic() - self._saved_at >= self._every_s))
 
   def save(
     self,
@@ -167,26 +132,22 @@ class Checkpointer:
       return False
     arrays: dict[str, Any] = {}
     described = {}
-    leaves = named_leaves(state)
+    leaves = trees.named_leaves(state)
     for leaf in leaves.values():
       if isinstance(leaf, jax.Array):
         leaf.copy_to_host_async()
     for name, leaf in leaves.items():
-      array, described[name] = to_host(name, leaf)
+      array, described[name] = trees.to_host(name, leaf)
       if array.size:  # Orbax refuses empty arrays; the description is all there is to them.
         arrays[name] = array
     _check_equal_in_all_processes(described)
     numbers = {name: float(value) for name, value in (metrics or {}).items()}
     body = {"version": _VERSION, "step": step, "leaves": described, "metrics": numbers}
-    try:
-      text = json.dumps(body | {"data_state": _encode(dict(data_state or {}))})
-    except (TypeError, ValueError) as error:
-      raise CheckpointError(f"data_state is not made of JSON values and bytes: {error}") from error
-    items: dict[str, Any] = {"meta": ocp.args.JsonSave({"body": text, "crc32": _crc32(text)})}
+    body["data_state"] = seal.encode(dict(data_state or {}))
+    items: dict[str, Any] = {"meta": ocp.args.JsonSave(seal.seal(body))}
     if arrays:
       items["state"] = ocp.args.StandardSave(arrays)
-    if self._best_metric:
-      self._merits[step] = self._merit(numbers)
+    self._retention.note(step, numbers)
     with self._failing(f"checkpoint of step {step}"):
       self._manager.save(step, args=ocp.args.Composite(**items), force=True)
     self._saved_at = time.monotonic()
@@ -212,7 +173,7 @@ class Checkpointer:
     faults = []
     for candidate in reversed(steps):
       found, fault = self._try(candidate, template)
-      if found and not _any_process(bool(fault)):
+      if found and not mesh.of_any(bool(fault)):
         return candidate, *found
       faults.append(f"step {candidate}: {fault or 'another process cannot read it'}")
       if step is None:
@@ -265,11 +226,11 @@ class Checkpointer:
       raise _Misfit(f"{self.directory / str(step)}: format {body['version']}, not {_VERSION}")
     described = body["leaves"]
     try:
-      check_fits(described, template, str(self.directory / str(step)))
+      trees.check_fits(described, template, str(self.directory / str(step)))
     except CheckpointError as error:
       raise _Misfit(str(error)) from error
-    leaves = named_leaves(template)
-    arrays = {name: _blank(described[name], leaf) for name, leaf in leaves.items()}
+    leaves = trees.named_leaves(template)
+    arrays = {name: trees.stored(described[name], leaf) for name, leaf in leaves.items()}
     full = {name: array for name, array in arrays.items() if array.size}
     if full:
       # NumPy arrays of no memory as the template: Orbax then hands the whole array to each process.
@@ -277,18 +238,18 @@ class Checkpointer:
       arrays |= self._manager.restore(step, args=items)["state"]
     for name, array in arrays.items():
       crc = described[name]["crc32"]
-      if crc is not None and crc32(array) != crc:
+      if crc is not None and trees.crc32(array) != crc:
         raise CheckpointError(f"the bits of {name!r} changed")
-    state = [from_host(arrays[n], leaf, described[n]["kind"]) for n, leaf in leaves.items()]
+    state = [trees.from_host(arrays[n], leaf, described[n]["kind"]) for n, leaf in leaves.items()]
     structure = jax.tree.structure(template)
-    return jax.tree.unflatten(structure, state), _decode(body["data_state"])
+    return jax.tree.unflatten(structure, state), seal.decode(body["data_state"])
 
   def _meta(self, step: int) -> dict[str, Any]:
     args = ocp.args.Composite(meta=ocp.args.JsonRestore())
-    meta = self._manager.restore(step, args=args)["meta"]
-    if _crc32(meta["body"]) != meta["crc32"]:
-      raise CheckpointError("the bits of its description changed")
-    return json.loads(meta["body"])
+    files = (self.directory / str(step) / "meta").rglob("*")
+    if sum(file.stat().st_size for file in files) > 2 * seal.MAX_BYTES:  # As JSON within JSON.
+      raise CheckpointError("its description is too large")
+    return seal.unseal(self._manager.restore(step, args=args)["meta"])
 
   def _set_aside(self, step: int) -> None:
     """Renames a broken checkpoint, so that the run can write this step again."""
@@ -297,8 +258,7 @@ class Checkpointer:
       while target.exists():
         target = target.with_name(f"{target.name}-again")
       (self.directory / str(step)).rename(target)
-    if jax.process_count() > 1:
-      multihost_utils.sync_global_devices(f"broken-{step}")
+    mesh.meet(f"broken-{step}")
     self._manager.reload()
 
   @contextlib.contextmanager
@@ -319,13 +279,6 @@ class _Misfit(Exception):
   """A checkpoint that is sound, but not of this run."""
 
 
-def _blank(description: Mapping[str, Any], leaf: Any) -> np.ndarray:
-  """A NumPy array as the described one lies on disk, without memory of its own."""
-  data = jax.eval_shape(jax.random.key_data, leaf) if description["dtype"][:4] == "key<" else None
-  shape = description["shape"] if data is None else data.shape
-  return np.broadcast_to(np.zeros((), stored_dtype(description)), shape)
-
-
 def _check_equal_in_all_processes(described: Mapping[str, Mapping[str, Any]]) -> None:
   """That the copies of replicated arrays are the same bits in all processes."""
   if jax.process_count() == 1:
@@ -337,38 +290,6 @@ def _check_equal_in_all_processes(described: Mapping[str, Mapping[str, Any]]) ->
       raise CheckpointError(f"the processes of this run hold different values of {name!r}")
 
 
-def _any_process(value: bool) -> bool:
-  if jax.process_count() == 1:
-    return value
-  return bool(np.any(multihost_utils.process_allgather(np.asarray(value))))
-
-
 def _is_news(record: logging.LogRecord) -> bool:
   """False for the pages that Orbax logs about an error which it raises too."""
   return record.levelno < logging.ERROR or "orbax" not in record.pathname
-
-
-def _crc32(text: str) -> int:
-  return zlib.crc32(text.encode())
-
-
-def _encode(value: Any) -> Any:
-  """JSON with bytes in it as JSON."""
-  if isinstance(value, bytes):
-    return {"__bytes__": base64.b64encode(value).decode()}
-  if isinstance(value, Mapping):
-    return {key: _encode(item) for key, item in value.items()}
-  return [_encode(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-
-def _decode(value: Any) -> Any:
-  if isinstance(value, list):
-    return [_decode(item) for item in value]
-  if not isinstance(value, dict):
-    return value
-  if value.keys() == {"__bytes__"}:
-    try:
-      return base64.b64decode(value["__bytes__"], validate=True)
-    except binascii.Error as error:
-      raise CheckpointError(f"data_state holds bytes that are no base64: {error}") from error
-  return {key: _decode(item) for key, item in value.items()}

@@ -166,6 +166,13 @@ def of_first(value: float) -> float:
   return float(multihost_utils.broadcast_one_to_all(np.float64(value)))
 
 
+def of_any(value: bool) -> bool:
+  """Whether it is true in any process of the run; the same answer in all."""
+  if jax.process_count() == 1:
+    return value
+  return bool(np.any(multihost_utils.process_allgather(np.asarray(value))))
+
+
 def meet(place: str) -> None:
   """Waits for all processes of the run; each passes the same words."""
   if jax.process_count() > 1:

@@ -18,8 +18,10 @@ import numpy as np
 import pytest
 
 from dnas import mesh as mesh_lib
-from dnas.checkpoint import Checkpointer, CheckpointError, fingerprint
+from dnas import seal
+from dnas.checkpoint import Checkpointer
 from dnas.lock import LockError, run_lock
+from dnas.trees import CheckpointError, fingerprint
 
 # Reading a damaged file ends Orbax' event loop while TensorStore's threads still answer to it.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -292,6 +294,17 @@ def test_nothing_sound_is_an_error_and_not_a_fresh_start(two_checkpoints, tmp_pa
     reading.restore(small())
 
 
+def test_descriptions_have_their_size(two_checkpoints, tmp_path, monkeypatch):
+  """More is not written, and of a stranger's not read."""
+  path = copied(two_checkpoints, tmp_path / "large")
+  monkeypatch.setattr(seal, "MAX_BYTES", 50)
+  with checkpointer(path) as saving:
+    with pytest.raises(CheckpointError, match=r"data_state is too large: .* of 50"):
+      saving.save(3, small())
+    with pytest.raises(CheckpointError, match="step 2: its description is too large"):
+      saving.restore(small())
+
+
 def test_a_failed_write_says_what_is_left(tmp_path, monkeypatch):
   from orbax.checkpoint._src.handlers import json_checkpoint_handler
 
@@ -358,7 +371,8 @@ def test_kills_at_random_moments_lose_nothing_that_was_finished(tmp_path, kills)
 TOPOLOGY = """
 import sys, jax, jax.numpy as jnp, numpy as np
 from dnas import mesh as mesh_lib
-from dnas.checkpoint import Checkpointer, CheckpointError
+from dnas.checkpoint import Checkpointer
+from dnas.trees import CheckpointError
 from jax.sharding import NamedSharding, PartitionSpec as P
 path, mode, port, count, index = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
 if count > 1:
@@ -418,7 +432,7 @@ def topology(path, mode: str, processes: int, devices: int) -> None:
     for index in range(processes)
   ]
   for process in running:
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=600)
     assert process.returncode == 0, err
     assert out.splitlines()[-1] == "ok"
 
