@@ -148,8 +148,7 @@ def pricer(
     config: of the search.
     task: of the search.
     workdir: gets `latency.json`, unless `config.cost.table` is another file.
-    fill: (the space in its network, a table) -> measures into the table's file what that lacks;
-      None: it is measured in this process.
+    fill: see `timing.latency_model`.
 
   Raises:
     ConfigError: `config.cost` is wrong; when called, DnasError: a budget is out of reach.
@@ -171,12 +170,8 @@ def pricer(
       costs["energy_mj"] = places.energy_estimate(network, found, **settings.energy)
     budgets.check(network, costs, {n: b for n, b in limits.items() if n in costs})
     if "latency_ms" in wanted:
-      path, given = settings.table or workdir / "latency.json", protocol(settings)
-      table = LatencyTable(path, given)
-      if fill is not None and not timing.is_complete(task, network, table):
-        fill(network, table)
-        table = LatencyTable(path, given)
-      costs["latency_ms"] = timing.latency_model(task, network, table)
+      table = LatencyTable(settings.table or workdir / "latency.json", protocol(settings))
+      costs["latency_ms"] = timing.latency_model(task, network, table, fill=fill)
       budgets.check(network, costs, limits)
     costs = {name: costs[name] for name in wanted}
     made = pricing.pricing(costs, limits, goal, settings.priced, settings.rate)

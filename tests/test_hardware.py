@@ -5,6 +5,7 @@
 import json
 import random
 
+import jax
 import numpy as np
 import pytest
 
@@ -158,6 +159,18 @@ def test_a_disturbed_measurement_is_taken_again(root, tmp_path):
   genotype = budgeted.keep(config, priced, free, space, alpha, tmp_path / "a", measure)
   assert genotype.cells["cell"].edges[0].ops == ("nor_conv_3x3",)
   assert json.loads((tmp_path / "a" / "cost.json").read_text())["latency_ms_measured"] == 4.8
+
+
+def test_several_processes_measure_no_table_and_ask_nobody_to(root, tmp_path, monkeypatch):
+  config = small(root, cost__latency_ms=5.0)
+  task, space = task_and_space(config)
+  monkeypatch.setattr(jax, "process_count", lambda: 2)
+  asked = []
+  fill = lambda network, table: asked.append(table)
+  price = hardware.pricer(config, task, tmp_path, fill)
+  with pytest.raises(DnasError, match=r"latency\.json: several processes cannot measure one table"):
+    price(space)
+  assert not asked
 
 
 @pytest.mark.slow

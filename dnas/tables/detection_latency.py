@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The same detection search without and with a budget of latency: AP and measured milliseconds."""
 
+import functools
 import json
 import pathlib
 import time
@@ -63,9 +64,7 @@ def make(
   task = task_of(first, data.labelled(first.data.spec, first.data.train_split))
   space = hardware.trained(first, space_of(first))
   times = LatencyTable(workdir / "latency.json", protocol)
-  apart.fill(first, space, times)
-  times = LatencyTable(times.path, protocol)
-  model = timing.latency_model(task, space, times)
+  model = timing.latency_model(task, space, times, fill=functools.partial(apart.fill, first))
   free = model.of(search(first, workdir / "free" / "seed0" / "search"))
   least = budgets.cheapest(space, {"latency_ms": model}, "latency_ms", {})
   assert least is not None

@@ -32,12 +32,23 @@ def places_of(task: Task, space: SearchSpace) -> places.Places:
 
 
 def latency_model(
-  task: Task, space: SearchSpace, table: LatencyTable, calibration: int = CALIBRATION
+  task: Task,
+  space: SearchSpace,
+  table: LatencyTable,
+  calibration: int = CALIBRATION,
+  fill: Callable[[SearchSpace, LatencyTable], None] | None = None,
 ) -> CostModel:
   """The predicted latency of every genotype; what the table lacks is measured now.
 
   latency(x) = overhead + sum of the times of the operations that matter; the overhead is the median
   of what whole networks take beyond it, over `calibration` random genotypes.
+
+  Args:
+    task: whose networks they are.
+    space: in the network that is trained.
+    table: of measured times.
+    calibration: how many networks are measured for the overhead.
+    fill: measures into the table's file what that lacks for the space; None: it is measured here.
 
   Raises:
     DnasError: something is missing and cannot be measured here: see `LatencyTable.add`; or there
@@ -46,11 +57,15 @@ def latency_model(
   found = places_of(task, space)
   key = network_key(task, space, found)
   names = {str(operation): operation for operation in found.operations}
-  if jax.process_count() > 1 and not is_complete(task, space, table):
+  lacking = key not in table.overheads or not set(names) <= set(table.entries)
+  if lacking and jax.process_count() > 1:
     raise DnasError(
       f"{table.path}: several processes cannot measure one table; make it with one, by "
       "scripts/profile.py latency, and name it in config.cost.table"
     )
+  if lacking and fill is not None:
+    fill(space, table)
+    table = LatencyTable(table.path, table.protocol)
   given = table.protocol
   table.add(
     {
@@ -78,13 +93,6 @@ def latency_model(
     table.overheads[key] = max(float(np.median(whole - parts)), 0.0)
     table.write()
   return dataclasses.replace(model, fixed=table.overheads[key])
-
-
-def is_complete(task: Task, space: SearchSpace, table: LatencyTable) -> bool:
-  """Whether the table has all that `latency_model` needs."""
-  found = places_of(task, space)
-  names = {str(operation) for operation in found.operations}
-  return network_key(task, space, found) in table.overheads and names <= set(table.entries)
 
 
 def sampled(space: SearchSpace, count: int, seed: int) -> dict[int, SearchSpace]:

@@ -75,7 +75,8 @@ def make(
       print(point, flush=True)
       figures = measure(point)
     rows.append(row(point, figures, rate))
-    table.write(out, _title(rate), rows, {"command": command})
+    if len(rows) > len(known):  # Else it is the table of another commit that would be named.
+      table.write(out, _title(rate), rows, {"command": command})
   plot.save(draw(rows), out / "growth.svg")
   return rows
 

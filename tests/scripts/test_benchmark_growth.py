@@ -40,6 +40,9 @@ def test_a_table_goes_on_where_it_was_stopped(growth, tmp_path):
   assert rows[0]["floor_matmul_s"] == 8 / 40
   assert rows[0]["floor_bytes_s"] == pytest.approx(4 * 1.048576 / 10)
   assert "<svg" in (tmp_path / "growth.svg").read_text()
+  made = (tmp_path / "provenance.json").read_bytes()
+  assert len(growth.make(tmp_path, measure, (40.0, 10.0), "look at it")) == len(rows)
+  assert (tmp_path / "provenance.json").read_bytes() == made
 
 
 def test_points_differ_from_the_base_in_one_thing(growth):
