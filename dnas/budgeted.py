@@ -11,8 +11,8 @@ from typing import Any
 from dnas import mesh, runs
 from dnas.config import Config
 from dnas.errors import DnasError
+from dnas.files import json_of
 from dnas.hardware import Priced, trained
-from dnas.reading import json_of
 from dnas.space.space import SearchSpace
 from dnas.strategy import budgets
 from dnas.strategy.discretize import AlphaLike

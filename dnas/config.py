@@ -31,7 +31,7 @@ from ml_collections import ConfigDict
 
 from dnas.errors import ConfigError, choose_from, one_line_errors
 from dnas.fields import diff, from_json, leaves, override, plain, to_json
-from dnas.reading import text_of
+from dnas.files import text_of
 
 # A ConfigDict. For type checkers its fields may be anything, as they are.
 Config: TypeAlias = Any

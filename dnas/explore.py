@@ -20,7 +20,7 @@ import jax
 from ml_collections import ConfigDict
 
 from dnas import config as configs
-from dnas import data, log, process, runs, train
+from dnas import data, files, process, runs, train
 from dnas import task as tasks
 from dnas.config import Config
 from dnas.errors import ConfigError, choose_from
@@ -96,7 +96,7 @@ def explore(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Sear
     )
     best = ask_tell.best(queries)
     genotype = space.decide(best.choices)
-    log.atomic_write(workdir / "genotype.json", genotype.to_json())
+    files.atomic_write(workdir / "genotype.json", genotype.to_json())
   print(f"best of {len(queries)}: query {best.number}, score {best.metrics['score']:.5g}")
   return genotype
 

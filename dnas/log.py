@@ -1,11 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a run writes for people: metrics.jsonl, TensorBoard scalars, and a live progress line.
+"""What a run writes for people: metrics.jsonl, TensorBoard scalars, and a live progress line."""
 
-`atomic_write` is how every small file of the project is written.
-"""
-
-import contextlib
 import json
 import math
 import os
@@ -20,7 +16,7 @@ import rich.progress
 import rich.table
 
 from dnas.errors import DnasError
-from dnas.reading import bounded
+from dnas.files import atomic_write, bounded
 
 _MAX_BYTES = 1 << 30  # A line has a few hundred bytes: millions of steps.
 _WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -28,35 +24,6 @@ _WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 class LogError(DnasError):
   """A metrics file cannot be read, or cannot be written any more."""
-
-
-def atomic_write(path: str | os.PathLike, data: str | bytes | memoryview) -> None:
-  """Replaces the file `path` by `data` in one step: a reader sees the old file or the new one.
-
-  The data goes to a temporary file in the same folder, to the disk, and is then renamed; parent
-  folders are made. A process killed half-way leaves the old file as it was.
-
-  Raises:
-    OSError: names `path` (a full disk, a read-only folder).
-  """
-  path = pathlib.Path(path)
-  temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-  try:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(temporary, "wb") as file:
-      file.write(data.encode() if isinstance(data, str) else data)
-      file.flush()
-      os.fsync(file.fileno())
-    os.replace(temporary, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-      os.fsync(folder)  # Else the rename itself may be lost with the power.
-    finally:
-      os.close(folder)
-  except OSError as error:
-    with contextlib.suppress(OSError):
-      temporary.unlink(missing_ok=True)
-    raise OSError(error.errno, f"cannot write: {error.strerror}", str(path)) from error
 
 
 class Log:

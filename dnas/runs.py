@@ -18,7 +18,7 @@ import jax
 import numpy as np
 
 from dnas import config as configs
-from dnas import log, mesh, preemption
+from dnas import files, log, mesh, preemption
 from dnas.checkpoint import Checkpointer
 from dnas.config import Config
 from dnas.data.pipeline import Pipeline
@@ -41,7 +41,7 @@ def write(path: pathlib.Path, data: str | bytes) -> None:
     OSError: names `path`.
   """
   if first():
-    log.atomic_write(path, data)
+    files.atomic_write(path, data)
   mesh.meet(f"wrote {path.name}")
 
 
@@ -103,7 +103,7 @@ def folder(
         )
     mesh.meet("config.json is read")  # Before it is written.
     if first():
-      for left in workdir.glob(".*.tmp"):  # By `log.atomic_write` in a process that was killed.
+      for left in workdir.glob(".*.tmp"):  # By `files.atomic_write` in a process that was killed.
         left.unlink(missing_ok=True)
     write(path, configs.to_json(config))
     yield workdir

@@ -12,9 +12,9 @@ from dnas import data
 from dnas import task as tasks
 from dnas.config import Config
 from dnas.errors import DnasError
+from dnas.files import json_of
 from dnas.nn import functional
 from dnas.nn.init import Rngs
-from dnas.reading import json_of
 from dnas.space import genotypes
 from dnas.space.space import SearchSpace
 from dnas.trees import load_tree

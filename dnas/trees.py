@@ -21,9 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from dnas.errors import DnasError
-from dnas.log import atomic_write
+from dnas.files import atomic_write, check_archive
 from dnas.mesh import is_key
-from dnas.reading import check_archive
 
 _HEADER = "dnas.json"
 _MAX_BYTES = 1 << 35

@@ -13,7 +13,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from dnas import data, log
+from dnas import data, files
 from dnas.data.letterbox import reduction_for
 from dnas.data.source import DataError, DetectionSource
 from dnas.detection import coco, curves, draw
@@ -173,7 +173,7 @@ def validate(
   shapes = sum(key[0] == "boxes" for key in new)
   metrics = dataclasses.replace(metrics, speed=speed, compile_s=sum(new.values()), shapes=shapes)
   if folder is not None:
-    log.atomic_write(folder / "metrics.json", json.dumps(metrics.to_dict(), indent=2) + "\n")
+    files.atomic_write(folder / "metrics.json", json.dumps(metrics.to_dict(), indent=2) + "\n")
   return metrics
 
 
@@ -256,7 +256,7 @@ def _measure(
 
     charts.precision_recall(folder / "precision_recall.png", box, source.classes)
     charts.confusion(folder / "confusion_matrix.png", matrix, source.classes)
-    log.atomic_write(folder / "predictions.json", json.dumps(rows) + "\n")
+    files.atomic_write(folder / "predictions.json", json.dumps(rows) + "\n")
     shown = range(min(_SHEET, len(found)))
     images = [source.images.read(found[i].key) for i in shown]
     sheet = folder / "predictions.png"

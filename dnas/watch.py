@@ -15,7 +15,7 @@ from dnas import config as configs
 from dnas import method, runs
 from dnas.config import Config
 from dnas.errors import DnasError
-from dnas.reading import json_of
+from dnas.files import json_of
 from dnas.settings import progress_at
 from dnas.space.space import SearchSpace
 from dnas.strategy import diagnostics, observe

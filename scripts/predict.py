@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> None:
   args = parse(arguments)
   with process.running():
     from dnas.detection.results import numbered
-    from dnas.log import atomic_write
+    from dnas.files import atomic_write
     from dnas.nas import NAS
 
     model = NAS(args.model, args.weights)

@@ -5,7 +5,6 @@
 import io
 import json
 import math
-import os
 import signal
 import subprocess
 import sys
@@ -20,36 +19,6 @@ from dnas import log
 
 def quiet() -> rich.console.Console:
   return rich.console.Console(file=io.StringIO())
-
-
-def test_atomic_write_replaces_and_leaves_nothing_else(tmp_path):
-  path = tmp_path / "new" / "file.json"
-  log.atomic_write(path, "one")
-  log.atomic_write(path, b"two")
-  assert path.read_bytes() == b"two"
-  assert [p.name for p in path.parent.iterdir()] == ["file.json"]
-  assert path.stat().st_mode & 0o444  # As readable as any other file, not as a temporary one.
-
-
-def test_atomic_write_that_fails_keeps_the_old_file_and_names_it(tmp_path, monkeypatch):
-  path = tmp_path / "file"
-  log.atomic_write(path, "old")
-
-  def full(descriptor):
-    raise OSError(28, "No space left on device")
-
-  monkeypatch.setattr(os, "fsync", full)
-  with pytest.raises(OSError, match=r"No space left on device.*file") as info:
-    log.atomic_write(path, "new")
-  assert info.value.errno == 28
-  assert path.read_text() == "old"
-  assert [p.name for p in tmp_path.iterdir()] == ["file"]
-
-
-def test_a_file_in_place_of_the_folder_is_an_error_with_the_path(tmp_path):
-  (tmp_path / "file").write_text("")
-  with pytest.raises(OSError, match=r"cannot write.*inner\.json"):
-    log.atomic_write(tmp_path / "file" / "inner.json", "x")
 
 
 def test_records_hold_all_kinds_of_values_exactly(tmp_path):

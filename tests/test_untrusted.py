@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dnas import config as configs
-from dnas import data, fields, log, reading, report, runs, trained
+from dnas import data, fields, files, log, report, runs, trained
 from dnas.cost import latency
 from dnas.errors import DnasError
 from dnas.estimate import nats, tabular
@@ -338,7 +338,7 @@ def evaluated_again(folder: pathlib.Path) -> None:
 )
 def test_files_of_a_run_have_their_size(tmp_path, monkeypatch, name, read):
   """One that has more is not read to its end; nor is a device, which has none."""
-  size = reading.MAX_BYTES
+  size = files.MAX_BYTES
   monkeypatch.setattr(log, "_MAX_BYTES", size)
   monkeypatch.setattr(findings, "_MAX_BYTES", size)
   file = tmp_path / name

@@ -23,9 +23,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from dnas import log
+from dnas import files
 from dnas.errors import DnasError, choose_from
-from dnas.reading import json_of
+from dnas.files import json_of
 
 SCHEMA = "dnas.latency/1"
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
@@ -255,7 +255,7 @@ class LatencyTable:
       "overheads": self.overheads,
       "entries": {name: dataclasses.asdict(timing) for name, timing in self.entries.items()},
     }
-    log.atomic_write(self.path, json.dumps(record, indent=1) + "\n")
+    files.atomic_write(self.path, json.dumps(record, indent=1) + "\n")
 
 
 def _nothing() -> Callable[[], Any]:

@@ -18,7 +18,7 @@ from dnas.data.files import Info, file_images, inspect
 from dnas.data.source import Annotations, DataError, DetectionSource, Report
 from dnas.data.validate import fit_box, is_number, split_candidates
 from dnas.errors import choose_from
-from dnas.reading import text_of
+from dnas.files import text_of
 
 _PLACEHOLDER = "{split}"
 _MAX_BYTES = 1 << 32  # COCO itself has 0.5 GB.

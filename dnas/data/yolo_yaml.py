@@ -26,7 +26,7 @@ import yaml
 from dnas.data.files import SUFFIXES, file_images, inspect
 from dnas.data.source import Annotations, DataError, DetectionSource, Report
 from dnas.data.validate import fit_box, pick_split
-from dnas.reading import text_of
+from dnas.files import text_of
 
 _SPLITS = ("train", "val", "validation", "valid", "dev", "test")
 _MAX_CLASSES = 100_000

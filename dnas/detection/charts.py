@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from dnas.detection.curves import CONFUSION_IOU, CONFUSION_SCORE, Box
-from dnas.log import atomic_write
+from dnas.files import atomic_write
 
 _NAMED = 20  # with more classes than this, only the mean is drawn in colour
 _HORIZONTAL = 40  # letters that have room beside each other below a matrix

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from dnas.log import atomic_write
+from dnas.files import atomic_write
 
 TRUE_COLOUR = (40, 220, 90)
 PREDICTED_COLOUR = (255, 70, 40)

@@ -24,7 +24,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from dnas.errors import DnasError, choose_from
-from dnas.reading import bounded
+from dnas.files import bounded
 from dnas.space import cells, genotypes
 from dnas.space.cell import Cell, Edge
 from dnas.space.space import SearchSpace

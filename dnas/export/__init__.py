@@ -19,7 +19,7 @@ from dnas.errors import DnasError, choose_from
 from dnas.export import int8 as quantization
 from dnas.export import to_litert, to_onnx, to_stablehlo
 from dnas.export.model import Model, check, from_run, of_detector
-from dnas.log import atomic_write
+from dnas.files import atomic_write
 
 __all__ = ["FORMATS", "Model", "export", "from_run", "of_detector"]
 

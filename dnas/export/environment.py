@@ -24,8 +24,8 @@ from typing import Any
 import dnas
 from dnas.data.loading import cache_folder
 from dnas.errors import DnasError
+from dnas.files import atomic_write
 from dnas.lock import run_lock
-from dnas.log import atomic_write
 
 
 def say(text: str) -> None:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from flax import nnx
 
-from dnas.log import atomic_write
+from dnas.files import atomic_write, check_archive
 from dnas.nn.qarepvgg import QARepVGG
 from dnas.nn.yolo_nas import Upsample, YoloNas
 from dnas.space import yolo_nas as spaces
@@ -246,10 +246,7 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
 def _read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
   try:
-    with zipfile.ZipFile(path) as archive:
-      size = sum(entry.file_size for entry in archive.infolist())
-    if size > _MAX_BYTES:
-      raise CheckpointError(f"{path} unpacks to {size} bytes; at most {_MAX_BYTES} are read")
+    check_archive(path, _MAX_BYTES, CheckpointError)
     with np.load(path, allow_pickle=False) as file:
       return {name: file[name] for name in file.files}
   except CheckpointError:

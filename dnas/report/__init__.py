@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from dnas import log
+from dnas import files
 from dnas.report import page, progress
 from dnas.report.cells import draw_cell, searched_cells
 from dnas.space import genotypes
@@ -30,7 +30,7 @@ def write_page(folders: Sequence[pathlib.Path], file: pathlib.Path) -> pathlib.P
   Raises:
     DnasError: a folder holds no run.
   """
-  log.atomic_write(file, page.page(folders))
+  files.atomic_write(file, page.page(folders))
   return file
 
 
@@ -55,6 +55,6 @@ def _save(figure: Figure, path: pathlib.Path, title: str) -> list[pathlib.Path]:
     buffer = io.BytesIO()
     figure.savefig(buffer, format=suffix, dpi=130, metadata={"Title": title})
     paths.append(path.with_name(f"{path.name}.{suffix}"))
-    log.atomic_write(paths[-1], buffer.getvalue())
+    files.atomic_write(paths[-1], buffer.getvalue())
   plt.close(figure)
   return paths

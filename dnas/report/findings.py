@@ -13,7 +13,7 @@ from dnas import data
 from dnas.config import Config
 from dnas.data.source import ClassificationSource, DetectionSource
 from dnas.detection import charts, curves
-from dnas.reading import json_of
+from dnas.files import json_of
 
 _MAX_BYTES = 1 << 32  # As of COCO's own files: 100 boxes of each of 100,000 images.
 

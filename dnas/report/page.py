@@ -16,7 +16,7 @@ from dnas import log
 from dnas.config import Config
 from dnas.errors import DnasError
 from dnas.fields import leaves
-from dnas.reading import json_of
+from dnas.files import json_of
 from dnas.report import findings, html, progress, svg, trials
 from dnas.report.cells import draw_cell, searched_cells
 from dnas.space import genotypes

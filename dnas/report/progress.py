@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dnas import log
-from dnas.reading import json_of
+from dnas.files import json_of
 
 Record = Mapping[str, Any]
 POINTS = 300  # of a curve; more steps than that are averaged in groups

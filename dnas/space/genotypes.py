@@ -15,7 +15,7 @@ import pathlib
 import re
 from typing import Any
 
-from dnas.reading import text_of
+from dnas.files import text_of
 from dnas.space import document, macro
 from dnas.space.cell import is_int, show
 from dnas.space.space import Cell, Edge, SearchSpace, SpaceError

@@ -18,7 +18,7 @@ from typing import Any
 import jax
 
 from dnas import config as configs
-from dnas import log
+from dnas import files, log
 from dnas.fields import plain
 from dnas.lock import run_lock
 from dnas.space.space import SearchSpace
@@ -64,7 +64,7 @@ def search(
       **settings,
     )
     genotype = space.decide(ask_tell.best(queries).choices)
-    log.atomic_write(workdir / "genotype.json", genotype.to_json())
+    files.atomic_write(workdir / "genotype.json", genotype.to_json())
   return genotype
 
 
@@ -114,7 +114,7 @@ def run(
     call = evaluator, space.decide(choices), jax.random.fold_in(root, number)
     return executor.submit(*call).result if executor else functools.partial(*call)
 
-  log.atomic_write(path, "".join(map(log.line, [header, *map(_record, queries)])))
+  files.atomic_write(path, "".join(map(log.line, [header, *map(_record, queries)])))
   with open(path, "a", encoding="utf-8") as file:
     for query in ask_tell.explore(
       strategy, submit, budget=budget, seed=seed, ahead=ahead, told=tuple(queries)

@@ -26,10 +26,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dnas import log
+from dnas import files
 from dnas.errors import DnasError
+from dnas.files import json_of
 from dnas.lock import beating
-from dnas.reading import json_of
 from dnas.space.space import SearchSpace
 from dnas.strategy.ask_tell import Evaluator, Metrics
 
@@ -66,12 +66,12 @@ class Executor:
     text = json.dumps(task, sort_keys=True) + "\n"
     name = hashlib.sha256(text.encode()).hexdigest()[:16]
     if not (self.folder / f"{name}.task").exists():
-      log.atomic_write(self.folder / f"{name}.task", text)
+      files.atomic_write(self.folder / f"{name}.task", text)
     return Result(self, name)
 
   def close(self) -> None:
     """Tells the workers that nothing more will come."""
-    log.atomic_write(self.folder / _DONE, "")
+    files.atomic_write(self.folder / _DONE, "")
 
 
 class Result:
@@ -131,7 +131,7 @@ def work(
       except BaseException:  # This process has to end: the next one need not wait.
         task.with_suffix(".claim").unlink(missing_ok=True)
         raise
-    log.atomic_write(task.with_suffix(".result"), json.dumps(outcome) + "\n")
+    files.atomic_write(task.with_suffix(".result"), json.dumps(outcome) + "\n")
     task.with_suffix(".claim").unlink(missing_ok=True)
     count += 1
     say(f"{task.stem}: {outcome.get('metrics', outcome.get('error'))}")

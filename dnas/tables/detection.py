@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dnas import config as configs
-from dnas import data, log
+from dnas import data, files
 from dnas import task as tasks
 from dnas.config import Config
 from dnas.evaluate import evaluate
@@ -79,7 +79,7 @@ def _write(out: pathlib.Path, runs: list[dict[str, Any]], provenance: table.Row)
     "`runs.json`."
   )
   table.write(out, title, _summaries(runs), provenance)
-  log.atomic_write(out / "runs.json", json.dumps(runs, indent=1) + "\n")
+  files.atomic_write(out / "runs.json", json.dumps(runs, indent=1) + "\n")
 
 
 def spread(

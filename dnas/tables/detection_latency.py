@@ -11,7 +11,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from dnas import apart, data, hardware, log
+from dnas import apart, data, files, hardware
 from dnas import config as configs
 from dnas.config import Config
 from dnas.cost.latency import LatencyTable, Protocol, clock_here
@@ -83,7 +83,7 @@ def make(
       runs.append({"budget": name, "budget_ms": limit, "seed": seed, **numbers})
   for n, ms in apart.measured_ms(first, networks, protocol).items():
     runs[int(n)]["measured_ms"] = ms
-  log.atomic_write(out / "runs.json", json.dumps(runs, indent=1) + "\n")
+  files.atomic_write(out / "runs.json", json.dumps(runs, indent=1) + "\n")
   rows = [_summary([run for run in runs if run["budget"] == name]) for name in limits]
   provenance = {
     "command": command,

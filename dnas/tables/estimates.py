@@ -18,7 +18,7 @@ import numpy as np
 from scipy import stats
 
 from dnas import config as configs
-from dnas import log
+from dnas import files
 from dnas.config import Config
 from dnas.errors import choose_from
 from dnas.estimate import estimates, tabular
@@ -115,7 +115,7 @@ def estimate(
   evaluator = configs.bind(dict(entry), estimates, config, space, folder)
   if not timing.exists():
     seconds = time.perf_counter() - start if is_new else None
-    log.atomic_write(timing, json.dumps({"seconds": seconds}) + "\n")
+    files.atomic_write(timing, json.dumps({"seconds": seconds}) + "\n")
 
   def timed(genotype: SearchSpace, key: jax.Array) -> dict[str, float]:
     begun = time.perf_counter()

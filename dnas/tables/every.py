@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from dnas import log, preemption
+from dnas import files, preemption
 from dnas.errors import DnasError
 
 _GRACE_S = 300  # for the step at hand to end and be saved
@@ -103,7 +103,7 @@ def run(
     elif left <= 0 or (minutes is not None and minutes * 60 > left and not mark.exists()):
       results[name] = f"not begun: {max(left, 0) / 60:.0f} minutes are left"
     else:
-      log.atomic_write(mark, "removed when the table is complete\n")
+      files.atomic_write(mark, "removed when the table is complete\n")
       results[name] = _one(command(name), left)
       if results[name] == "made":
         mark.unlink()

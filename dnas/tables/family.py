@@ -13,7 +13,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from dnas import config as configs
-from dnas import detectors, log, trained
+from dnas import detectors, files, trained
 from dnas import task as tasks
 from dnas.config import Config
 from dnas.cost import latency
@@ -162,7 +162,7 @@ def make(
   for member in family:
     task = member.task(names)
     cost = tasks.cost(task, member.genotype)
-    log.atomic_write(out / f"{member.name}.json", member.genotype.to_json())
+    files.atomic_write(out / f"{member.name}.json", member.genotype.to_json())
     programs[member.name] = timing.network_program(task, member.genotype, given.batch)
     rows.append(
       {

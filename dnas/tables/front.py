@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from dnas import log
+from dnas import files
 from dnas.space.space import SearchSpace
 from dnas.strategy.ask_tell import Query
 from dnas.strategy.nsga2 import pareto
@@ -32,10 +32,10 @@ def write(
   writer = csv.writer(buffer, lineterminator="\n")
   writer.writerow(["query", "score", *costs])
   writer.writerows([q.number, q.metrics["score"], *(q.metrics[c] for c in costs)] for q in found)
-  log.atomic_write(folder / "front.csv", buffer.getvalue())
+  files.atomic_write(folder / "front.csv", buffer.getvalue())
   for query in found:
     path = folder / "front" / f"{query.number}.json"
-    log.atomic_write(path, space.decide(query.choices).to_json())
+    files.atomic_write(path, space.decide(query.choices).to_json())
   figure = Figure(figsize=(5, 3.6), layout="constrained")
   axes = figure.subplots()
   points = lambda several: [[q.metrics[name] for q in several] for name in (costs[0], "score")]

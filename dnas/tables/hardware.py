@@ -20,7 +20,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from dnas import log
+from dnas import files
 from dnas.cost import objective
 from dnas.cost.model import CostModel
 from dnas.estimate import devices, tabular
@@ -79,8 +79,8 @@ def make(
       if budget == budgets[-1]:
         shown += _front_rows(points, device, method, looked[0])
     shown += _front_rows(points, device, "true", np.arange(len(bench.rows)))
-  log.atomic_write(out / "fronts.csv", _csv(shown))
-  log.atomic_write(out / "fronts.svg", _plot(shown))
+  files.atomic_write(out / "fronts.csv", _csv(shown))
+  files.atomic_write(out / "fronts.svg", _plot(shown))
   digest = lambda name: hashlib.sha256((data / name).read_bytes()).hexdigest()
   provenance = {
     "command": command,

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Mapping
 from typing import Any
 
-from dnas import data, log, trained
+from dnas import data, files, trained
 from dnas.errors import DnasError
 from dnas.export import export, from_run
 from dnas.export import int8 as quantization
@@ -45,7 +45,7 @@ def make(
     lost = [run[name]["AP"] - run["JAX, float32"]["AP"] for run in found.values()]
     row |= {"AP - AP of JAX": table.interval(lost)[0], "± of it": table.interval(lost)[2]}
     rows.append(row)
-  log.atomic_write(out / "runs.json", json.dumps(found, indent=1) + "\n")
+  files.atomic_write(out / "runs.json", json.dumps(found, indent=1) + "\n")
   errors = [run["ONNX, float32"]["error"] for run in found.values()]
   about = {"runs": list(found), "calibration_images": calibration, "checked_images": checked}
   title = f"""What 8 bits cost a detector

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from dnas import config, log, process
+from dnas import config, files, process
 from dnas.estimate import tabular
 from dnas.estimate.tabular import DATASETS
 from dnas.space import cells
@@ -81,7 +81,7 @@ def make(
   rows += _ceilings(benchmark)
   rows.sort(key=lambda row: row["searched_on"] not in ("cifar10", ""))
   curves = _anytime(benchmark, {m: found[m, DATASETS[0]] for m in METHODS})
-  log.atomic_write(out / "anytime.csv", table.csv_text(curves))
+  files.atomic_write(out / "anytime.csv", table.csv_text(curves))
   plot.curves(
     out / "anytime.svg",
     curves,

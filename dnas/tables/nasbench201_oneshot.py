@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dnas import config as configs
-from dnas import log
+from dnas import files
 from dnas.config import Config
 from dnas.errors import DnasError, choose_from
 from dnas.estimate import tabular
@@ -108,7 +108,7 @@ def make(
   ]
   rows += _cheap(benchmark)
   curves = _anytime(benchmark, counted)
-  log.atomic_write(out / "anytime.csv", table.csv_text(curves))
+  files.atomic_write(out / "anytime.csv", table.csv_text(curves))
   plot.curves(
     out / "anytime.svg", curves, x="step", labels=("step", "200-epoch CIFAR-10 test accuracy, %")
   )
@@ -165,7 +165,7 @@ def one(config: Config, folder: pathlib.Path, seed: int) -> Run:
   if not done.exists():
     search(config, folder)
     seconds = time.monotonic() - start if is_new else None
-    log.atomic_write(done, json.dumps({"seconds": seconds}) + "\n")
+    files.atomic_write(done, json.dumps({"seconds": seconds}) + "\n")
   genotype = SearchSpace.from_json((folder / "genotype.json").read_text(encoding="utf-8"))
   curve, metrics, before = [], {}, 0
   for stage in sorted(folder.glob("stage*")) or [folder]:

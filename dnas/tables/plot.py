@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from dnas import log
+from dnas import files
 from dnas.tables.table import Row
 
 # Distinguishable without colour vision (Okabe and Ito 2008).
@@ -28,7 +28,7 @@ def save(figure: Figure, path: pathlib.Path) -> None:
   with matplotlib.rc_context({"svg.hashsalt": "dnas", "svg.fonttype": "none"}):
     figure.savefig(buffer, format=path.suffix[1:], dpi=130, metadata={"Date": None})
   plt.close(figure)
-  log.atomic_write(path, buffer.getvalue())
+  files.atomic_write(path, buffer.getvalue())
 
 
 def colour(n: int) -> str:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from dnas import log
+from dnas import files, log
 from dnas.errors import DnasError
 from dnas.tables import table
 
@@ -162,7 +162,7 @@ def kill_many(
       folder = workdir / ("killed" if lives else "undisturbed")
       lived.append(live(command(folder), folder, *arguments, environment=environment))
       text = "".join(json.dumps(dataclasses.asdict(life)) + "\n" for life in lived)
-      log.atomic_write(path, text)
+      files.atomic_write(path, text)
       say(f"{what}: {lived[-1]}")
     return lived[len(lives)]
 
@@ -238,9 +238,9 @@ def write(
 def _metrics(workdir: pathlib.Path) -> list[pathlib.Path]:
   """The metrics of a run; its checkpoints, which come and go meanwhile, are not entered."""
   found = []
-  for folder, inner, files in os.walk(workdir):
+  for folder, inner, names in os.walk(workdir):
     inner[:] = sorted(name for name in inner if name != "checkpoints")
-    found += [pathlib.Path(folder, name) for name in files if name == "metrics.jsonl"]
+    found += [pathlib.Path(folder, name) for name in names if name == "metrics.jsonl"]
   return found
 
 

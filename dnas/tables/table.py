@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from dnas import log
+from dnas import files
 
 Row = Mapping[str, Any]
 
@@ -43,13 +43,13 @@ def write(folder: pathlib.Path, title: str, rows: Sequence[Row], provenance: Row
       commit and hardware are added.
   """
   lines = csv_text(rows)
-  log.atomic_write(folder / "table.csv", lines)
+  files.atomic_write(folder / "table.csv", lines)
   record = {**provenance, **origin()}
-  log.atomic_write(folder / "provenance.json", json.dumps(record, indent=2) + "\n")
+  files.atomic_write(folder / "provenance.json", json.dumps(record, indent=2) + "\n")
   heading, _, text = title.partition("\n")
   how = f"Made by `{provenance['command']}` at commit {record['commit']}: `provenance.json`."
   body = [f"# {heading}", text.strip(), markdown(lines), how]
-  log.atomic_write(folder / "README.md", "\n\n".join(part for part in body if part) + "\n")
+  files.atomic_write(folder / "README.md", "\n\n".join(part for part in body if part) + "\n")
 
 
 def csv_text(rows: Sequence[Row]) -> str:

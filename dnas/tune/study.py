@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dnas import config as configs
-from dnas import data, log
+from dnas import data, files
 from dnas.config import Config
 from dnas.errors import DnasError
 from dnas.lock import LockError
@@ -101,8 +101,8 @@ def tune(
       )
       _finish(optuna, study, trial, run, say)
   best = configs.changed(config, _best(optuna, study, fields))
-  log.atomic_write(workdir / "best.json", configs.to_json(best))
-  log.atomic_write(
+  files.atomic_write(workdir / "best.json", configs.to_json(best))
+  files.atomic_write(
     workdir / "tuning.json", json.dumps(_summary(optuna, study, fields, config), indent=1) + "\n"
   )
   return best

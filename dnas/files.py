@@ -1,12 +1,15 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""Reading files, which may come from strangers: never more than such a file is meant to hold.
+"""How files are written, in one step; and read, never more than such a file is meant to hold.
 
-The errors are of the class `kind`, so that each reader raises its own (standard library only).
+Files may come from strangers. The errors of readers are of the class `kind`, so that each raises
+its own (standard library only).
 """
 
+import contextlib
 import io
 import json
+import os
 import pathlib
 import zipfile
 from typing import Any
@@ -14,6 +17,35 @@ from typing import Any
 from dnas.errors import DnasError
 
 MAX_BYTES = 1 << 24
+
+
+def atomic_write(path: str | os.PathLike, data: str | bytes | memoryview) -> None:
+  """Replaces the file `path` by `data` in one step: a reader sees the old file or the new one.
+
+  The data goes to a temporary file in the same folder, to the disk, and is then renamed; parent
+  folders are made. A process killed half-way leaves the old file as it was.
+
+  Raises:
+    OSError: names `path` (a full disk, a read-only folder).
+  """
+  path = pathlib.Path(path)
+  temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+  try:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(temporary, "wb") as file:
+      file.write(data.encode() if isinstance(data, str) else data)
+      file.flush()
+      os.fsync(file.fileno())
+    os.replace(temporary, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+      os.fsync(folder)  # Else the rename itself may be lost with the power.
+    finally:
+      os.close(folder)
+  except OSError as error:
+    with contextlib.suppress(OSError):
+      temporary.unlink(missing_ok=True)
+    raise OSError(error.errno, f"cannot write: {error.strerror}", str(path)) from error
 
 
 def bounded(
