@@ -199,8 +199,9 @@ def program(
   """A function that runs an operation `copies` times on the device, in one compiled program.
 
   So the time of starting a program, which a network pays once, counts little. The copies have
-  weights of their own; where sizes allow it each gets the output of the one before, as in a
-  network, else an input of its own. It is compiled and run once here.
+  weights of their own, constants of the program as in a network that is deployed; where sizes allow
+  it each gets the output of the one before, as in a network, else an input of its own. It is
+  compiled and run once here.
 
   Args:
     operation: what to run, as in evaluation: blocks with branches as one convolution each.
@@ -224,7 +225,7 @@ def program(
   ]
 
   @jax.jit
-  def run(state, inputs):
+  def run(inputs):
     outputs, y = [], inputs[0]
     for i, static in enumerate(statics):
       x = y if chained else inputs[i]
@@ -232,7 +233,7 @@ def program(
       outputs.append(y)
     return y if chained else outputs
 
-  compiled = run.lower(state, inputs).compile()
-  start = lambda: jax.block_until_ready(compiled(state, inputs))
+  compiled = run.lower(inputs).compile()
+  start = lambda: jax.block_until_ready(compiled(inputs))
   start()
   return start
