@@ -167,6 +167,7 @@ class LatencyTable:
     protocol: how it was measured.
     entries: name -> Timing; an operation's is that of one copy.
     overheads: name of a network -> milliseconds beyond its operations.
+    reference_ms: what the program took by which all groups are compared; None: nothing measured.
   """
 
   def __init__(self, path: pathlib.Path | str, protocol: Protocol | None = None):
@@ -182,6 +183,7 @@ class LatencyTable:
     self.path = pathlib.Path(path)
     self.entries: dict[str, Timing] = {}
     self.overheads: dict[str, float] = {}
+    self.reference_ms: float | None = None
     self.about = {"device": device(), "date": _now()}
     self.protocol = protocol or Protocol()
     if self.path.exists():
@@ -195,6 +197,7 @@ class LatencyTable:
       there = Protocol(**read["protocol"])
       self.entries = {name: Timing(**entry) for name, entry in read["entries"].items()}
       self.overheads = {name: float(value) for name, value in read["overheads"].items()}
+      self.reference_ms = float(read["reference_ms"]) if self.entries else None
       self.about = {"device": dict(read["device"]), "date": read["date"]}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
       if isinstance(error, DnasError):
@@ -213,6 +216,8 @@ class LatencyTable:
     """Measures what is not in the table yet, `group` programs at a time, and writes after each.
 
     The time of a program that does next to nothing is taken off, then the rest divided by `copies`.
+    With each group the same reference program takes its turns: times are scaled by what it took in
+    the first group over what it takes now, for the clock rate of processors drifts by the minute.
 
     Args:
       wanted: name -> a function that compiles the program and returns it.
@@ -233,11 +238,13 @@ class LatencyTable:
     for start in range(0, len(missing), group):
       names = missing[start : start + group]
       programs = {name: wanted[name]() for name in names}
-      timings = measure({**programs, "": _nothing()}, self.protocol)
-      idle = timings.pop("").ms
+      timings = measure({**programs, "idle": _nothing(), "reference": _reference()}, self.protocol)
+      idle, reference = timings.pop("idle").ms, timings.pop("reference").ms
+      self.reference_ms = self.reference_ms or reference
+      scale = self.reference_ms / reference / copies
       for name, t in timings.items():
-        ms = max(t.ms - idle, 0.0) / copies
-        self.entries[name] = Timing(ms, t.spread_ms / copies, t.rounds, t.rejected)
+        ms = max(t.ms - idle, 0.0) * scale
+        self.entries[name] = Timing(ms, t.spread_ms * scale, t.rounds, t.rejected)
       self.write()
 
   def ms(self, name: str) -> float:
@@ -252,6 +259,7 @@ class LatencyTable:
       "schema": SCHEMA,
       **self.about,
       "protocol": dataclasses.asdict(self.protocol),
+      "reference_ms": self.reference_ms,
       "overheads": self.overheads,
       "entries": {name: dataclasses.asdict(timing) for name, timing in self.entries.items()},
     }
@@ -263,6 +271,21 @@ def _nothing() -> Callable[[], Any]:
   x = jax.numpy.zeros(1)
   compiled = jax.jit(lambda x: x + 1).lower(x).compile()
   return lambda: jax.block_until_ready(compiled(x))
+
+
+def _reference() -> Callable[[], Any]:
+  """Two convolutions, 3x3, of 32 channels and 32 x 32 pixels: 38 million MACs."""
+  x, kernel = jax.numpy.ones((1, 32, 32, 32)), jax.numpy.ones((3, 3, 32, 32)) / 288
+  form = ("NHWC", "HWIO", "NHWC")
+  once = lambda x: jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=form)
+  compiled = jax.jit(lambda x: once(once(x))).lower(x).compile()
+  return lambda: jax.block_until_ready(compiled(x))
+
+
+def overhead(parts: Sequence[float], whole: Sequence[float]) -> float:
+  """The o >= 0 for which o + parts is nearest to `whole`, as sum ((o + parts) / whole - 1)^2."""
+  x, y = np.asarray(parts, np.float64), np.asarray(whole, np.float64)
+  return max(float(np.sum((1 - x / y) / y) / np.sum(1 / y**2)), 0.0)
 
 
 def _now() -> str:

@@ -35,9 +35,9 @@ class CostModel:
     fixed: the cost of what every genotype has (stem, head, decided cells).
     ops: cell -> one array `[O]` an edge, the cost of each operation summed over the places where
       the cell stands.
-    dead_is_free: whether edges from which no path leads to the cell's output cost nothing in
-      `of`. A compiler leaves them out; MACs, as papers count them, do not. `expected` and budgets
-      count them always: an upper bound.
+    dead_is_free: whether edges that are not `live` cost nothing in `of`. A compiler leaves them
+      out; MACs, as papers count them, do not. `expected` and budgets count them always: an upper
+      bound.
   """
 
   name: str
@@ -111,23 +111,31 @@ def _float(costs: Any) -> jax.Array:
 
 
 def live(cell: Cell, choice: Choice | Sequence[str | None]) -> list[int]:
-  """The edges that matter: kept, not `none`, and with a path from their node to the output."""
-  used = set(cell.output)
-  for node in reversed(cell.nodes):
-    if node in used:
-      used |= {cell.edges[e].src for e in cell.incoming(node) if choice[e] not in (None, "none")}
-  return [
-    e for e, edge in enumerate(cell.edges) if choice[e] not in (None, "none") and edge.dst in used
-  ]
+  """The edges that matter: on a path from an input to the output, without a `none`.
+
+  What has no path from an input is a constant, what has none to the output is not asked for.
+  """
+  there = [e for e in range(len(cell.edges)) if choice[e] not in (None, "none")]
+  reached, used = _reached(cell, there), set(cell.output)
+  for e in sorted(there, key=lambda e: -cell.edges[e].dst):
+    if cell.edges[e].dst in used:
+      used.add(cell.edges[e].src)
+  return [e for e in there if cell.edges[e].src in reached and cell.edges[e].dst in used]
 
 
 def computes(cell: Cell, choice: Choice | Sequence[str | None]) -> bool:
   """Whether the cell's output depends on an input; else nothing before it matters either."""
+  there = [e for e in range(len(cell.edges)) if choice[e] not in (None, "none")]
+  return bool(_reached(cell, there) & set(cell.output))
+
+
+def _reached(cell: Cell, there: Sequence[int]) -> set[int]:
+  """The inputs, and the nodes that depend on one through the edges `there`."""
   reached = set(range(cell.inputs))
-  for e in sorted(range(len(cell.edges)), key=lambda e: cell.edges[e].dst):
-    if choice[e] not in (None, "none") and cell.edges[e].src in reached:
+  for e in sorted(there, key=lambda e: cell.edges[e].dst):
+    if cell.edges[e].src in reached:
       reached.add(cell.edges[e].dst)
-  return bool(reached & set(cell.output))
+  return reached
 
 
 def fit(

@@ -200,7 +200,8 @@ the cheapest to the dearest. *measured again*: each network compiled and measure
 prediction cannot be expected to rank better than a measurement ranks itself.
 
 Predicted: the measured times of the operations that lead to the output, each at its size, and an
-overhead, the median of what {few} other genotypes' networks took beyond their operations. Batch
+overhead, the one that suits the networks of {few} other genotypes best. Weights are constants of
+the programs; times are scaled by those of a reference program that runs beside each group. Batch
 {given.batch}, {given.dtype}; median of {given.rounds} rounds in turn, of each the fastest of
 {given.calls} calls, outliers left out. {clock} The machine was shared with other jobs. Genotypes
 whose output depends on no input are not drawn: they have no latency to speak of, and no search

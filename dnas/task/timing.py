@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from dnas.cost.latency import LatencyTable
+from dnas.cost.latency import LatencyTable, overhead
 from dnas.cost.model import CostModel, computes
 from dnas.errors import DnasError
 from dnas.nn import functional, places, qarepvgg
@@ -40,8 +40,8 @@ def latency_model(
 ) -> CostModel:
   """The predicted latency of every genotype; what the table lacks is measured now.
 
-  latency(x) = overhead + sum of the times of the operations that matter; the overhead is the median
-  of what whole networks take beyond it, over `calibration` random genotypes.
+  latency(x) = overhead + sum of the times of the operations that matter; the overhead is the one
+  that suits `calibration` random genotypes' networks best (`cost.latency.overhead`).
 
   Args:
     task: whose networks they are.
@@ -88,9 +88,9 @@ def latency_model(
     drawn = sampled(space, calibration, seed=0)
     genotypes = {f"{key}/{i}": genotype for i, genotype in drawn.items()}
     measure_networks(task, genotypes, table)
-    whole = np.array([table.ms(name) for name in genotypes])
-    parts = np.array([model.of(genotype) for genotype in genotypes.values()])
-    table.overheads[key] = max(float(np.median(whole - parts)), 0.0)
+    whole = [table.ms(name) for name in genotypes]
+    parts = [model.of(genotype) for genotype in genotypes.values()]
+    table.overheads[key] = overhead(parts, whole)
     table.write()
   return dataclasses.replace(model, fixed=table.overheads[key])
 

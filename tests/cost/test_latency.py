@@ -93,6 +93,35 @@ def test_a_table_goes_on_where_it_stopped(tmp_path):
     read.ms("op9")
 
 
+def test_a_slower_hour_does_not_count(tmp_path, monkeypatch):
+  """All that is measured in the second hour takes 1.5 times as long, the reference too."""
+  hour = iter((1.0, 1.5))
+
+  def measured(programs, protocol):
+    slow = next(hour)
+    return {name: latency.Timing(slow * run(), slow * 0.1, 5, 0) for name, run in programs.items()}
+
+  monkeypatch.setattr(latency, "measure", measured)
+  monkeypatch.setattr(latency, "_nothing", lambda: lambda: 0.2)
+  monkeypatch.setattr(latency, "_reference", lambda: lambda: 3.0)
+  path = tmp_path / "latency.json"
+  LatencyTable(path, QUICK).add({"a": lambda: lambda: 4.2}, copies=2)
+  table = LatencyTable(path)
+  table.add({"b": lambda: lambda: 4.2}, copies=2)
+  assert (table.ms("a"), table.ms("b")) == (pytest.approx(2.0), pytest.approx(2.0))
+  assert table.entries["b"].spread_ms == pytest.approx(0.05)
+  assert LatencyTable(path).reference_ms == 3.0
+
+
+def test_the_overhead_has_the_least_relative_error():
+  assert latency.overhead([1.0, 2.0, 5.0], [1.5, 2.5, 5.5]) == pytest.approx(0.5)
+  assert latency.overhead([2.0, 3.0], [1.0, 2.0]) == 0.0
+  parts, whole = np.array([0.1, 1.0, 4.0]), np.array([0.4, 1.1, 5.0])
+  error = lambda o: np.sum(((o + parts) / whole - 1) ** 2)
+  found = latency.overhead(parts, whole)
+  assert error(found) < min(error(found - 0.01), error(found + 0.01))
+
+
 def test_tables_of_another_kind_are_refused(tmp_path, monkeypatch):
   path = tmp_path / "latency.json"
   table = LatencyTable(path, QUICK)
