@@ -33,6 +33,7 @@ from dnas.tables import (
   nasbench201_oneshot,
   nasbench201_zero_cost,
   planted,
+  robustness,
   scaling,
 )
 
@@ -165,6 +166,13 @@ _ENTRIES = {
     functools.partial(scaling.make, ROOT / "configs" / "digits.py"),
     "a pod; not timed",
     2,
+  ),
+  "robustness": (
+    "RobustDARTS' spaces S1 to S4: who collapses, what prevents it; share, eigenvalue, accuracy",
+    "not timed alone yet",
+    "TFDS cifar10:3.0.2 in TFDS_DATA_DIR",
+    functools.partial(robustness.make, ROOT),
+    "GPU days; not timed",
   ),
   "planted": (
     "does each differentiable method find what was planted; which withstand a skip collapse",

@@ -32,7 +32,8 @@ DARTS_OPS = (
 NASBENCH201_OPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 
 # Zela et al. found these two candidates per edge by pruning the DARTS space twice (1909.09656,
-# appendix); edges in the order (0,2) (1,2) (0,3) (1,3) (2,3) ... (4,5). Letters: see _S1_OPS.
+# appendix; here as in their code, automl/RobustDARTS, src/spaces.py); edges in the order (0,2)
+# (1,2) (0,3) (1,3) (2,3) ... (4,5). Letters: see _S1_OPS.
 _S1_OPS = {
   "k": "skip_connect",
   "m": "max_pool_3x3",
@@ -102,31 +103,49 @@ def darts(channels: int = 16, layers: int = 8) -> SearchSpace:
   return _two_cells(DARTS_OPS, DARTS_OPS, channels, layers)
 
 
-def robust_s1(channels: int = 16, layers: int = 8) -> SearchSpace:
-  """S1 of Zela et al. (1909.09656): the two best operations of each edge."""
+def robust_s1(channels: int = 16, layers: int = 8, nodes: int = 4) -> SearchSpace:
+  """S1 of Zela et al. (1909.09656): the two best operations of each edge.
+
+  Args:
+    channels, layers: as in `darts`.
+    nodes: 4 in the paper; fewer make a smaller cell of its first nodes.
+
+  Raises:
+    SpaceError: more than 4 nodes, for which there are no candidates.
+  """
   normal, reduce = (
     [tuple(_S1_OPS[letter] for letter in pair) for pair in _S1[name].split()]
     for name in ("normal", "reduce")
   )
-  return _two_cells(normal, reduce, channels, layers)
+  edges = sum(range(2, 2 + nodes))
+  return _two_cells(normal[:edges], reduce[:edges], channels, layers, nodes)
 
 
-def robust_s2(channels: int = 16, layers: int = 8) -> SearchSpace:
-  """S2 of Zela et al. (1909.09656): skip connection or separable convolution."""
+def robust_s2(channels: int = 16, layers: int = 8, nodes: int = 4) -> SearchSpace:
+  """S2 of Zela et al. (1909.09656): skip connection or separable convolution.
+
+  Arguments: those of `robust_s1`, but for the limit of nodes.
+  """
   ops = ("skip_connect", "sep_conv_3x3")
-  return _two_cells(ops, ops, channels, layers)
+  return _two_cells(ops, ops, channels, layers, nodes)
 
 
-def robust_s3(channels: int = 16, layers: int = 8) -> SearchSpace:
-  """S3 of Zela et al. (1909.09656): S2 and `none`."""
+def robust_s3(channels: int = 16, layers: int = 8, nodes: int = 4) -> SearchSpace:
+  """S3 of Zela et al. (1909.09656): S2 and `none`.
+
+  Arguments: those of `robust_s1`, but for the limit of nodes.
+  """
   ops = ("none", "skip_connect", "sep_conv_3x3")
-  return _two_cells(ops, ops, channels, layers)
+  return _two_cells(ops, ops, channels, layers, nodes)
 
 
-def robust_s4(channels: int = 16, layers: int = 8) -> SearchSpace:
-  """S4 of Zela et al. (1909.09656): `noise` (N(0, 1) values) or separable convolution."""
+def robust_s4(channels: int = 16, layers: int = 8, nodes: int = 4) -> SearchSpace:
+  """S4 of Zela et al. (1909.09656): `noise` (N(0, 1) values) or separable convolution.
+
+  Arguments: those of `robust_s1`, but for the limit of nodes.
+  """
   ops = ("noise", "sep_conv_3x3")
-  return _two_cells(ops, ops, channels, layers)
+  return _two_cells(ops, ops, channels, layers, nodes)
 
 
 def genotype(source: str) -> SearchSpace:
@@ -148,9 +167,9 @@ def sampled(space: SearchSpace, seed: int = 0) -> SearchSpace:
   return space.sample(random.Random(seed))
 
 
-def _two_cells(normal, reduce, channels: int, layers: int) -> SearchSpace:
+def _two_cells(normal, reduce, channels: int, layers: int, nodes: int = 4) -> SearchSpace:
   cells = {
-    "normal": dense_cell(normal, nodes=4, inputs=2, keep=2),
-    "reduce": dense_cell(reduce, nodes=4, inputs=2, keep=2),
+    "normal": dense_cell(normal, nodes, inputs=2, keep=2),
+    "reduce": dense_cell(reduce, nodes, inputs=2, keep=2),
   }
   return macro.cifar(SearchSpace(cells), channels, layers)

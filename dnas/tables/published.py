@@ -90,3 +90,10 @@ NASBENCH201_ONESHOT = {
   )
   for dataset, (mean, std) in zip(("cifar10", "cifar100", "imagenet16_120"), values, strict=True)
 }
+
+# Test error of DARTS on CIFAR-10 in RobustDARTS' spaces, in percent.
+_ZELA = "Zela et al. 2020 (arXiv:1909.09656), quoted by DARTS-PT, table 3"
+ROBUST_DARTS = {
+  space: Published(error, None, QUOTED, _ZELA)
+  for space, error in (("s1", 3.84), ("s2", 4.85), ("s3", 3.34), ("s4", 7.20))
+}

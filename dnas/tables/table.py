@@ -32,6 +32,22 @@ def interval(values: Sequence[float]) -> tuple[float, float, float]:
   return float(x.mean()), deviation, half
 
 
+def paired(a: Sequence[float], b: Sequence[float]) -> tuple[float, float, float]:
+  """Mean of a - b, half width of its 95 % t-interval, and p of the paired t-test (two-sided).
+
+  The last is NaN of less than two pairs, and where all differences are equal.
+
+  Args:
+    a: values of one method, a seed each.
+    b: of another, with the same seeds.
+  """
+  differences = np.subtract(a, b)
+  mean, deviation, half = interval(differences.tolist())
+  # Differences that are equal up to rounding make a t of any size.
+  tested = deviation > 1e-12 * max(np.abs(differences).max(), 1e-300)
+  return mean, half, float(stats.ttest_rel(a, b).pvalue) if tested else math.nan
+
+
 def write(folder: pathlib.Path, title: str, rows: Sequence[Row], provenance: Row) -> None:
   """Writes `table.csv`, `README.md` (the table in Markdown) and `provenance.json`.
 

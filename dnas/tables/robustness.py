@@ -1,0 +1,291 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""RobustDARTS' spaces S1 to S4 on a part of CIFAR-10: how far each method collapses, and its cells.
+
+Each method is what its config in configs/methods changes of configs/digits.py, put on
+configs/robustness_cifar10.py.
+"""
+
+import collections
+import hashlib
+import json
+import pathlib
+import random
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from dnas import config as configs
+from dnas import files
+from dnas.config import Config
+from dnas.errors import DnasError, choose_from
+from dnas.evaluate import evaluate
+from dnas.method import space_of
+from dnas.report.progress import read_watch
+from dnas.search import search
+from dnas.settings import settings_of
+from dnas.space.space import SearchSpace
+from dnas.strategy import diagnostics
+from dnas.tables import plot, published, table
+from dnas.tables.nasbench201_oneshot import transfer
+from dnas.tables.once import once
+from dnas.train import train
+
+# The operation of each space that a collapsed search picks.
+SPACES = {"s1": "skip_connect", "s2": "skip_connect", "s3": "skip_connect", "s4": "noise"}
+BASE, EARLY, RANDOM = "darts_first_order", "darts_es", "random"
+METHODS = (BASE, EARLY, "robust_darts", "darts_minus", "sdarts_rs")
+CHANCE = 500  # genotypes drawn for the share that chance gives
+_CONFIG = "robustness_cifar10.py"
+
+
+def make(
+  root: pathlib.Path,
+  out: pathlib.Path,
+  workdir: pathlib.Path,
+  *,
+  command: str,
+  seeds: int = 3,
+  methods: Sequence[str] = METHODS,
+  spaces: Sequence[str] = tuple(SPACES),
+  overrides: Mapping[str, Any] | None = None,
+) -> list[table.Row]:
+  """Makes the table, `runs.json`, `curves.csv` and `curves.svg`; finished runs are not repeated.
+
+  Written anew after each seed of a space: cut short, the table has what was done.
+
+  Args:
+    root: of the repository, for `configs`.
+    out: folder of the table.
+    workdir: folder of the runs.
+    command: goes into the provenance.
+    seeds: of each method.
+    methods: names in configs/methods, BASE among them.
+    spaces: of SPACES.
+    overrides: of configs/robustness_cifar10.py.
+
+  Raises:
+    DnasError: the data, a method, a space or an override is wrong.
+  """
+  start, folder = time.monotonic(), root / "configs"
+  there = sorted(path.stem for path in (folder / "methods").glob("*.py"))
+  for kind, names, valid in (("method", methods, there), ("space", spaces, SPACES)):
+    if unknown := [name for name in names if name not in valid]:
+      raise DnasError(choose_from(f"{kind}:", unknown[0], valid))
+  if BASE not in methods:
+    raise DnasError(f"methods: {BASE} must be among them: the others are compared with it")
+  digits = configs.load(folder / "digits.py")
+  bases = {s: configs.load(f"{folder / _CONFIG}:{s}", overrides or {}) for s in spaces}
+  given = {name: configs.load(folder / "methods" / f"{name}.py") for name in methods}
+  chance = {space: _chance(space, base) for space, base in bases.items()}
+  runs: list[dict[str, Any]] = []
+  rows: list[table.Row] = []
+  for seed in range(seeds):
+    for space, base in bases.items():
+      searched = {n: transfer(config, digits, base) for n, config in given.items()}
+      runs += _of_a_space(space, base, searched, workdir / space / f"seed{seed}", seed)
+      provenance = {
+        "command": command,
+        "config": _CONFIG,
+        "overrides": dict(overrides or {}),
+        "seeds": list(range(seed + 1)),
+        "wall_s_of_this_call": round(time.monotonic() - start),
+      }
+      rows = _write(out, runs, chance, _title(base), provenance)
+  return rows
+
+
+def _of_a_space(
+  space: str, base: Config, searched: Mapping[str, Config], folder: pathlib.Path, seed: int
+) -> list[dict[str, Any]]:
+  """All methods, and a random genotype, on one space with one seed."""
+  seeded = lambda config: configs.changed(config, {"seed": seed})
+  random_one = space_of(base).sample(random.Random(seed))
+  found = {RANDOM: {"genotype": json.loads(random_one.to_json()), "curve": []}}
+  for name, config in searched.items():
+    if name == EARLY:  # Read off the run of BASE, which it is until it stops.
+      found[name] = _stopped_early(settings_of(config.search), found[BASE])
+    else:
+      found[name] = _searched(seeded(config), folder / name, SPACES[space])
+  rows = []
+  for name, one in found.items():
+    genotype = SearchSpace.from_json(json.dumps(one["genotype"]))
+    accuracy = _trained(seeded(base), genotype, folder)
+    share = diagnostics.skip_share(genotype, SPACES[space])
+    about = {"space": space, "method": name, "seed": seed, "share": share, "accuracy": accuracy}
+    cells = {name: str(cell) for name, cell in genotype.cells.items()}
+    rows.append({**about, "stopped": one.get("stopped"), "cells": cells, "curve": one["curve"]})
+    print({k: v for k, v in rows[-1].items() if k not in ("cells", "curve")}, flush=True)
+  return rows
+
+
+def _searched(config: Config, folder: pathlib.Path, op: str) -> dict[str, Any]:
+  """One search: its genotype, and what was seen on the way."""
+
+  def run() -> dict[str, Any]:
+    genotype = search(config, folder)
+    watched = read_watch(folder)
+    points = []
+    for step, record in watched.items():
+      now = SearchSpace.from_json(json.dumps(record["genotype"]))
+      point = {"step": step, "share": diagnostics.skip_share(now, op)}
+      points.append({**point, "eigenvalue": abs(record["hessian/dominant"])})
+    seen = [record["genotype"] for record in watched.values()]
+    return {"genotype": json.loads(genotype.to_json()), "curve": points, "seen": seen}
+
+  return once(folder, config, run)
+
+
+def _stopped_early(settings: Config, base: Mapping[str, Any]) -> dict[str, Any]:
+  """DARTS-ES of a finished search by BASE: the same, if its eigenvalues never say stop."""
+  stop = configs.resolve(settings.stop, diagnostics, given=1)
+  values = [point["eigenvalue"] for point in base["curve"]]
+  for i in range(len(values)):
+    if (index := stop(values[: i + 1])) is not None:
+      steps = [point["step"] for point in base["curve"]]
+      record = {"genotype": base["seen"][index], "stopped": steps[index]}
+      return {**record, "curve": base["curve"][: index + 1]}
+  return {"genotype": base["genotype"], "curve": base["curve"]}
+
+
+def _trained(config: Config, genotype: SearchSpace, folder: pathlib.Path) -> float:
+  """Test accuracy of a genotype trained from scratch; of equal ones one training serves all."""
+  text = genotype.to_json()
+  own = folder / "trained" / hashlib.sha256(text.encode()).hexdigest()[:12]
+
+  def run() -> dict[str, Any]:
+    train(config, genotype, own)
+    return {"accuracy": evaluate(config, own)["accuracy"], "genotype": text}
+
+  return once(own, config, run)["accuracy"]
+
+
+def _write(
+  out: pathlib.Path,
+  runs: Sequence[Mapping[str, Any]],
+  chance: Mapping[str, float],
+  title: str,
+  provenance: table.Row,
+) -> list[table.Row]:
+  """The files of the runs so far."""
+  done = dict.fromkeys((run["space"], run["method"]) for run in runs)
+  rows: list[table.Row] = [
+    _row(runs, space, method, chance[space]) for space, method in sorted(done, key=_order)
+  ]
+  shown = _curves(runs)
+  kept = [{k: v for k, v in run.items() if k != "curve"} for run in runs]
+  files.atomic_write(out / "runs.json", json.dumps(kept, indent=1) + "\n")
+  files.atomic_write(out / "curves.csv", table.csv_text(shown))
+  plot.save(_draw(shown, chance), out / "curves.svg")
+  table.write(out, title, rows, provenance)
+  return rows
+
+
+def _order(pair: tuple[str, str]) -> tuple[str, int]:
+  """Spaces in turn, in each the random genotype last and the others as in METHODS."""
+  space, method = pair
+  known = [*METHODS, method]
+  return space, len(known) if method == RANDOM else known.index(method)
+
+
+def _chance(space: str, base: Config) -> float:
+  """The mean share of genotypes that are drawn uniformly."""
+  rng, whole = random.Random(0), space_of(base)
+  drawn = (whole.sample(rng) for _ in range(CHANCE))
+  return float(np.mean([diagnostics.skip_share(genotype, SPACES[space]) for genotype in drawn]))
+
+
+def _row(
+  runs: Sequence[Mapping[str, Any]], space: str, method: str, chance: float
+) -> dict[str, Any]:
+  mine = {r["seed"]: r for r in runs if (r["space"], r["method"]) == (space, method)}
+  base = {r["seed"]: r for r in runs if (r["space"], r["method"]) == (space, BASE)}
+  both = sorted(mine.keys() & base.keys())
+  value = lambda group, name: [100 * group[seed][name] for seed in both]
+  share, _, share_half = table.interval(value(mine, "share"))
+  mean, _, half = table.interval(value(mine, "accuracy"))
+  row: dict[str, Any] = {"space": space, "method": method, "seeds": len(mine)}
+  row |= {"share": share, "share ±": share_half, "by chance": 100 * chance}
+  row |= {"accuracy": mean, "accuracy ±": half}
+  other = method != BASE
+  gain = table.paired(value(mine, "accuracy"), value(base, "accuracy")) if other else ("",) * 3
+  row |= dict(zip(("over DARTS", "over DARTS ±", "p"), gain, strict=True))
+  eigenvalues = [[p["eigenvalue"] for p in run["curve"]] for run in mine.values() if run["curve"]]
+  row["eigenvalue first"] = _mean([e[0] for e in eigenvalues])
+  row["eigenvalue last"] = _mean([e[-1] for e in eigenvalues])
+  row["eigenvalue largest"] = _mean([max(e) for e in eigenvalues])
+  row["stopped"] = sum(run["stopped"] is not None for run in mine.values())
+  error = published.ROBUST_DARTS.get(space) if method == BASE else None
+  known = ("", "", "") if error is None else (error.mean, error.status, error.source)
+  return row | dict(zip(("published error", "status", "source"), known, strict=True))
+
+
+def _mean(values: Sequence[float]) -> float | str:
+  return float(np.mean(values)) if values else ""
+
+
+def _curves(runs: Sequence[Mapping[str, Any]]) -> list[table.Row]:
+  """Means over the seeds of what was seen at each step."""
+  points = collections.defaultdict(list)
+  for run in runs:
+    for point in run["curve"]:
+      points[run["space"], run["method"], point["step"]].append(point)
+  return [
+    {
+      **{"space": space, "method": method, "step": step, "seeds": len(seen)},
+      **{name: float(np.mean([p[name] for p in seen])) for name in ("share", "eigenvalue")},
+    }
+    for (space, method, step), seen in points.items()
+  ]
+
+
+def _draw(rows: Sequence[table.Row], chance: Mapping[str, float]) -> Figure:
+  """Above the share, below the dominant eigenvalue over the steps; a column for each space."""
+  figure = Figure(figsize=(1.5 + 2.6 * len(chance), 5.2), layout="constrained")
+  axes = figure.subplots(2, len(chance), squeeze=False, sharex=True, sharey="row")
+  methods = list(dict.fromkeys(row["method"] for row in rows))
+  for (above, below), space in zip(axes.T, chance, strict=True):
+    for n, method in enumerate(methods):
+      mine = [r for r in rows if (r["space"], r["method"]) == (space, method)]
+      steps = [row["step"] for row in mine]
+      # DARTS-ES lies on DARTS until it stops: dashed, both are seen.
+      style: dict[str, Any] = dict(color=plot.colour(n), linewidth=1.3)
+      style["linestyle"] = "--" if method == EARLY else "-"
+      above.plot(steps, [row["share"] for row in mine], **style, label=method)
+      below.plot(steps, [row["eigenvalue"] for row in mine], **style)
+    above.axhline(chance[space], color="black", linewidth=0.8, linestyle=":")
+    above.set(title=f"{space}: {SPACES[space]}", ylim=(-0.05, 1.05))
+    below.set(yscale="log", xlabel="step")
+    for axis in (above, below):
+      axis.grid(alpha=0.3)
+  axes[0][0].set_ylabel("share of the edges")
+  axes[1][0].set_ylabel("|dominant eigenvalue|")
+  figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+  return figure
+
+
+def _title(base: Config) -> str:
+  network, looked = base.search.network, base.search.watch
+  half = base.search.weight_share
+  return f"""The spaces S1 to S4 of RobustDARTS on a part of CIFAR-10: who collapses
+`{base.data.train_split}` of {base.data.spec.removeprefix("tfds:")} on {base.data.size[0]} x \
+{base.data.size[1]} px; {half:.0%} of the images for the weights, the others for alpha;
+{network.layers} cells of {base.space.get("nodes", 4)} nodes, {network.channels} channels,
+{base.search.steps} steps. All of that stands in `configs/{_CONFIG}` and was fixed before the seeds
+were run.
+
+`share`: of the found cells' edges, in percent, those with the operation that a collapsed search
+picks (skip_connect; in s4 noise), and what chance gives. `accuracy`: of the found cell, trained
+from scratch for {base.train.steps} steps, on {base.evaluate.split}, in percent; `over DARTS`: the
+mean difference to first-order DARTS' with the same seed, its 95 % t-interval, and p of a paired
+t-test (two-sided, none corrected; of n seeds a test that does not assume a normal distribution
+cannot give less than 2^(1 - n)). `eigenvalue`: the largest by magnitude of the Hessian of alpha's
+loss on one batch, by {looked.hessian_steps} Lanczos steps, every {looked.every_steps} steps.
+`darts_es` is first-order DARTS until it stops, so it is read off those runs; `stopped`: on so many
+seeds. `random`: a genotype drawn from the space. `published error`: of DARTS at the paper's scale,
+percent. The single runs are in `runs.json`.
+
+![Share and eigenvalue over the steps](curves.svg)"""
