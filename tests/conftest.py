@@ -16,8 +16,12 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="session", autouse=True)
 def _compiled_programs(tmp_path_factory):
-  """Programs compiled twice in one session (a run and its repetition) are compiled once."""
-  mesh.enable_compilation_cache(tmp_path_factory.mktemp("xla"))
+  """Programs compiled twice in one session (a run and its repetition) are compiled once.
+
+  The environment variable DNAS_TEST_XLA names a folder for several sessions (`scripts/quality.py`).
+  """
+  folder = os.environ.get("DNAS_TEST_XLA") or tmp_path_factory.mktemp("xla")
+  mesh.enable_compilation_cache(folder)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,49 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Breaks one line at a time of the modules that matter most: do the tests notice?
+
+python scripts/quality.py --mutants 5 --only space          a first look
+python scripts/quality.py                                   the table of paper_results/quality
+"""
+
+import pathlib
+import shlex
+import sys
+
+from dnas.config import Parser
+from dnas.errors import one_line_errors
+from dnas.tables import quality
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+def main() -> None:
+  """Reads the command line and makes the table."""
+  parser = Parser(description="Breaks lines in a copy of the tree and runs their module's tests.")
+  parser.add_argument("--only", action="append", default=[], metavar="PART", help="of modules")
+  parser.add_argument("--mutants", type=int, default=18, help="a module (default 18)")
+  parser.add_argument("--seed", type=int, default=0, help="of the draw")
+  parser.add_argument(
+    "--workdir",
+    type=pathlib.Path,
+    default=pathlib.Path("runs/quality"),
+    help="goes on where it was",
+  )
+  parser.add_argument("--out", type=pathlib.Path, default=ROOT / "paper_results" / "quality")
+  flags = parser.parse_args()
+  if flags.mutants < 1:
+    parser.error(f"--mutants must be 1 or more, got {flags.mutants}")
+  with one_line_errors():
+    quality.make(
+      ROOT,
+      flags.out,
+      flags.workdir.absolute(),
+      command=shlex.join(["python", "scripts/quality.py", *sys.argv[1:]]),
+      only=flags.only,
+      count=flags.mutants,
+      seed=flags.seed,
+    )
+
+
+if __name__ == "__main__":
+  main()
