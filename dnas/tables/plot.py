@@ -4,7 +4,8 @@
 
 import io
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib
 
@@ -113,3 +114,27 @@ def scatter(path: pathlib.Path, rows: Sequence[Row], *, x: str, labels: tuple[st
   axes.axhline(0, color="black", linewidth=0.8)
   axes.grid(alpha=0.3)
   save(figure, path)
+
+
+def paired(values: Mapping[int, Mapping[str, float]], label: str) -> Figure:
+  """A point for each method and seed, those of a seed joined; a bar at the mean of each method.
+
+  Args:
+    values: seed -> method -> value.
+    label: of the values.
+  """
+  methods = list(dict.fromkeys(name for of in values.values() for name in of))
+  figure = Figure(figsize=(1.6 + 1.2 * len(methods), 3.6), layout="constrained")
+  axes = figure.subplots()
+  for n, (seed, of) in enumerate(values.items()):
+    shown = [(x, of[name]) for x, name in enumerate(methods) if name in of]
+    style: dict[str, Any] = dict(color=colour(n + 1), linewidth=0.9, markersize=5)
+    axes.plot(*zip(*shown, strict=True), "osD^vPX"[n % 7] + "-", **style, label=f"seed {seed}")
+  for x, name in enumerate(methods):
+    mean = float(np.mean([of[name] for of in values.values() if name in of]))
+    axes.plot([x - 0.2, x + 0.2], [mean, mean], color="black", linewidth=2)
+  axes.set_xticks(range(len(methods)), methods)
+  axes.set(xlim=(-0.5, len(methods) - 0.5), ylabel=label)
+  axes.grid(alpha=0.3, axis="y")
+  axes.legend(fontsize=7)
+  return figure
