@@ -3,90 +3,48 @@
 """The house has floors: an import may only point down, and every file says whose it is."""
 
 import ast
-import pathlib
+import re
 
 import pytest
 
-# DESIGN.md's list from the top, with the modules that came later: `runs` and `task` (what the verbs
-# share), and trees, lock, fields and errors in the lowest row. Those of a row may
-# import each other.
-FLOORS = (
-  ("nas",),
-  ("tables",),
-  ("experiment",),
-  (
-    *("estimate", "search", "explore", "train", "finetune", "evaluate", "validate"),
-    *("predict", "profile"),
-    *("tune", "report", "export", "info"),
-  ),
-  ("watch", "method", "settings", "detectors", "apart"),
-  ("runs", "task", "trained", "hardware", "budgeted", "models"),
-  ("strategy",),
-  ("nn",),
-  ("cost",),
-  ("detection",),
-  ("data",),
-  ("space",),
-  (
-    "checkpoint",
-    "retention",
-    "seal",
-    "trees",
-    "lock",
-    "memory",
-    "mesh",
-    "finite",
-    "preemption",
-    "process",
-    "log",
-    "config",
-    "fields",
-    "errors",
-  ),
-)
-HEIGHT = {name: len(FLOORS) - row for row, names in enumerate(FLOORS) for name in names}
-# dnas itself is empty or holds the version; importing it is importing nothing.
-HEIGHT["__init__"] = 0
-
-
-def imported(source: str, package: tuple[str, ...]) -> set[str]:
-  """The modules of dnas that a file imports, anywhere in it, as dotted paths without `dnas.`."""
-  found = set()
-  for node in ast.walk(ast.parse(source)):
-    if isinstance(node, ast.Import):
-      found |= {alias.name for alias in node.names}
-    elif isinstance(node, ast.ImportFrom):
-      base = package[: len(package) + 1 - node.level] if node.level else ()
-      path = ".".join([*base, *filter(None, [node.module])])
-      # In `from dnas import log` the module is the name; below that the path is enough.
-      found |= {f"{path}.{alias.name}" for alias in node.names} if path == "dnas" else {path}
-  return {name.removeprefix("dnas.") for name in found if name.startswith("dnas.")}
-
-
-def floor_of(module: str) -> str:
-  return module.split(".")[0]
-
-
-def faults(folder: pathlib.Path) -> list[str]:
-  """What is wrong with the modules in `folder`, one line each."""
-  lines = []
-  for path in sorted(folder.rglob("*.py")):
-    parts = path.relative_to(folder).with_suffix("").parts
-    here = parts[0]
-    if here not in HEIGHT:
-      lines.append(f"{path.relative_to(folder)}: no floor for {here!r} in DESIGN.md and FLOORS")
-      continue
-    for module in sorted(imported(path.read_text(encoding="utf-8"), ("dnas", *parts[:-1]))):
-      there = floor_of(module)
-      if there not in HEIGHT:
-        lines.append(f"{path.relative_to(folder)} imports dnas.{module}, which no floor has")
-      elif here != "__init__" and HEIGHT[there] > HEIGHT[here]:
-        lines.append(f"{path.relative_to(folder)} imports dnas.{module}, which is above it")
-  return lines
+from dnas.tables import house
+from dnas.tables.house import faults
 
 
 def test_imports_point_down(root):
   assert faults(root / "dnas") == []
+
+
+def test_the_picture_shows_the_imports(root):
+  drawn = (root / "paper_results" / "quality" / "house.svg").read_text(encoding="utf-8")
+  lead = house.arrows(root / "dnas")
+  redraw = "the picture is old: run `python scripts/house.py`"
+  names = {name for floor in house.FLOORS for name in floor}
+  assert set(re.findall(r'id="box:(\w+)"', drawn)) == names, redraw
+  found = set(re.findall(r'id="arrow:(\w+):(\w+)"', drawn))
+  assert found == {(a, b) for a, bs in lead.items() for b in bs}, redraw
+
+
+def test_every_floor_has_what_stands_on_it(root):
+  """No name of FLOORS is left of a module that is gone."""
+  there = {
+    p.stem for p in (root / "dnas").iterdir() if p.suffix == ".py" or (p / "__init__.py").is_file()
+  }
+  assert there == {*house.HEIGHT}
+
+
+def test_arrows_that_follow_are_left_out(tmp_path):
+  """nn -> space follows from nn -> cost -> space; all stand on the lowest floor."""
+  for name, source in {
+    "nn/ops.py": "from dnas.space import cells\nfrom dnas.cost import count\nfrom dnas import log",
+    "nn/mixed.py": "from dnas.nn import ops",
+    "cost/count.py": "from dnas import space",
+    "nas.py": "import dnas.nn.ops\nfrom dnas.data import source",
+  }.items():
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(source)
+  lead = {a: bs for a, bs in house.arrows(tmp_path).items() if bs}
+  assert lead == {"nas": {"nn", "data"}, "nn": {"cost"}, "cost": {"space"}}
 
 
 def test_the_space_needs_the_standard_library_only(root):
