@@ -2,7 +2,8 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# Set-up, lint, format check, types, tests. Arguments go to pytest, except --all: the slow tests too.
+# Set-up, lint, format check, types, tests and their time by file. Arguments go to pytest, except
+# --all: the slow tests too.
 #   bash scripts/test.sh                    under 6 minutes on 2 cores
 #   bash scripts/test.sh --all              slow tests included, under 45 minutes
 #   bash scripts/test.sh tests/space -x     a part
@@ -19,4 +20,4 @@ bash scripts/setup.sh
 .venv/bin/ruff format --check .
 .venv/bin/pyright --pythonpath .venv/bin/python dnas
 # One process a core: the default suite took 353 s on 2 cores so.
-exec .venv/bin/python -m pytest -n auto "${arguments[@]}"
+exec .venv/bin/python -m pytest -n auto --times "${arguments[@]}"

@@ -1,17 +1,47 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures that every test may use."""
+"""Fixtures that every test may use, and the suite's time by file."""
 
+import collections
 import os
 import pathlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 
 from dnas import mesh
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+  """`--times`, as `scripts/test.sh` passes it."""
+  parser.addoption(
+    "--times", action="store_true", help="at the end, the time of each file of tests"
+  )
+
+
+def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
+  """Files that take a second or more, and what the others take together."""
+  if not config.getoption("--times"):
+    return
+  reports = [report for some in terminalreporter.stats.values() for report in some]
+  terminalreporter.section("time by file")
+  for line in times_by_file(reports):
+    terminalreporter.write_line(line)
+
+
+def times_by_file(reports: Iterable[object], least_s: float = 1.0) -> list[str]:
+  """Lines of seconds and file, the slowest first; set-up and tear-down count to the file."""
+  took: collections.Counter[str] = collections.Counter()
+  for report in reports:
+    if isinstance(report, pytest.TestReport):
+      took[report.nodeid.split("::")[0]] += report.duration
+  shown = [(name, s) for name, s in took.most_common() if s >= least_s]
+  rest_s = sum(took.values()) - sum(s for _, s in shown)
+  lines = [f"{s:7.1f} s  {name}" for name, s in shown]
+  return [*lines, f"{rest_s:7.1f} s  {len(took) - len(shown)} others"]
 
 
 @pytest.fixture(scope="session", autouse=True)
