@@ -20,6 +20,7 @@ from dnas import process
 from dnas.config import Parser
 from dnas.errors import one_line_errors
 from dnas.tables import (
+  architectures,
   detection,
   detection_latency,
   efficientnet,
@@ -35,6 +36,7 @@ from dnas.tables import (
   planted,
   robustness,
   scaling,
+  tuning,
 )
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -51,6 +53,14 @@ def _literal(text: str) -> tuple[str, str]:
 # another, run time on 2 cores in minutes if it is known): see `every.Table`.
 # A table's function names what it takes: `seeds` or `cells`, `data`, `workdir`, `overrides`.
 _ENTRIES = {
+  "architectures": (
+    "parameters and MACs of published cells and of YOLO-NAS S, M and L, counted",
+    "half a minute",
+    "none",
+    architectures.make,
+    "the same",
+    1,
+  ),
   "detection_digit_scenes": (
     "searched, random, hand-made and EfficientNet's cells at equal MACs, paired over the seeds",
     "13 minutes a seed, without EfficientNet's",
@@ -177,6 +187,16 @@ _ENTRIES = {
     "TFDS cifar10:3.0.2 in TFDS_DATA_DIR",
     functools.partial(robustness.make, ROOT),
     "GPU days; not timed",
+  ),
+  "tuning": (
+    "the quickstart's training tuned by 12 trials: the gain on the test split, paired over seeds",
+    "hours: 22 trainings of the quickstart, some of them pruned",
+    "embedded",
+    functools.partial(
+      tuning.make,
+      ROOT / "configs" / "quickstart.py",
+      ROOT / "configs" / "tuning" / "training.py",
+    ),
   ),
   "planted": (
     "does each differentiable method find what was planted; which withstand a skip collapse",
