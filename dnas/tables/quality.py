@@ -10,6 +10,8 @@ import contextlib
 import datetime
 import hashlib
 import json
+import math
+import multiprocessing
 import os
 import pathlib
 import re
@@ -45,6 +47,8 @@ EQUIVALENT = "tests/equivalent_mutants.json"
 _PATIENCE = 4  # times the processor time of the sound module, and `_SPARE_S` more
 _SPARE_S = 30
 _STUCK_S = 1800  # of a process that waits instead of computing
+# What tests import, apart from dnas itself.
+_LOADED = ["jax", "flax.nnx", "optax", "scipy.stats", "pytest", "matplotlib.pyplot", "rich.console"]
 Record = dict[str, Any]
 
 
@@ -227,30 +231,43 @@ def _pytest(
   copy: pathlib.Path, arguments: Sequence[str], cpu_s: float | None
 ) -> tuple[int, str, float]:
   """(exit code, what was said, processor time in s) of tests in the copy, perhaps limited."""
-  words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
-  # The sound module's programs are compiled once; of it, and of it only, byte code is kept.
-  own = {"PYTHONPATH": str(copy), "DNAS_TEST_XLA": str(copy.parent / "xla"), "COLUMNS": "300"}
-  own |= {"PYTHONDONTWRITEBYTECODE": "1"} if cpu_s else {}
-  limit = round(cpu_s) if cpu_s else resource.RLIM_INFINITY
-  before = resource.getrusage(resource.RUSAGE_CHILDREN)
-  with subprocess.Popen(
-    words,
-    cwd=copy,
-    env={**os.environ, **own},
-    stdout=subprocess.PIPE,
-    stderr=subprocess.STDOUT,
-    text=True,
-    start_new_session=True,
+  spoken = copy.parent / "spoken.txt"
+  context = multiprocessing.get_context("forkserver")
+  context.set_forkserver_preload(_LOADED)
+  process = context.Process(target=_child, args=(copy, list(arguments), spoken, cpu_s))
+  process.start()
+  try:
+    process.join(_STUCK_S)
+  finally:
+    with contextlib.suppress(ProcessLookupError):
+      os.killpg(process.pid or 0, signal.SIGKILL)
+    process.join()
+  said = spoken.read_text(encoding="utf-8", errors="replace")
+  used = re.search(r"^cpu_s=(.*)$", said, re.M)
+  return process.exitcode or 0, said, float(used[1]) if used else cpu_s or math.nan
+
+
+def _child(
+  copy: pathlib.Path, arguments: list[str], spoken: pathlib.Path, cpu_s: float | None
+) -> None:
+  """Runs pytest in the copy; what is loaded already is not loaded once more for each mutant."""
+  os.setsid()
+  for to in (1, 2):
+    os.dup2(os.open(spoken, os.O_WRONLY | os.O_CREAT | os.O_TRUNC * (to == 1) | os.O_APPEND), to)
+  if cpu_s:
     # Processor time: a machine that is busy, or a process that was stopped, is no endless loop.
-    preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (limit, limit)),
-  ) as process:
-    try:
-      said, _ = process.communicate(timeout=_STUCK_S if cpu_s else None)
-    except subprocess.TimeoutExpired:
-      said = ""
-    finally:
-      with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-  after = resource.getrusage(resource.RUSAGE_CHILDREN)
-  used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-  return process.returncode, said, used
+    resource.setrlimit(resource.RLIMIT_CPU, (round(cpu_s), round(cpu_s)))
+  for name in [name for name in sys.modules if name.partition(".")[0] == "dnas"]:
+    del sys.modules[name]
+  os.chdir(copy)
+  sys.path.insert(0, str(copy))
+  # The sound module's programs are compiled once; of it, and of it only, byte code is kept.
+  os.environ |= {"PYTHONPATH": str(copy), "DNAS_TEST_XLA": str(copy.parent / "xla")}
+  os.environ |= {"COLUMNS": "300"}
+  sys.dont_write_bytecode = cpu_s is not None
+  import pytest
+
+  code = pytest.main(["-p", "no:cacheprovider", *arguments])
+  used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+  print(f"\ncpu_s={sum(u.ru_utime + u.ru_stime for u in used):.2f}", flush=True)
+  os._exit(int(code))
