@@ -186,6 +186,23 @@ def test_each_estimate_by_its_name(tmp_path, name):
     assert found == queries[0].metrics
 
 
+def test_early_stopping_gives_up_what_another_estimate_says_is_hopeless(tmp_path, user_folder):
+  """A curve that stays at .5 is given up after three of four lengths, one that rises is not."""
+  (user_folder / "my_curves.py").write_text(
+    "def rising(config, space, workdir, *, steps, slope):\n"
+    '  return lambda genotype, key: {"score": 0.5 + slope * steps}\n'
+  )
+  entry = dict(name="early_stopping", field="steps", values=(1, 2, 4, 8), threshold=0.9)
+  made = lambda **given: configs.bind(
+    {**entry, "estimate": dict(name="my_curves.rising", **given)}, estimates, None, None, tmp_path
+  )
+  assert made(slope=0.0)(None, None) == {"score": 0.5, "epochs": 4, "stopped": 1.0}
+  found = made(slope=0.1)(None, None)
+  assert found == {"score": pytest.approx(1.3), "epochs": 8, "stopped": 0.0}
+  with pytest.raises(DnasError, match=r"estimate\.steps must not be set"):
+    made(slope=0.0, steps=3)
+
+
 def test_zero_cost_is_for_classifiers(tmp_path):
   config = small("zero_cost", task=dict(name="detection"))
   with pytest.raises(DnasError, match=r"zero_cost: scores classifiers; config.task is detection"):

@@ -9,7 +9,8 @@ All take (config, space, workdir) and look at `config.data.train_split` alone.
 
 import itertools
 import pathlib
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -18,7 +19,7 @@ from dnas import data, method, runs
 from dnas.config import Config
 from dnas.data.pipeline import Pipeline
 from dnas.errors import DnasError
-from dnas.estimate import nats
+from dnas.estimate import learning_curve, nats
 from dnas.estimate import one_shot as shared
 from dnas.estimate import short_training as short
 from dnas.estimate import tabular as benchmarks
@@ -30,7 +31,7 @@ from dnas.strategy import optimizer
 from dnas.strategy.ask_tell import Evaluator
 from dnas.trees import load_tree, save_tree
 
-__all__ = ["one_shot", "short_training", "tabular", "zero_cost"]
+__all__ = ["early_stopping", "one_shot", "short_training", "tabular", "zero_cost"]
 
 
 def short_training(
@@ -153,6 +154,40 @@ def tabular(
   if space.searched != ("cell",) or space.cells["cell"] != known:
     raise benchmarks.TableError(f"{table} has the cells of NAS-Bench-201, not of config.space")
   return benchmarks.look_up(benchmark, dataset, split, epochs)
+
+
+def early_stopping(
+  config: Config,
+  space: SearchSpace,
+  workdir: pathlib.Path,
+  *,
+  estimate: Mapping[str, Any],
+  field: str,
+  values: Sequence[int],
+  threshold: float,
+  margin: float = 0.0,
+) -> Evaluator:
+  """Another estimate at rising lengths, until its curve says that the last stays below `threshold`.
+
+      dict(name="early_stopping", estimate=dict(name="short_training", share=0.5),
+           field="steps", values=(50, 100, 200, 400), threshold=0.9)
+
+  Every length is an evaluation of its own: trainings begin anew, so that each has the schedule of
+  its length.
+
+  Args:
+    config, space, workdir: see the module.
+    estimate: as `config.search.estimate`, without `field`.
+    field: of the estimate, its length: "steps" of `short_training`, "epochs" of `tabular`.
+    values: three or more, rising; the score stands for the last.
+    threshold, margin: see `learning_curve.early_stopping`.
+  """
+  if field in estimate:
+    raise DnasError(f"early_stopping: values give {field}, so estimate.{field} must not be set")
+  entries = {value: {**estimate, field: value} for value in values}
+  here = sys.modules[__name__]
+  made = {v: configs.bind(entry, here, config, space, workdir) for v, entry in entries.items()}
+  return learning_curve.early_stopping(made.__getitem__, tuple(values), threshold, margin)
 
 
 def _supernet(config, problem, training: Pipeline, folder: pathlib.Path, steps, lr, weight_decay):
