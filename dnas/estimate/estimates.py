@@ -15,6 +15,7 @@ from typing import Any
 
 import jax
 
+from dnas import config as configs
 from dnas import data, method, runs
 from dnas.config import Config
 from dnas.data.pipeline import Pipeline
