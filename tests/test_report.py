@@ -18,7 +18,7 @@ from dnas import config as configs
 from dnas import data, report
 from dnas.errors import DnasError
 from dnas.report import page, progress, serve
-from dnas.space import genotypes
+from dnas.space import genotypes, mbconv
 
 OPS = ("skip_connect", "none", "nor_conv_1x1")
 
@@ -196,6 +196,33 @@ def test_it_is_served_to_this_machine_only(root, tmp_path):
       assert error.value.code == code
       error.value.close()
     server.shutdown()
+
+
+def test_a_search_in_stages_is_compared_as_one_and_runs_keep_their_colours(root, tmp_path):
+  for name in ("plain", "staged", "trained"):
+    make(tmp_path / name, root)
+  whole = (tmp_path / "staged" / "metrics.jsonl").read_text().splitlines(keepends=True)
+  (tmp_path / "staged" / "metrics.jsonl").unlink()
+  for stage, records in (("stage0", whole[:30]), ("stage1", whole[:20])):
+    (tmp_path / "staged" / stage).mkdir()
+    (tmp_path / "staged" / stage / "metrics.jsonl").write_text("".join(records))
+  steps = [record["step"] for record in progress.read_stages(tmp_path / "staged")]
+  assert steps == list(range(1, 51))
+  (tmp_path / "plain" / "metrics.jsonl").unlink()
+  records = {n: progress.read_stages(tmp_path / n) for n in ("plain", "staged", "trained")}
+  lines_of = progress.draw_compared(records, "weight_loss").axes[0].lines
+  assert [line.get_label() for line in lines_of] == ["staged", "trained"]
+  assert [line.get_color() for line in lines_of] == list(progress.COLOURS[1:3])
+  assert "Search: weight_loss" in page.page([tmp_path / n for n in records])
+
+
+def test_chains_are_shown_in_words(root, tmp_path):
+  folder = make(tmp_path / "chain", root)
+  chain = mbconv.mbconv((4,), (1,), (1,), kernels=(3,), expansions=(3,))
+  (folder / "genotype.json").write_text(chain.to_json())
+  shown = Page(page.page([folder]))
+  assert "mbconv1" in shown.text
+  assert "1: mbconv_3x3_e3(0)" in shown.text
 
 
 @pytest.mark.slow

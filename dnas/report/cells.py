@@ -41,7 +41,7 @@ def draw_cell(cell: Cell, title: str) -> Figure:
     for edge, bend in zip(cell.edges, _bends(cell), strict=True)
   ]
   every = np.concatenate([np.asarray(places), *curves])
-  low, high = every.min(0) - (0.7, 0.85), every.max(0) + (0.7, 0.6)
+  low, high = every.min(0) - (0.7, 0.6), every.max(0) + (0.7, 0.35)
   figure, axes = plt.subplots(figsize=(1.2 * (high - low)[0], 1.2 * (high - low)[1] + 0.4))
   axes.set_axis_off()
   axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")

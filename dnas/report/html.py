@@ -99,10 +99,12 @@ def tiles(values: Mapping[str, Any]) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-  """A table; "" without rows. Numbers stand to the right."""
+  """A table; "" without rows. Numbers stand to the right, and so do the names of their columns."""
   if not rows:
     return ""
-  head = "".join(f'<th scope="col">{text(h)}</th>' for h in header)
+  words = [all(isinstance(row[n], str) for row in rows) for n in range(len(header))]
+  kinds = [' class="text"' if of_words else "" for of_words in words]
+  head = "".join(f'<th scope="col"{k}>{text(h)}</th>' for h, k in zip(header, kinds, strict=True))
   cell = lambda v: (
     f'<td class="text">{text(v)}</td>' if isinstance(v, str) else (f"<td>{number(v)}</td>")
   )

@@ -61,7 +61,7 @@ def _run(name: str, folder: pathlib.Path) -> str:
   result = result or _json(training / "evaluation.json")
   sections = [
     html.section("Result", html.tiles({k: result[k] for k in _FIRST if k in result})),
-    html.section("Cells", html.grid(*_cells(folder, "cell"))),
+    html.section("Cells", html.grid(*_cells(folder, "cell")), _chains(folder)),
     html.section("Search", *_search(folder)),
     html.section("Training", *_training(folder, training)),
     html.section("Cost and budgets", _cost(config, folder, result)),
@@ -87,6 +87,16 @@ def _cells(folder: pathlib.Path, name: str) -> list[str]:
     )
     for kind, cell in searched_cells(genotype).items()
   ]
+
+
+def _chains(folder: pathlib.Path) -> str:
+  """The cells in words where none is worth a picture: chains of one operation after another."""
+  if not (folder / "genotype.json").is_file():
+    return ""
+  genotype = genotypes.load(folder / "genotype.json")
+  if searched_cells(genotype):
+    return ""
+  return html.table(("cell", "operations"), [[n, str(cell)] for n, cell in genotype.cells.items()])
 
 
 def _named(cell: str) -> str:
@@ -222,21 +232,26 @@ def _comparison(runs: dict[str, pathlib.Path]) -> str:
   rows = [[name, *(r.get(m, "") for m in metrics)] for name, r in results.items()]
   parts = [html.section("Results", html.table(("run", *metrics), rows))]
   parts.append(html.section("What differs in the configs", _differences(runs)))
-  for heading, below in (("Search", ""), ("Training", "train")):
-    records = {name: progress.read_metrics(folder / below) for name, folder in runs.items()}
+  for heading in ("Search", "Training"):
+    read = progress.read_stages if heading == "Search" else _trained
+    records = {name: read(folder) for name, folder in runs.items()}
     figures = []
     for metric in ("weight_loss", "alpha_loss", "loss"):
-      having = {n: r for n, r in records.items() if any(metric in x for x in r[-1:])}
-      if having:
-        drawn = progress.draw_compared(having, metric)
+      if any(metric in x for r in records.values() for x in r[-1:]):
+        drawn = progress.draw_compared(records, metric)
         figures.append(html.figure(drawn, f"{heading.lower()}-{metric}", f"{heading}: {metric}"))
     parts.append(html.section(heading, html.grid(*figures)))
   cells = []
   for n, (name, folder) in enumerate(runs.items()):
     drawn = html.grid(*_cells(folder, f"run{n}"))
+    drawn = drawn or _chains(folder)
     cells.append(f'<div class="card"><h3>{html.text(name)}</h3>{drawn}</div>' if drawn else "")
   parts.append(html.section("Cells", html.grid(*cells)))
   return f"<header><h1>{len(runs)} runs</h1></header><main>{''.join(parts)}</main>"
+
+
+def _trained(folder: pathlib.Path) -> list[dict[str, Any]]:
+  return progress.read_metrics(folder / "train")
 
 
 def _differences(runs: dict[str, pathlib.Path]) -> str:

@@ -127,7 +127,7 @@ def draw_alpha_heat(steps, edges, ops, shares) -> Figure:
 
 def draw_alpha_curves(steps, edges, ops, shares) -> Figure:
   """softmax(alpha) over the steps, a panel for each edge, a line for each operation."""
-  figure, axes = _panels(len(edges), sharey=True)
+  figure, axes = _panels(len(edges), columns=2, sharey=True)
   every = list(dict.fromkeys(name for names in ops for name in names))
   styles: dict[str, Any] = {
     op: dict(color=COLOURS[n % len(COLOURS)], linestyle=("-", "--")[n // len(COLOURS) % 2])
@@ -138,7 +138,7 @@ def draw_alpha_curves(steps, edges, ops, shares) -> Figure:
       axis.plot(steps, share[:, n], linewidth=1.3, **styles[op])
     axis.set_title(f"edge {edge}", loc="left", fontsize=9)
   lines = [Line2D([], [], **styles[op]) for op in every]
-  figure.legend(lines, every, loc="outside upper left", ncols=4, fontsize=8)
+  figure.legend(lines, every, loc="outside upper left", ncols=3, fontsize=8)
   return figure
 
 
@@ -148,7 +148,8 @@ def draw_compared(runs: Mapping[str, Sequence[Record]], name: str) -> Figure:
   for n, (run, records) in enumerate(runs.items()):
     style = ("-", "--", ":")[n // len(COLOURS) % 3]
     x, y = grouped(records, name)
-    axes.plot(x, y, style, color=COLOURS[n % len(COLOURS)], linewidth=1.3, label=run)
+    if len(x):  # A run without the metric keeps its colour for those that it has.
+      axes.plot(x, y, style, color=COLOURS[n % len(COLOURS)], linewidth=1.3, label=run)
   axes.set(xlabel="step", ylabel=name)
   axes.grid(alpha=0.3)
   axes.legend(fontsize=8)
@@ -160,18 +161,30 @@ def read_metrics(folder: pathlib.Path) -> list[dict[str, Any]]:
   return log.read(folder / "metrics.jsonl")
 
 
-def _panels(count: int, sharey: bool = False) -> tuple[Figure, list[Axes]]:
-  """A figure with a grid of so many panels over `step`."""
-  columns = min(3, count)
+def read_stages(folder: pathlib.Path) -> list[dict[str, Any]]:
+  """The records of a search; of one in stages those of all, their steps counted on."""
+  records, before = [], 0
+  for stage in sorted(folder.glob("stage*")) or [folder]:
+    own = read_metrics(stage)
+    records += [{**record, "step": before + record["step"]} for record in own]
+    before = records[-1]["step"] if records else 0
+  return records
+
+
+def _panels(count: int, columns: int = 3, sharey: bool = False) -> tuple[Figure, list[Axes]]:
+  """A figure with a grid of so many panels over `step`, so many side by side."""
+  columns = min(columns, count)
   rows = -(-count // columns)
-  figure, axes = plt.subplots(
-    rows,
-    columns,
-    figsize=(3.4 * columns, 2.2 * rows),
-    squeeze=False,
-    layout="constrained",
-    sharey=sharey,
-  )
+  # An offset ("+1.386") would stand where the title does.
+  with plt.rc_context({"axes.formatter.useoffset": False}):
+    figure, axes = plt.subplots(
+      rows,
+      columns,
+      figsize=(3.4 * columns, 2.2 * rows),
+      squeeze=False,
+      layout="constrained",
+      sharey=sharey,
+    )
   for axis in axes.flat:
     axis.grid(alpha=0.3)
     axis.set_xlabel("step", fontsize=8)
