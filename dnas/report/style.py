@@ -37,7 +37,8 @@ nav a { margin-right: 1rem; display: inline-block; padding: .2rem 0 }
   linear-gradient(to left, var(--card) 40%, var(--clear)) right local,
   linear-gradient(to right, var(--shade), transparent),
   linear-gradient(to left, var(--shade), transparent) right, var(--card);
-  background-repeat: no-repeat; background-size: 2rem 100%, 2rem 100%, .7rem 100%, .7rem 100%, auto }
+  background-repeat: no-repeat;
+  background-size: 2rem 100%, 2rem 100%, .7rem 100%, .7rem 100%, auto }
 figure svg, figure img { display: block; width: 100%; max-width: var(--width); height: auto;
   margin: 0 auto }
 figure img { max-width: 100% }
