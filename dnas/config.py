@@ -86,6 +86,11 @@ def resolve(spec: Any, module: types.ModuleType, given: int | None = None) -> fu
     given: how many leading arguments the caller will pass by position. They cannot be set in the
       entry, and all others that lack a default must be. None: neither is checked.
 
+  >>> from dnas.strategy import relaxation
+  >>> made = resolve({"name": "gumbel_softmax", "tau_end": 0.5}, relaxation)
+  >>> made.func.__name__, made.keywords
+  ('gumbel_softmax', {'tau_end': 0.5})
+
   Returns:
     A partial of the function. Call it at once if the function is a factory.
 

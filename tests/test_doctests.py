@@ -26,4 +26,4 @@ def test_examples(name):
 
 
 def test_there_are_examples():
-  assert {"dnas.space.space", "dnas.space.cells", "dnas.nn.layers"} <= set(EXAMPLES)
+  assert {"dnas.space.space", "dnas.cost.count", "dnas.detection.boxes"} <= set(EXAMPLES)

@@ -1,6 +1,15 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""Networks of a given cost: comparisons are fair at equal budgets only."""
+"""Networks of a given cost: comparisons are fair at equal budgets only.
+
+>>> from dnas.cost import budget
+>>> from dnas.space import cells, macro
+>>> network = macro.cifar(cells.darts(), channels=16, layers=3)
+>>> [stage.channels for stage in network.stages]
+[16, 32, 64]
+>>> [stage.channels for stage in budget.widen(network, 1.5).stages]
+[24, 48, 96]
+"""
 
 import dataclasses
 from collections.abc import Callable

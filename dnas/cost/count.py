@@ -4,6 +4,15 @@
 
 Convention: MACs of convolutions and linear layers, padding counted as if dense; no bias, norm or
 pooling. One MAC is one multiplication and one addition (two FLOPs).
+
+>>> from dnas.cost.count import count
+>>> from dnas.nn.init import Rngs
+>>> from dnas.nn.layers import Conv
+>>> from dnas.nn.mode import Mode
+>>> conv = Conv(3, 8, 3, rngs=Rngs(None))  # no weights are drawn
+>>> cost = count(conv, lambda conv, images: conv(images, Mode()), (32, 32, 3))
+>>> cost.params, cost.macs == 32 * 32 * cost.params
+(216, True)
 """
 
 import dataclasses

@@ -5,6 +5,11 @@
 Every public function returns a function of two scalars, so that a config can name it. The first
 three are for gradients, `(loss, expected cost) -> loss`, to be made small; the last two are for
 black-box strategies, `(quality, cost) -> reward`, to be made large.
+
+>>> from dnas.cost import objective
+>>> priced = objective.linear(reference=2.0, strength=0.5)
+>>> priced(1.0, 3.0)  # a loss of 1, at a cost half as high again as usual
+1.25
 """
 
 from collections.abc import Callable

@@ -5,6 +5,16 @@
 A box is `(x1, y1, x2, y2)` in pixels (`xyxy`) unless a function's name says otherwise; every
 function takes any number of leading dimensions and may be jitted, vmapped and differentiated.
 Overlaps stay finite, and so do their gradients, for boxes of no area and for identical boxes.
+
+>>> import numpy as np
+>>> from dnas.detection import boxes
+>>> truth = np.array([[0.0, 0.0, 4.0, 2.0]])
+>>> found = np.array([[0.0, 0.0, 2.0, 2.0], [4.0, 2.0, 6.0, 4.0]])
+>>> boxes.iou(truth, found).tolist()
+[[0.5, 0.0]]
+>>> points, strides = boxes.anchor_points([(1, 2)], [8])
+>>> points.tolist(), strides.tolist()
+([[4.0, 4.0], [12.0, 4.0]], [[8.0], [8.0]])
 """
 
 from collections.abc import Sequence

@@ -194,6 +194,9 @@ def to_darts(genotype: SearchSpace) -> dict[str, Any]:
 def from_nasbench201(text: str) -> SearchSpace:
   """Reads NAS-Bench-201's string: the nodes joined by `+`, each `|op~src|op~src|...|`.
 
+  >>> str(from_nasbench201("|nor_conv_3x3~0|+|skip_connect~0|none~1|").cells["cell"])
+  '1: nor_conv_3x3(0) | 2: skip_connect(0) + none(1)'
+
   Raises:
     SpaceError: the string is malformed; the message shows the part.
   """

@@ -6,6 +6,13 @@ Each function of `__all__` returns such a function, so that a config can name it
 `Cell.keep`: where a cell keeps k edges per node, `none` cannot be chosen and the k strongest edges
 stay (`threshold` may keep fewer). With logits of edges (PC-DARTS) an edge's strength is multiplied
 by softmax(beta) over the edges that enter its node.
+
+>>> from dnas.space import cells
+>>> from dnas.strategy import discretize
+>>> space = cells.dense(("skip_connect", "nor_conv_3x3"), nodes=1)
+>>> genotype = discretize.argmax()(space, {"cell": [[0.1, 0.9]]})
+>>> str(genotype.cells["cell"])
+'1: nor_conv_3x3(0)'
 """
 
 import dataclasses

@@ -14,6 +14,16 @@ that are left at None are the optimiser's at this step; those given here win.
 
 To add a hypergradient, write one function and name it in `__all__`. `neumann` and `cg` are the
 solvers for `implicit`.
+
+The step w -> w - 0.5 d(w - a)^2/dw leads to w = a, where the outer loss is (a - 1)^2:
+
+>>> import numpy as np
+>>> from dnas.strategy import hypergradient
+>>> outer, inner = lambda w, a: (w - 1) ** 2, lambda w, a: (w - a) ** 2
+>>> w, a = np.float32(0), np.float32(0.25)
+>>> value, gradient = hypergradient.unrolled(lr=0.5)(outer, inner, w, a)
+>>> float(value), float(gradient)
+(0.5625, -1.5)
 """
 
 from collections.abc import Callable

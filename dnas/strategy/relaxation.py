@@ -5,6 +5,12 @@
 A relaxation is a pure function `(key, logits [O], progress) -> weights [O]`, where `progress` runs
 from 0 to 1 over the search. Every public function of this module returns one, so that a config can
 name it: `dict(name="gumbel_softmax", tau_start=5.0, tau_end=0.1)`. To add one, write one function.
+
+>>> import jax
+>>> from dnas.strategy import relaxation
+>>> relax = relaxation.sparsemax()
+>>> relax(jax.random.key(0), jax.numpy.array([1.0, 0.5]), 0.0).tolist()
+[0.75, 0.25]
 """
 
 from collections.abc import Callable
