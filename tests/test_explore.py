@@ -192,13 +192,19 @@ def test_early_stopping_gives_up_what_another_estimate_says_is_hopeless(tmp_path
     "def rising(config, space, workdir, *, steps, slope):\n"
     '  return lambda genotype, key: {"score": 0.5 + slope * steps}\n'
   )
-  entry = dict(name="early_stopping", field="steps", values=(1, 2, 4, 8), threshold=0.9)
-  made = lambda **given: configs.bind(
-    {**entry, "estimate": dict(name="my_curves.rising", **given)}, estimates, None, None, tmp_path
-  )
+  entry = dict(name="early_stopping", values=(1, 2, 4, 8), threshold=0.9)
+
+  def made(field="steps", **given):
+    spec = {**entry, "field": field, "estimate": dict(name="my_curves.rising", **given)}
+    return configs.bind(spec, estimates, None, None, tmp_path)
+
   assert made(slope=0.0)(None, None) == {"score": 0.5, "epochs": 4, "stopped": 1.0}
   found = made(slope=0.1)(None, None)
   assert found == {"score": pytest.approx(1.3), "epochs": 8, "stopped": 0.0}
+  with pytest.raises(DnasError, match=r"field 'steps': missing a required argument: 'slope'"):
+    made()
+  with pytest.raises(DnasError, match=r"field 'epochs': missing a required argument: 'steps'"):
+    made(field="epochs", slope=0.0)
   with pytest.raises(DnasError, match=r"estimate\.steps must not be set"):
     made(slope=0.0, steps=3)
 

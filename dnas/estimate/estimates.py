@@ -7,15 +7,14 @@
 All take (config, space, workdir) and look at `config.data.train_split` alone.
 """
 
+import inspect
 import itertools
 import pathlib
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 
-from dnas import config as configs
 from dnas import data, method, runs
 from dnas.config import Config
 from dnas.data.pipeline import Pipeline
@@ -162,7 +161,7 @@ def early_stopping(
   space: SearchSpace,
   workdir: pathlib.Path,
   *,
-  estimate: Mapping[str, Any],
+  estimate: Callable[..., Evaluator],
   field: str,
   values: Sequence[int],
   threshold: float,
@@ -178,16 +177,20 @@ def early_stopping(
 
   Args:
     config, space, workdir: see the module.
-    estimate: as `config.search.estimate`, without `field`.
+    estimate: an entry as `config.search.estimate`, without `field`.
     field: of the estimate, its length: "steps" of `short_training`, "epochs" of `tabular`.
     values: three or more, rising; the score stands for the last.
     threshold, margin: see `learning_curve.early_stopping`.
   """
-  if field in estimate:
+  if field in getattr(estimate, "keywords", {}):
     raise DnasError(f"early_stopping: values give {field}, so estimate.{field} must not be set")
-  entries = {value: {**estimate, field: value} for value in values}
-  here = sys.modules[__name__]
-  made = {v: configs.bind(entry, here, config, space, workdir) for v, entry in entries.items()}
+  made = {}
+  for value in values:
+    try:
+      call = inspect.signature(estimate).bind(config, space, workdir, **{field: value})
+    except TypeError as error:
+      raise DnasError(f"early_stopping: estimate and its field {field!r}: {error}") from None
+    made[value] = estimate(*call.args, **call.kwargs)
   return learning_curve.early_stopping(made.__getitem__, tuple(values), threshold, margin)
 
 
