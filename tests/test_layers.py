@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+import dnas
 from dnas.tables import house
 from dnas.tables.house import faults
 
@@ -31,6 +32,13 @@ def test_every_floor_has_what_stands_on_it(root):
     p.stem for p in (root / "dnas").iterdir() if p.suffix == ".py" or (p / "__init__.py").is_file()
   }
   assert there == {*house.HEIGHT}
+
+
+def test_the_contents_name_every_part_from_the_top():
+  names = re.findall(r"^  (\w+)  +\S", dnas.__doc__ or "", flags=re.MULTILINE)
+  assert set(names) == {name for floor in house.FLOORS for name in floor}
+  heights = [house.HEIGHT[name] for name in names]
+  assert heights == sorted(heights, reverse=True)
 
 
 def test_arrows_that_follow_are_left_out(tmp_path):
