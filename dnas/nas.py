@@ -27,7 +27,7 @@ from dnas.detection.thresholds import PREDICTION, VALIDATION
 from dnas.detectors import Loaded, Size, load
 from dnas.errors import DnasError
 from dnas.nn import yolo_nas_weights
-from dnas.predict import Network, pictures
+from dnas.predict import Programs, pictures
 from dnas.space.space import SearchSpace
 from dnas.validate import Metrics, validate
 
@@ -63,14 +63,14 @@ class NAS:
 
   def _take(self, loaded: Loaded) -> None:
     self.loaded = loaded
-    self._network: Network | None = None
+    self._programs: Programs | None = None
 
   @property
-  def network(self) -> Network:
+  def programs(self) -> Programs:
     """The fused network and its compiled programs, made when they are first needed."""
-    if self._network is None:
-      self._network = Network(self.loaded)
-    return self._network
+    if self._programs is None:
+      self._programs = Programs(self.loaded)
+    return self._programs
 
   @property
   def names(self) -> tuple[str, ...]:
@@ -130,7 +130,7 @@ class NAS:
       The figures: see `dnas.validate.Metrics`.
     """
     metrics = validate(
-      self.network,
+      self.programs,
       data,
       split,
       size=size,
@@ -175,7 +175,7 @@ class NAS:
     found: list[Result] = []
     skipped: list[tuple[str, str]] = []
     stream_of = pictures(
-      self.network, source, conf=conf, iou=iou, max_det=max_det, size=size, batch=batch, rect=rect
+      self.programs, source, conf=conf, iou=iou, max_det=max_det, size=size, batch=batch, rect=rect
     )
     for one in stream_of:
       if isinstance(one, Result):
@@ -191,7 +191,7 @@ class NAS:
     What cannot be decoded is named on stderr, and counted at the end.
     """
     count, skipped = 0, []
-    for one in pictures(self.network, source, **options):
+    for one in pictures(self.programs, source, **options):
       count += 1
       if isinstance(one, Result):
         yield one
@@ -220,7 +220,7 @@ class NAS:
     if not images.size or not (images.min() >= 0 and images.max() <= 1):
       raise DnasError("images: valid are numbers from 0 to 1, and at least one image")
     self.loaded.check_image(images.shape[1:3])
-    boxes, scores = jax.device_get(self.network.boxes(images * np.float32(255)))
+    boxes, scores = jax.device_get(self.programs.boxes(images * np.float32(255)))
     return boxes, scores
 
   def train(

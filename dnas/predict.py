@@ -32,7 +32,7 @@ BUCKET_PX = 64
 Key = TypeVar("Key")
 
 
-class Network:
+class Programs:
   """A detector's programs, fused and compiled, one for each shape.
 
   Attributes:
@@ -132,7 +132,7 @@ def _content(loaded: Loaded, size: tuple[int, int]) -> tuple[int, int]:
 
 
 def stream(
-  network: Network,
+  programs: Programs,
   jobs: Iterable[Job[Key]],
   *,
   size: Size,
@@ -144,7 +144,7 @@ def stream(
   """What is found on each picture, in order.
 
   Args:
-    network: the programs.
+    programs: of the detector.
     jobs: the pictures; those that follow each other and have one canvas share batches.
     size: of the canvas, see `Loaded.check_image`.
     batch: pictures that go through the network together; the last ones are filled up with grey.
@@ -152,7 +152,7 @@ def stream(
     rect: whether each picture's canvas is only as large as `canvas_of` says.
     threads: that decode; None: one per CPU, at most 8.
   """
-  loaded, thresholds = network.loaded, thresholds.check()
+  loaded, thresholds = programs.loaded, thresholds.check()
   canvas_size = loaded.check_image(size)
   if batch < 1:
     raise DnasError(f"batch = {batch}; valid: 1 or more")
@@ -181,17 +181,17 @@ def stream(
   for one in _ahead(prepare, jobs, threads, 2 * batch):
     ready = [other for other in waiting if isinstance(other, _Ready)]
     if ready and isinstance(one, _Ready) and ready[0].image.shape != one.image.shape:
-      yield from _flush(network, waiting, batch, thresholds)
+      yield from _flush(programs, waiting, batch, thresholds)
       waiting, ready = [], []
     waiting.append(one)
     if len(ready) + isinstance(one, _Ready) == batch:
-      yield from _flush(network, waiting, batch, thresholds)
+      yield from _flush(programs, waiting, batch, thresholds)
       waiting = []
-  yield from _flush(network, waiting, batch, thresholds)
+  yield from _flush(programs, waiting, batch, thresholds)
 
 
 def pictures(
-  network: Network,
+  programs: Programs,
   source: Any,
   *,
   conf: float = PREDICTION.score,
@@ -216,7 +216,7 @@ def pictures(
 
   thresholds = PREDICTION._replace(score=conf, iou=iou, max_detections=max_det)
   jobs = map(job, media.pictures(source))
-  for one in stream(network, jobs, size=size, batch=batch, thresholds=thresholds, rect=rect):
+  for one in stream(programs, jobs, size=size, batch=batch, thresholds=thresholds, rect=rect):
     picture = one.key
     if one.fault is not None:
       yield picture.name, one.fault
@@ -228,7 +228,7 @@ def pictures(
       boxes=one.boxes.astype(np.float32),
       scores=one.scores,
       labels=one.labels,
-      names=network.loaded.classes,
+      names=programs.loaded.classes,
       speed=one.speed,
       read=picture.read,
     )
@@ -248,7 +248,7 @@ def _ahead(function: Callable, items: Iterable, threads: int, count: int) -> Ite
 
 
 def _flush(
-  network: Network, waiting: list[_Ready | Found], batch: int, thresholds: Thresholds
+  programs: Programs, waiting: list[_Ready | Found], batch: int, thresholds: Thresholds
 ) -> Iterator[Found]:
   """The pictures that wait, through the network together, and those without pixels as they are."""
   ready = [one for one in waiting if isinstance(one, _Ready)]
@@ -258,12 +258,12 @@ def _flush(
   images = np.full((batch, *ready[0].image.shape), 114, np.uint8)
   for row, one in enumerate(ready):
     images[row] = one.image
-  seen = len(network.compile_s)
-  (boxes, scores), inference_ms = _timed(lambda: network.boxes(images))
-  found, post_ms = _timed(lambda: network.suppress(boxes, scores, thresholds))
-  if len(network.compile_s) > seen:  # The first time of a shape, its compiling was in it: again.
-    _, inference_ms = _timed(lambda: network.boxes(images))
-    _, post_ms = _timed(lambda: network.suppress(boxes, scores, thresholds))
+  seen = len(programs.compile_s)
+  (boxes, scores), inference_ms = _timed(lambda: programs.boxes(images))
+  found, post_ms = _timed(lambda: programs.suppress(boxes, scores, thresholds))
+  if len(programs.compile_s) > seen:  # The first time of a shape, its compiling was in it: again.
+    _, inference_ms = _timed(lambda: programs.boxes(images))
+    _, post_ms = _timed(lambda: programs.suppress(boxes, scores, thresholds))
   found = nms.Detections(*jax.device_get(found))
   row = 0
   for one in waiting:

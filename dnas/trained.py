@@ -53,7 +53,7 @@ def config_of(folder: pathlib.Path) -> Config:
   return configs.load(folder / "config.json")
 
 
-class Network(NamedTuple):
+class Trained(NamedTuple):
   """A trained network in parts.
 
   Attributes:
@@ -73,7 +73,7 @@ class Network(NamedTuple):
     return self.static.merge(self.params, self.stats)
 
 
-def network(folder: pathlib.Path, task: tasks.Task) -> Network:
+def network(folder: pathlib.Path, task: tasks.Task) -> Trained:
   """The trained network.
 
   Args:
@@ -87,7 +87,7 @@ def network(folder: pathlib.Path, task: tasks.Task) -> Network:
   genotype = genotypes.load(folder / "genotype.json")
   static, params, stats = functional.split(task.build(genotype, Rngs(None)))
   saved = load_tree(folder / "weights.npz", {"params": params, "stats": stats})
-  return Network(genotype, static, saved["params"], saved["stats"])
+  return Trained(genotype, static, saved["params"], saved["stats"])
 
 
 def classes_of(folder: pathlib.Path, config: Config) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from dnas.detection import coco, curves, draw
 from dnas.detection.thresholds import PREDICTION, VALIDATION, Thresholds
 from dnas.detectors import Loaded, Size
 from dnas.errors import DnasError
-from dnas.predict import Found, Job, Network, canvas_of, stream
+from dnas.predict import Found, Job, Programs, canvas_of, stream
 
 _SHEET, _TILE_PX = 9, 560  # pictures on the sheet of predictions, and their longer side
 
@@ -126,7 +126,7 @@ def spec_of(text: str) -> str:
 
 
 def validate(
-  network: Network,
+  programs: Programs,
   spec: str,
   split: str | None = "val",
   *,
@@ -139,7 +139,7 @@ def validate(
   """Measures a detector on a split.
 
   Args:
-    network: the detector.
+    programs: of the detector.
     spec: of the data set, see `dnas.data.load`; or the path of a YAML file.
     split: "val", "test", "train", ...; None: the only one, of COCO files without {split}.
     size: of the network's input, see `Loaded.check_image`.
@@ -152,14 +152,14 @@ def validate(
   Raises:
     DnasError: the data set is wrong, or its classes are not the detector's.
   """
-  loaded = network.loaded
+  loaded = programs.loaded
   source = data.labelled(spec_of(spec), split, skip_broken=True)
   if not isinstance(source, DetectionSource):
     raise DataError(f"{source.name} is a data set for {source.task}; detectors need boxes")
   label_of = match_classes(loaded, source)
   jobs = _jobs(source, loaded, loaded.check_image(size), rect)
-  seen = dict(network.compile_s)
-  stream_of = stream(network, jobs, size=size, batch=batch, thresholds=thresholds, rect=rect)
+  seen = dict(programs.compile_s)
+  stream_of = stream(programs, jobs, size=size, batch=batch, thresholds=thresholds, rect=rect)
   found = [_renamed(one, label_of) for one in stream_of]
   found.sort(key=lambda one: one.key)
   skipped = list(source.report.skipped)
@@ -167,7 +167,7 @@ def validate(
   good = [one for one in found if one.fault is None]
   if not good:
     raise DataError(f"{source.name}: none of its images can be decoded; first: {skipped[0][1]}")
-  new = {key: s for key, s in network.compile_s.items() if key not in seen}
+  new = {key: s for key, s in programs.compile_s.items() if key not in seen}
   speed = {part: float(np.mean([one.speed[part] for one in good])) for part in good[0].speed}
   metrics = _measure(source, good, folder, skipped)
   shapes = sum(key[0] == "boxes" for key in new)

@@ -122,14 +122,14 @@ def test_predicting_compiles_once_and_batches_change_nothing(model, place):
   assert (np.diff(one.scores) <= 0).all()
   assert one.boxes.min() >= 0
   assert (one.boxes <= [60, 40, 60, 40]).all()
-  seen = set(model.network.compile_s)
+  seen = set(model.programs.compile_s)
   several = model.predict(str(place / "images" / "val" / "*.png"), conf=0.0)
-  assert set(model.network.compile_s) == seen
+  assert set(model.programs.compile_s) == seen
   assert [(r.size, r.stem) for r in several] == [(s, str(i)) for i, s in enumerate(SIZES)]
   np.testing.assert_array_equal(several[0].boxes, one.boxes)
   arrays = [result.read() for result in several]
   together = model.predict(arrays, conf=0.0, batch=3)
-  assert len(set(model.network.compile_s) - seen) == 2  # the network and suppression, batch 3
+  assert len(set(model.programs.compile_s) - seen) == 2  # the network and suppression, batch 3
   for a, b in zip(several, together, strict=True):
     np.testing.assert_allclose(a.boxes, b.boxes, atol=1e-3)
     np.testing.assert_allclose(a.scores, b.scores, atol=1e-6)
