@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""DARTS on CIFAR-10 with its authors' hyperparameters (1806.09055 and its code), for one GPU.
+"""DARTS on CIFAR-10 with its authors' hyperparameters (1806.09055; its code: cnn/), for one GPU.
 
     python scripts/search.py   --config configs/cifar10_darts.py --workdir runs/darts
     python scripts/train.py    --config configs/cifar10_darts.py:train --workdir runs/darts_train \\

@@ -8,13 +8,14 @@
 Needs the prepared TFDS data set `coco/2017:1.1.0`. The supernet is trained for 12 epochs; the
 derived detector for 12, 36 or 300, each with what the literature trains so long with:
 
-- 12, the "1x" schedule of one-stage detectors (FCOS, 1904.01355): SGD at 0.01 for 16 pictures, a
-  tenth of it after 2/3 and 8/9, flips only, 800 px. They start from ImageNet's weights; these cells
-  have none, so expect less.
-- 36, "3x": AdamW, 640 px, flips, scale jitter and colour.
-- 300, as YOLOX (2107.08430) trains from scratch: SGD at 0.01 for 64 pictures, 5 epochs of warm-up,
-  cosine to a twentieth, mosaic and mixup, averaged weights. There the last 15 epochs are without
-  mosaic; here they are with it.
+- 12, the "1x" schedule of one-stage detectors (FCOS, 1904.01355; its fcos_R_50_FPN_1x.yaml): SGD
+  at 0.01 for 16 pictures, a tenth of it after 2/3 and 8/9, flips only, 800 px. They start from
+  ImageNet's weights; these cells have none, so expect less.
+- 36, "3x" by its length; the rest is our choice: AdamW, 640 px, flips, scale jitter and colour.
+- 300, as YOLOX (2107.08430; its yolox_base.py) trains from scratch: SGD at 0.01 for 64 pictures, 5
+  epochs of warm-up, cosine to a twentieth, decay 5e-4, mosaic and mixup, averaged weights. There
+  the last 15 epochs are without mosaic and at the lowest rate, the sizes of batches vary, momentum
+  is Nesterov's and only kernels decay; here none of that is so.
 
 None has been run at this scale; a test runs two steps of each, small.
 """

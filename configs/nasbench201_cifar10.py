@@ -8,9 +8,10 @@
 Needs the prepared TFDS data set `cifar10:3.0.2`. The first form, on pictures of 16 x 16, is what
 `scripts/reproduce.py nasbench201_oneshot` runs with each method: its length and the rule that picks
 the genotype (argmax of alpha's mean over the last third) are fixed here, and the seeds there,
-before any look at the benchmark. `paper` is the search as NAS-Bench-201 ran DARTS (2001.00326,
-appendix, from memory: 50 epochs of half of the images, C = 16, N = 5), for a GPU. It has not been
-run here.
+before any look at the benchmark. `paper` is the search as NAS-Bench-201 ran DARTS, for a GPU, as
+read in its code (AutoDL-Projects, configs/nas-benchmark/algos/DARTS.config and
+scripts-search/algos/DARTS-V1.sh): 50 epochs of half of the images, C = 16, N = 5, rates, decays and
+crops; there momentum is Nesterov's, here it is not. It has not been run here.
 """
 
 from ml_collections import ConfigDict
@@ -36,7 +37,11 @@ def get_config(scale: str = "cpu") -> ConfigDict:
   config.train.optimizer.lr = 0.1
   config.checkpoint.update(every_steps=500)
   if scale == "paper":
-    config.data.update(size=(32, 32), threads=8)
+    config.data.update(
+      size=(32, 32),
+      augment=(dict(name="hflip"), dict(name="pad_crop", pad_px=4)),
+      threads=8,
+    )
     config.search.update(
       network=dict(name="nasbench201", channels=16, cells=5),
       steps=50 * (25_000 // 64),
