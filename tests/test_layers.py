@@ -105,6 +105,30 @@ def test_the_test_lets_good_imports_pass(tmp_path, path, source):
   assert faults(tmp_path) == []
 
 
+# Files of tests that hold all modules, or all configs, to something.
+WHOLE = {"layers", "readme", "doctests", "configs", "methods", "devices", "disks", "untrusted"}
+# Of tests/nn: against PyTorch.
+TOGETHER = WHOLE | {"conftest", "nn/torch"}
+
+
+def test_tests_mirror_the_package(root):
+  """tests/a/test_b.py is of dnas/a/b.py, or of the package a/b or a; test_b_c.py of a part of it.
+
+  Those of tests/scripts are of scripts/.
+  """
+  there = {"scripts/launch", "export/export"}
+  for folder in ("dnas", "scripts"):
+    base = root / folder if folder == "dnas" else root
+    files = (root / folder).rglob("*.py")
+    there |= {str(path.relative_to(base).with_suffix("")) for path in files}
+  there |= {name.removesuffix("/__init__") for name in there}
+  for path in sorted((root / "tests").rglob("test_*.py")):
+    of = path.parent.relative_to(root / "tests") / path.stem.removeprefix("test_")
+    parts = of.name.split("_")
+    shorter = {str(of.with_name("_".join(parts[:n]))) for n in range(1, len(parts) + 1)}
+    assert str(of) in TOGETHER or shorter & there, f"{path.relative_to(root)} is of no module"
+
+
 def test_every_file_has_its_licence(root):
   header = [
     "# SPDX-FileCopyrightText: 2026 The dnas authors",

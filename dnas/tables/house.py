@@ -3,6 +3,7 @@
 """The floors of the house: what may import what, what does, and a picture of it."""
 
 import ast
+import functools
 import itertools
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -60,7 +61,8 @@ _ROW, _BOX, _GAP, _SWEEPS = 0.62, 0.3, 0.16, 24
 Arrows = dict[str, set[str]]
 
 
-def imported(source: str, package: tuple[str, ...]) -> set[str]:
+@functools.cache
+def imported(source: str, package: tuple[str, ...]) -> frozenset[str]:
   """The modules of dnas that a file imports, anywhere in it, as dotted paths without `dnas.`."""
   found = set()
   for node in ast.walk(ast.parse(source)):
@@ -71,10 +73,10 @@ def imported(source: str, package: tuple[str, ...]) -> set[str]:
       path = ".".join([*base, *filter(None, [node.module])])
       # In `from dnas import log` the module is the name; below that the path is enough.
       found |= {f"{path}.{alias.name}" for alias in node.names} if path == "dnas" else {path}
-  return {name.removeprefix("dnas.") for name in found if name.startswith("dnas.")}
+  return frozenset(name.removeprefix("dnas.") for name in found if name.startswith("dnas."))
 
 
-def imports(folder: pathlib.Path) -> dict[str, set[str]]:
+def imports(folder: pathlib.Path) -> dict[str, frozenset[str]]:
   """Each file below `folder` -> the modules of dnas that it imports."""
   return {
     str(path.relative_to(folder)): imported(

@@ -129,6 +129,18 @@ def test_nothing_to_mutate():
     genotype.mutate(genotype, random.Random(0))
 
 
+def test_the_only_neighbour():
+  space = SearchSpace({"cell": Cell(1, (Edge(0, 1, ("x", "y")),), (1,))})
+  genotype = space.decide({"cell": ("x",)})
+  assert space.mutate(genotype, random.Random(0)) == space.decide({"cell": ("y",)})
+
+
+def test_how_many_cells_a_network_may_have():
+  SMALL.replace(stages=(Stage("a", 9_999, 8), Stage("b", 1, 8)))
+  with pytest.raises(SpaceError, match="stages: hold 10001 cells; valid: at most 10000"):
+    SMALL.replace(stages=(Stage("a", 9_999, 8), Stage("b", 2, 8)))
+
+
 def test_spaces_are_values():
   reordered = SMALL.replace(cells=dict(reversed(SMALL.cells.items())))
   assert reordered == SMALL

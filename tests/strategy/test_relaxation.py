@@ -285,6 +285,14 @@ def test_sparsemax_jacobian_is_exact():
     np.testing.assert_allclose(jacobian, np.diag(s) - np.outer(s, s) / s.sum(), atol=1e-6)
 
 
+def test_sparsemax_leaves_out_an_operation_of_weight_0():
+  # It is on the border of the support, and not of it: S = {o: w_o > 0}.
+  rule = lambda a: MEMBERS["sparsemax"](jax.random.key(0), a, 0.0)
+  logits = jnp.array([1.0, 0.0])
+  assert rule(logits).tolist() == [1, 0]
+  assert not np.any(jax.jacrev(rule)(logits))
+
+
 @pytest.mark.parametrize("field", ["tau_start", "tau_end"])
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan")])
 def test_temperatures_must_be_positive(field, value):
