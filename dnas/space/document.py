@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from dnas.space.cell import Cell, Edge, SpaceError, check, is_int, show
+from dnas.space.cell import Cell, Edge
+from dnas.space.checks import SpaceError, check, is_int, show
 
 
 def parse(text: str) -> Any:

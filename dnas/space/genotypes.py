@@ -17,7 +17,7 @@ from typing import Any
 
 from dnas.files import text_of
 from dnas.space import document, macro
-from dnas.space.cell import is_int, show
+from dnas.space.checks import is_int, show
 from dnas.space.space import Cell, Edge, SearchSpace, SpaceError
 
 # `op node` pairs, two per node, then the nodes that are concatenated. Sources: DARTS 1806.09055;

@@ -10,7 +10,8 @@
 
 from collections.abc import Sequence
 
-from dnas.space.cell import dense_cell, is_int
+from dnas.space.cell import dense_cell
+from dnas.space.checks import is_int
 from dnas.space.space import Cell, Edge, SearchSpace, SpaceError, Stage
 
 # Two of the first make a plain sum of both scales, two of the last a sum weighted by attention.

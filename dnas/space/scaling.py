@@ -17,7 +17,8 @@ import math
 from typing import NamedTuple
 
 from dnas.space import mbconv, yolo_nas
-from dnas.space.cell import Cell, is_int
+from dnas.space.cell import Cell
+from dnas.space.checks import is_int
 from dnas.space.space import SearchSpace, SpaceError, Stage
 
 ALPHA, BETA, GAMMA = 1.2, 1.1, 1.15  # depth, width, resolution

@@ -25,7 +25,8 @@ from types import MappingProxyType
 from typing import Any
 
 from dnas.space import document
-from dnas.space.cell import Cell, Choice, Edge, SpaceError, as_tuple, check, is_int, show
+from dnas.space.cell import Cell, Choice, Edge
+from dnas.space.checks import SpaceError, as_tuple, check, is_int, show
 
 __all__ = ["Cell", "Choice", "Choices", "Edge", "SearchSpace", "SpaceError", "Stage"]
 
