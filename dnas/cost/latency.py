@@ -279,7 +279,7 @@ def _nothing() -> Callable[[], Any]:
 
 
 def _reference() -> Callable[[], Any]:
-  """Two convolutions, 3x3, of 32 channels and 32 x 32 pixels: 38 million MACs."""
+  """Two convolutions, 3x3, of 32 channels and 32 x 32 pixels: 19 million MACs."""
   x, kernel = jax.numpy.ones((1, 32, 32, 32)), jax.numpy.ones((3, 3, 32, 32)) / 288
   form = ("NHWC", "HWIO", "NHWC")
   once = lambda x: jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=form)

@@ -58,6 +58,8 @@ def test_outliers_are_left_out():
   assert timing.ms == pytest.approx(1.0)
   assert timing.rejected == 2
   assert latency.robust([2.0, 2.0, 2.0, 5.0]) == latency.Timing(2.0, 0.0, 3, 1)
+  limit = 3 * 1.4826
+  assert latency.robust([0.0, -1.0, 1.0, -1.0, 1.0, -limit, limit]).rejected == 0
 
 
 QUICK = Protocol(rounds=2, calls=1, copies=2)
@@ -111,6 +113,14 @@ def test_a_slower_hour_does_not_count(tmp_path, monkeypatch):
   assert (table.ms("a"), table.ms("b")) == (pytest.approx(2.0), pytest.approx(2.0))
   assert table.entries["b"].spread_ms == pytest.approx(0.05)
   assert LatencyTable(path).reference_ms == 3.0
+
+
+def test_the_reference_program_stays_what_it_is():
+  """Times in files are scaled by it: another one, and tables that go on are wrong."""
+  out = latency._reference()()
+  assert out.shape == (1, 32, 32, 32)
+  np.testing.assert_allclose(out[0, 2:-2, 2:-2], 1, rtol=1e-5)
+  assert np.all(out[0, 0] < 0.6)
 
 
 def test_the_overhead_has_the_least_relative_error():

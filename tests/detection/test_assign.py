@@ -168,7 +168,7 @@ def test_invariants(assigner, seed):
   # What stands in padded rows does not matter.
   junk = assign.Targets(
     np.where(targets.mask[..., None], targets.boxes, np.float32([0, 0, 64, 64])),
-    np.where(targets.mask, targets.labels, 2),
+    np.where(targets.mask, targets.labels, 255),
     targets.mask,
   )
   same(got, run(assigner, scores, predicted, junk))

@@ -82,6 +82,8 @@ def test_varifocal_and_focal_by_hand():
   p, bce = jax.nn.sigmoid(z), loss.binary_cross_entropy(z, q)
   got = loss.varifocal(z, q, jnp.array([True, False]), alpha=0.7, gamma=1.5)
   np.testing.assert_allclose(got, [0.8 * bce[0], 0.7 * p[1] ** 1.5 * bce[1]], rtol=1e-6)
+  usual = loss.varifocal(z, q, jnp.array([True, False]))
+  np.testing.assert_allclose(usual, [0.8 * bce[0], 0.75 * p[1] ** 2 * bce[1]], rtol=1e-6)
   np.testing.assert_allclose(loss.focal(z, q, gamma=3.0), jnp.abs(p - q) ** 3 * bce, rtol=1e-5)
   # Balanced, hard targets: the original focal loss.
   hard = jnp.array([1.0, 0.0])
@@ -166,11 +168,11 @@ def test_the_loss_of_a_batch_is_the_weighted_mean_of_its_images():
 def test_weights_scale_the_parts():
   args = batch()
   base = compiled()(*args)[0][1]
-  options = {"class_weight": 2.0, "iou_weight": 5.0, "dfl_weight": 0.0}
+  # Twice PPYOLOE's, which are the defaults.
+  options = {"class_weight": 2.0, "iou_weight": 5.0, "dfl_weight": 1.0}
   total, parts = compiled(**options)(*args)[0]
-  np.testing.assert_allclose(parts["cls"], 2 * base["cls"], rtol=1e-6)
-  np.testing.assert_allclose(parts["iou"], 2 * base["iou"], rtol=1e-6)
-  assert parts["dfl"] == 0
+  for name, part in parts.items():
+    np.testing.assert_allclose(part, 2 * base[name], rtol=1e-6)
   np.testing.assert_allclose(total, sum(parts.values()), rtol=1e-6)
 
 

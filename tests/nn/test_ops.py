@@ -13,6 +13,7 @@ from flax import nnx
 from dnas import config
 from dnas.nn import blocks, functional, ops
 from dnas.nn.init import Rngs
+from dnas.nn.layers import Conv
 from dnas.nn.mode import Mode
 
 OPS = config.functions(ops)
@@ -120,6 +121,49 @@ def test_each_example_is_on_its_own_in_evaluation(name):
   x = jnp.asarray(np.random.default_rng(1).normal(size=(2, 6, 6, 4)), jnp.float32)
   both, other = jit(lambda x: (op(x, Mode()), op(x.at[0].add(1.0), Mode())))(x)
   np.testing.assert_array_equal(both[1], other[1])
+
+
+# Kernels (height x width), stride and dilation of each convolution, in order, at stride 2 and from
+# 4 to 6 channels: from the papers, not from the code.
+CONVOLUTIONS = {
+  "none": "",
+  "noise": "",
+  "skip_connect": "1x1/2 1x1/2",
+  "max_pool_3x3": "1x1",
+  "avg_pool_3x3": "1x1",
+  "sep_conv_3x3": "3x3/2 1x1 3x3 1x1",
+  "sep_conv_5x5": "5x5/2 1x1 5x5 1x1",
+  "sep_conv_7x7": "7x7/2 1x1 7x7 1x1",
+  "dil_conv_3x3": "3x3/2*2 1x1",
+  "dil_conv_5x5": "5x5/2*2 1x1",
+  "conv_7x1_1x7": "1x7/1,2 7x1/2,1",
+  "nor_conv_1x1": "1x1/2",
+  "nor_conv_3x3": "3x3/2",
+  "residual_block": "3x3/2 3x3 1x1",
+  "channel_attention": "1x1/2 1x1/2",
+  "light_down": "1x1",
+  "qarep_3x3": "3x3/2 1x1/2",
+}
+
+
+def convolutions(name, **options):
+  words = []
+  for _, node in nnx.iter_graph(build(name, **options)):
+    if isinstance(node, Conv):
+      height, width = node.kernel.shape[:2]
+      stride = node.stride if isinstance(node.stride, tuple) else (node.stride,) * 2
+      by = {(1, 1): "", (2, 2): "/2"}.get(stride, "/{},{}".format(*stride))
+      words.append(f"{height}x{width}{by}" + (f"*{node.dilation}" if node.dilation != 1 else ""))
+  return " ".join(words)
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_the_convolutions_are_those_of_the_papers(name):
+  assert sorted(convolutions(name, c_out=6, stride=2).split()) == sorted(CONVOLUTIONS[name].split())
+
+
+def test_the_convolution_of_a_skip_between_widths():
+  assert convolutions("skip_connect", c_out=6) == "1x1"
 
 
 def test_skip_connect():
