@@ -141,6 +141,22 @@ def test_inherit_refuses_what_does_not_fit():
     inherit(supernet, Network(other, 3, search=True, rngs=Rngs(1)))
 
 
+def test_inherit_widens_by_repetition():
+  """Entry j of a longer axis is entry j mod n of the n there were; equal shapes are taken over."""
+  cell = {"c": Cell(1, (Edge(0, 1, ("nor_conv_1x1",)),), (1,))}
+  narrow, wide = (
+    Backbone(SearchSpace(cell, (Stage("c", 1, width),), "conv3x3", width), rngs=Rngs(width))
+    for width in (2, 3)
+  )
+  inherit(narrow, wide, widen=True)
+  old, new = (dict(nnx.to_flat_state(nnx.state(network))) for network in (narrow, wide))
+  assert old.keys() == new.keys()
+  for path, x in new.items():
+    source = old[path][...]
+    taken = np.ix_(*(np.arange(n) % m for n, m in zip(x.shape, source.shape, strict=True)))
+    np.testing.assert_array_equal(x[...], np.asarray(source)[taken])
+
+
 # -------------------------------------------------------------------------------------------------
 # Wiring
 
@@ -229,6 +245,18 @@ def test_searched_cells_need_weights():
   network = Network(ONE_INPUT, 3, rngs=Rngs(None))
   with pytest.raises(ValueError, match=r"cells \['cell'\] hold choices and need mixing weights"):
     network(image(8), {}, Mode())
+
+
+def test_each_place_of_a_cell_may_have_weights_of_its_own():
+  cell = Cell(1, (Edge(0, 1, ("none", "skip_connect")),), (1,))
+  backbone = Backbone(SearchSpace({"c": cell}, (Stage("c", 2, 4),), "conv3x3", 4), rngs=Rngs(0))
+  skip, none = jnp.array([0.0, 1.0]), jnp.array([1.0, 0.0])
+  run = lambda weights: backbone(image(4), {"c": (weights,)}, Mode())
+  first, second = run(jnp.stack([skip, none]))
+  both = run(skip)
+  np.testing.assert_array_equal(first, both[0])
+  assert np.any(both[1])
+  assert not np.any(second)
 
 
 def test_search_path_of_a_genotype():

@@ -157,7 +157,7 @@ def convolutions(name, **options):
   return " ".join(words)
 
 
-@pytest.mark.parametrize("name", OPS)
+@pytest.mark.parametrize("name", CONVOLUTIONS)
 def test_the_convolutions_are_those_of_the_papers(name):
   assert sorted(convolutions(name, c_out=6, stride=2).split()) == sorted(CONVOLUTIONS[name].split())
 
