@@ -1,3 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a network costs: parameters, multiply-accumulates, latency."""
+"""What a network costs: `count` has parameters and MACs, `latency` and `energy` the others.
+
+`model` is the cost of every genotype of a space, with a gradient; `objective` makes one number of
+quality and cost; `budget` widens networks to equal cost.
+"""

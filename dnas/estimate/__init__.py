@@ -1,3 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""How good a candidate is: performance estimates."""
+"""How good a candidate is: performance estimates, named in `estimates`.
+
+`tabular` and `nats` look up, `short_training` and `learning_curve` train a little, `one_shot` takes
+weights from a supernet, `zero_cost` looks at one batch; `devices` has latencies of other devices.
+"""

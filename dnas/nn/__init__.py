@@ -1,3 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""The network that a search space describes, in Flax NNX."""
+"""The network that a search space describes, in Flax NNX.
+
+`network` (`detector`, `yolo_nas`, `efficientnet`, `efficientdet`) is a `stem` and cells of `mixed`
+operations, a `neck` and a `head`; `ops` has the operations, `blocks`, `csp`, `mbconv` and
+`qarepvgg` what they are made of; `supernet` says how choices are evaluated, `fused` and `mixing` do
+it fast. `layers`, `norm`, `init`, `mode` and `functional` are used by all; `dense`, `depthwise` and
+`platform` choose the form that is fast where we run; `fold` folds batch norms away.
+"""
