@@ -3,7 +3,10 @@
 """Published cells and YOLO-NAS: what our networks cost, beside exact published counts."""
 
 import pathlib
+from collections.abc import Sequence
 from typing import NamedTuple
+
+from matplotlib.figure import Figure
 
 from dnas import info, models
 from dnas.space import genotypes
@@ -64,7 +67,7 @@ read where later ones quote them; they do not all follow from the published cell
 ImageNet: 574 M in print, 529.9 M by counting). YOLO-NAS' weight files have placeholders besides:
 {placeholders}; those of our networks are as many, or no table is made.
 
-![Parameters and MACs: the cells on ImageNet, YOLO-NAS as trained](costs.svg)"""
+![Parameters and MACs of the cells on ImageNet](costs.svg)"""
 
 
 def make(out: pathlib.Path, *, command: str) -> list[table.Row]:
@@ -78,16 +81,7 @@ def make(out: pathlib.Path, *, command: str) -> list[table.Row]:
   rows += [cell_row(name, "ImageNet", counts) for name, counts in IMAGENET.items()]
   for name in YOLO_NAS:
     rows += yolo_nas_rows(name)
-  plot.scatter(
-    out / "costs.svg",
-    [
-      {"method": r["network"], "macs": r["MACs"] / 1e6, "mean": r["params"] / 1e6, "std": 0.0}
-      for r in rows
-      if r["for"] != "CIFAR-10" and "fused" not in r["network"]
-    ],
-    x="macs",
-    labels=("million MACs", "million parameters"),
-  )
+  plot.save(_draw(rows), out / "costs.svg")
   provenance = {
     "command": command,
     "seeds": [],
@@ -96,6 +90,23 @@ def make(out: pathlib.Path, *, command: str) -> list[table.Row]:
   placeholders = ", ".join(f"{name} {count:,}" for name, count in PLACEHOLDERS.items())
   table.write(out, _TITLE.format(placeholders=placeholders), rows, provenance)
   return rows
+
+
+def _draw(rows: Sequence[table.Row]) -> Figure:
+  """Parameters and MACs of the cells on ImageNet, bars; as printed, crosses."""
+  shown = sorted((row for row in rows if row["for"] == "ImageNet"), key=lambda row: row["MACs"])
+  figure = Figure(figsize=(8, 0.8 + 0.3 * len(shown)), layout="constrained")
+  axes = figure.subplots(1, 2, sharey=True)
+  for axis, name, label in zip(axes, ("params", "MACs"), ("parameters", "MACs"), strict=True):
+    axis.barh([row["network"] for row in shown], [row[name] / 1e6 for row in shown], 0.7)
+    printed = [(row[f"paper M {name}"], n) for n, row in enumerate(shown)]
+    axis.plot(
+      *zip(*[pair for pair in printed if pair[0] != ""], strict=True), "kx", label="printed"
+    )
+    axis.set_xlabel(f"million {label}")
+    axis.grid(alpha=0.3, axis="x")
+  axes[1].legend(fontsize=8, loc="lower right")
+  return figure
 
 
 def cell_row(name: str, kind: str, published: Counts) -> table.Row:
