@@ -8,6 +8,7 @@ import pathlib
 import sys
 from collections.abc import Iterable, Iterator
 
+import jax
 import pytest
 
 from dnas import mesh
@@ -48,10 +49,13 @@ def times_by_file(reports: Iterable[object], least_s: float = 1.0) -> list[str]:
 def _compiled_programs(tmp_path_factory):
   """Programs compiled twice in one session (a run and its repetition) are compiled once.
 
-  The environment variable DNAS_TEST_XLA names a folder for several sessions (`scripts/quality.py`).
+  The environment variable DNAS_TEST_XLA names a folder for several sessions, which keeps small ones
+  too (for `scripts/quality.py`: hundreds of sessions, nearly all of their programs equal).
   """
-  folder = os.environ.get("DNAS_TEST_XLA") or tmp_path_factory.mktemp("xla")
-  mesh.enable_compilation_cache(folder)
+  folder = os.environ.get("DNAS_TEST_XLA")
+  mesh.enable_compilation_cache(folder or tmp_path_factory.mktemp("xla"))
+  if folder:
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 @pytest.fixture(scope="session")
