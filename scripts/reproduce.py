@@ -63,7 +63,7 @@ _ENTRIES = {
   ),
   "detection_digit_scenes": (
     "searched, random, hand-made and EfficientNet's cells at equal MACs, paired over the seeds",
-    "13 minutes a seed, without EfficientNet's",
+    "13 minutes a seed, and 20 CPU minutes more for EfficientNet's cells",
     "embedded",
     functools.partial(detection.compare, ROOT / "configs" / "quickstart.py", seeds=5),
   ),
@@ -183,7 +183,7 @@ _ENTRIES = {
   ),
   "robustness": (
     "RobustDARTS' spaces S1 to S4: who collapses, what prevents it; share, eigenvalue, accuracy",
-    "not timed alone yet",
+    "some 25 CPU minutes a seed, judged by S1",
     "TFDS cifar10:3.0.2 in TFDS_DATA_DIR",
     functools.partial(robustness.make, ROOT),
     "GPU days; not timed",
