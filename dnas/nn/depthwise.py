@@ -98,16 +98,38 @@ def _shifted_backward(stride, dilation, padding, residuals, dy):
   reach = dilation * (k - 1)
   height, width = (n + 2 * padding - reach for n in x.shape[1:3])
   spread = _spread(dy, stride, height, width)
-  dx = _correlate(spread, kernel[::-1, ::-1], 1, dilation, reach)
-  dx = dx[:, padding : padding + x.shape[1], padding : padding + x.shape[2]]
-  padded = _pad(x, padding)
-  rows, columns = dy.shape[1:3]
-  dk = [
-    (_tap(padded, i * dilation, j * dilation, rows, columns, stride) * dy).sum((0, 1, 2))
-    for i in range(k)
-    for j in range(k)
-  ]
-  return dx, jnp.stack(dk).reshape(kernel.shape)
+  margin = reach - padding
+  dx = platform.isolated(
+    lambda spread, kernel: _correlate(spread, kernel, 1, dilation, margin),
+    spread,
+    kernel[::-1, ::-1],
+  )
+  return dx, _kernel_gradient(_pad(x, padding), dy, k, stride, dilation)
+
+
+def _kernel_gradient(padded, dy, k: int, stride: int, dilation: int):
+  """dk[i, j, c] = sum over images and pixels of (x at tap i, j) * dy.
+
+  XLA adds up number by number along images and pixels. So up to 8 bands of rows are added first,
+  as vectors, and the rest is a product with ones. The loop over taps is there to be compiled once.
+  """
+  batch, height, width, channels = dy.shape
+  bands = next(n for n in range(8, 0, -1) if height % n == 0)
+  rows = height // bands
+  ones = jnp.ones((1, batch * rows * width), dy.dtype)
+  span = batch, stride * (rows - 1) + 1, stride * (width - 1) + 1, channels
+
+  def one(tap):
+    row, column = tap // k * dilation, tap % k * dilation
+    total = 0
+    for n in range(bands):
+      part = lax.dynamic_slice(padded, (0, row + n * rows * stride, column, 0), span)
+      part = lax.slice(part, (0,) * 4, span, (1, stride, stride, 1)) if stride > 1 else part
+      total += part * lax.slice_in_dim(dy, n * rows, (n + 1) * rows, axis=1)
+    total = jnp.reshape(total, (-1, channels))
+    return lax.dot_general(ones, total, (((1,), (0,)), ((), ())))
+
+  return lax.map(one, jnp.arange(k * k)).reshape(k, k, channels)
 
 
 shifted.defvjp(_shifted_forward, _shifted_backward)

@@ -75,7 +75,7 @@ def leaving(
         rest[e].append(weights[e][i].astype(x.dtype) * op(x, modes[e].at(i)))
       else:
         found.setdefault(key, []).append((e, i, op))
-  relu = jax.nn.relu(x)
+  relu: Any = _relu(x)
   terms = []
   for (kind, *_), members in found.items():
     where, indices, ops = (tuple(part) for part in zip(*members, strict=True))
@@ -86,6 +86,24 @@ def leaving(
     rest = [[*([] if s is None else [s]), *others] for s, others in zip(sums, rest, strict=True)]
   zero = lambda edge: edge.ops[0](x, modes[0])
   return [sum(parts[1:], parts[0]) if parts else zero(e) for e, parts in zip(edges, rest)]
+
+
+@jax.custom_vjp
+def _relu(x: jax.Array) -> jax.Array:
+  """max(x, 0), which keeps its value for the gradient, as what follows does, and nothing else."""
+  return jnp.maximum(x, 0)
+
+
+def _relu_forward(x):
+  y = jnp.maximum(x, 0)
+  return y, y
+
+
+def _relu_backward(y, dy):
+  return (jnp.where(y > 0, dy, 0),)
+
+
+_relu.defvjp(_relu_forward, _relu_backward)
 
 
 def _mix(
@@ -140,29 +158,33 @@ def _conv(x, relu, ops):
 
 
 def _depthwise(x, relu, ops):
-  return _merged(relu, ops), tuple(op.layers[3] for op in ops), False
+  return _convolved(relu, ops, len(ops) > 1), tuple(op.layers[3] for op in ops), False
 
 
 def _separable(x, relu, ops):
   first, second = ([op.layers[i] for op in ops] for i in (0, 1))
-  y = _merged(relu, first)
+  merge = len(ops) > 1
+  y = _convolved(relu, first, merge)
   norms = tuple(op.layers[3] for op in first)
   standard: Any = standardize(y, norms[0].epsilon)
   y, mean, var = standard
   _track(y, norms, False, mean, var)
   width = y.shape[-1] // len(ops)
   cut = lambda n: lax.slice_in_dim(y, n * width, (n + 1) * width, axis=3)
-  parts = [_merged(jax.nn.relu(cut(n)), [op]) for n, op in enumerate(second)]
+  parts = [_convolved(_relu(cut(n)), [op], merge) for n, op in enumerate(second)]
   value = parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=-1)
   return value, tuple(op.layers[3] for op in second), False
 
 
-def _merged(relu, ops: Sequence[Any]) -> jax.Array:
-  """Depthwise and pointwise convolution of several operations as one dense one, kernel dw * pw.
+def _convolved(relu, ops: Sequence[Any], merge: bool) -> jax.Array:
+  """Depthwise and pointwise convolution: of one operation, or merged of several.
 
-  Exact; more multiplications, but at the rate of matrix products and with a fraction of the
-  programs to compile.
+  Merged they are one dense convolution, kernel dw * pw. Exact; more multiplications and more time,
+  but at the rate of matrix products and with a fraction of the programs to compile.
   """
+  if not merge:
+    (op,) = ops
+    return op.layers[2](op.layers[1](relu))
   kernels = []
   for op in ops:
     depthwise, pointwise = (op.layers[i].kernel[...].astype(relu.dtype) for i in (1, 2))
@@ -198,23 +220,26 @@ def key_of(op: Any) -> tuple | None:
     return _pool_norm, op.layers[0].pool, op.layers[0].stride, op.layers[1].epsilon
   if kind is blocks.ReluConvNorm and _plain(op.layers[2]) and op.layers[1].bias is None:
     return _conv, _shape(op.layers[1]), op.layers[2].epsilon
-  if kind is blocks.ReluDepthwiseNorm and _merges(op):
-    return _depthwise, _shape(op.layers[1]), op.layers[3].epsilon
-  if kind is blocks.Separable and all(_merges(part) for part in op.layers):
+  if kind is blocks.ReluDepthwiseNorm and _known(op):
+    return _depthwise, _shape(op.layers[1]), op.layers[3].epsilon, _alone(op, op)
+  if kind is blocks.Separable and all(_known(part) for part in op.layers):
     first, second = op.layers
     shapes = _shape(first.layers[1]), _shape(second.layers[1])
-    return _separable, *shapes, first.layers[3].epsilon, second.layers[3].epsilon
+    return _separable, *shapes, first.layers[3].epsilon, second.layers[3].epsilon, _alone(op, first)
   return None
 
 
-def _merges(op: Any) -> bool:
-  """Whether depthwise and pointwise convolution become a dense one: on a CPU, of few channels."""
+def _known(op: Any) -> bool:
+  """Whether depthwise and pointwise convolution and batch norm are evaluated here: on CPUs."""
   depthwise, pointwise, batch_norm = op.layers[1:]
-  width = max(pointwise.kernel.shape[2:])
   biased = depthwise.bias is not None or pointwise.bias is not None
   padded = depthwise.padding is not None
-  few = jax.default_backend() == "cpu" and width <= MERGE_CHANNELS
-  return few and not biased and not padded and _plain(batch_norm)
+  return jax.default_backend() == "cpu" and not biased and not padded and _plain(batch_norm)
+
+
+def _alone(op: Any, part: Any) -> int | None:
+  """What keeps an operation from being merged with others: that it has many channels."""
+  return id(op) if max(part.layers[2].kernel.shape[2:]) > MERGE_CHANNELS else None
 
 
 def _plain(norm: BatchNorm) -> bool:

@@ -11,7 +11,7 @@ from flax import nnx
 
 from dnas import config
 from dnas.cost import tally
-from dnas.nn import blocks, fused, ops
+from dnas.nn import blocks, fused, looped, ops
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
 from dnas.nn.norm import BatchNorm
@@ -215,7 +215,11 @@ class Cell(nnx.Module):
     nodes = dict(enumerate(inputs))
     switch = any(edge.switch for edge in self.edges)
     if self.fused and not switch and fused.applies(weights, mode):
-      nodes = self._nodes_by_source(nodes, weights, mode)
+      loops = looped.groups(self.cell, self.edges)
+      if loops:
+        nodes = self._nodes_in_loops(loops, nodes, weights, mode)
+      else:
+        nodes = self._nodes_by_source(nodes, weights, mode)
     else:
       nodes = self._nodes_by_edge(nodes, weights, mode)
     outputs = [nodes[node] for node in self.cell.output]
@@ -232,6 +236,17 @@ class Cell(nnx.Module):
       ]
       nodes[node] = functools.reduce(jnp.add, terms)
     return nodes
+
+  def _nodes_in_loops(self, loops, nodes, weights, mode: Mode) -> dict[int, jax.Array]:
+    """All nodes, one edge after another in loops."""
+
+    def call(edge: MixedOp, x: jax.Array, w: jax.Array) -> jax.Array:
+      w = edge.masked(w)
+      (y,) = fused.leaving([edge], edge.part(x), [w], [mode])
+      return edge.whole(y, x, w, mode)
+
+    given = [nodes[n] for n in range(self.cell.inputs)]
+    return dict(enumerate(looped.nodes(self.cell, self.edges, loops, given, weights, call)))
 
   def _nodes_by_source(self, nodes, weights, mode: Mode) -> dict[int, jax.Array]:
     """All nodes, the edges that leave one of them together."""

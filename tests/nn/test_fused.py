@@ -13,7 +13,7 @@ from flax import nnx
 
 from dnas import config
 from dnas.cost import tally
-from dnas.nn import blocks, functional, fused, layers, mixed, ops
+from dnas.nn import blocks, functional, fused, layers, looped, mixed, ops
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
 from dnas.space.cell import Cell, Edge
@@ -135,9 +135,41 @@ def test_published_spaces(names, pool_norm, stride, monkeypatch):
 
 
 @pytest.mark.slow
-def test_second_order():
-  """Forward over reverse, as the hypergradients take it."""
-  assert_equal(both(two_sources(NASBENCH201), second_order=True, pool_norm=False), 5e-5)
+@pytest.mark.parametrize(
+  ("names", "pool_norm", "stride"),
+  [
+    (NASBENCH201, False, 1),
+    (("none", "max_pool_3x3", "sep_conv_3x3"), True, 1),
+    (("skip_connect", "dil_conv_3x3"), True, 2),
+  ],
+)
+def test_second_order(names, pool_norm, stride):
+  """Forward over reverse, as the hypergradients take it; without and with loops."""
+  cell = two_sources(names)
+  assert_equal(both(cell, stride, second_order=True, pool_norm=pool_norm), 5e-5)
+
+
+def test_equal_edges_of_depthwise_convolutions_share_loops():
+  """One loop where all edges are equal, two where those that leave the inputs differ."""
+  groups = lambda cell, stride: looped.groups(cell, build(cell, stride, True).edges)
+  cell = two_sources(("none", "dil_conv_3x3"))
+  assert groups(cell, 1) == ((0, 1, 2),)
+  assert groups(cell, 2) == ((0, 1), (2,))
+  assert groups(two_sources(("none", "dil_conv_3x3"), ("sep_conv_3x3",)), 1) == ()
+  assert groups(two_sources(NASBENCH201), 1) == ()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("limit", [2, 4])
+def test_depthwise_convolutions_of_unequal_edges(limit, monkeypatch):
+  """Merged with others up to a number of channels (there are 4 of them)."""
+  missed = used(monkeypatch)
+  monkeypatch.setattr(fused, "MERGE_CHANNELS", limit)
+  cell = two_sources(
+    ("sep_conv_3x3", "dil_conv_3x3"), ("dil_conv_3x3", "none", "sep_conv_3x3"), ("sep_conv_3x3",)
+  )
+  assert_equal(both(cell))
+  assert not missed
 
 
 def test_edges_with_different_candidates(monkeypatch):

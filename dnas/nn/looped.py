@@ -1,0 +1,154 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Edges of a searched cell that differ in their numbers only, one after another in a loop.
+
+On a CPU a depthwise convolution is a program of its own for each kernel, stride and width
+(`depthwise`), and to trace and compile those of all edges of the DARTS space takes minutes. In a
+loop there are those of one edge.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from dnas.nn import blocks, functional
+from dnas.space.cell import Cell
+
+Ends = tuple[tuple[int, int], ...]  # (source, target) of each edge
+Call = Callable[[Any, jax.Array, jax.Array], jax.Array]
+
+
+def groups(cell: Cell, edges: Sequence[Any]) -> tuple[tuple[int, ...], ...]:
+  """The edges of a cell in the order of a loop, or of two: from the inputs, then from its nodes.
+
+  () where loops do not pay: without depthwise convolutions, on other devices than CPUs, and where
+  edges that would share a loop differ.
+  """
+  slow = blocks.ReluDepthwiseNorm | blocks.Separable
+  if jax.default_backend() != "cpu" or not any(
+    isinstance(op, slow) for edge in edges for op in edge.ops
+  ):
+    return ()
+  kinds = [functional.split(edge)[0] for edge in edges]
+  order = [i for node in cell.nodes for i in cell.incoming(node)]
+  first = tuple(i for i in order if cell.edges[i].src < cell.inputs)
+  then = tuple(i for i in order if cell.edges[i].src >= cell.inputs)
+  equal = lambda members: all(kinds[i] == kinds[members[0]] for i in members)
+  if then and equal(order):
+    return (tuple(order),)
+  return tuple(filter(None, (first, then))) if equal(first) and equal(then) else ()
+
+
+def nodes(
+  cell: Cell,
+  edges: Sequence[Any],
+  loops: Sequence[Sequence[int]],
+  inputs: Sequence[jax.Array],
+  weights: Sequence[jax.Array],
+  call: Call,
+) -> list[jax.Array]:
+  """All nodes of a cell: its inputs, and sum over edges (s, t) of call(edge, node s, weights).
+
+  Args:
+    cell: what its edges join.
+    edges: modules; their batch statistics move.
+    loops: their `groups`.
+    inputs: `[B, H, W, C]` each.
+    weights: mixing weights of each edge, `[O]`.
+    call: (edge, its source, its weights) -> what it adds to its target.
+  """
+  given, at = jnp.stack(inputs), cell.inputs
+  batch, *size, _ = given.shape[1:]
+  stride, channels = edges[loops[0][0]].stride, edges[0].c_out
+  shape = len(cell.nodes), batch, *(-(-n // stride) for n in size), channels
+  sums = jnp.zeros(shape, given.dtype)
+  for members in loops:
+    chosen = [cell.edges[i] for i in members]
+    part = [edges[i] for i in members], [weights[i] for i in members]
+    outer = [edge.src < at for edge in chosen]
+    if all(outer):
+      sums = _sums(*part, tuple((e.src, e.dst - at) for e in chosen), given, sums, call)
+    elif not any(outer):
+      sums = _sums(*part, tuple((e.src - at, e.dst - at) for e in chosen), None, sums, call)
+    else:
+      sums = jnp.concatenate([given, sums])
+      sums = _sums(*part, tuple((e.src, e.dst) for e in chosen), None, sums, call)
+      return [sums[n] for n in range(at + len(cell.nodes))]
+  return [*inputs, *(sums[n] for n in range(len(cell.nodes)))]
+
+
+def _sums(edges, weights, ends: Ends, sources: jax.Array | None, sums: jax.Array, call: Call):
+  """sums[t] + sum over edges (s, t) of call(edge, sources[s], weights), in the order of the edges.
+
+  Where there are no sources they are the sums: an edge sees what those before it have added.
+  """
+  parts = [functional.split(edge) for edge in edges]
+  static = parts[0][0]
+  stack = lambda trees: jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+  params, stats = (stack([part[i] for part in parts]) for i in (1, 2))
+
+  def one(params, weights, x, stats):
+    module = static.merge(params, stats)
+    return call(module, x, weights), functional.stats_of(module)
+
+  numbers: Any = _add(one, ends, sources, sums, params, jnp.stack(weights), stats)
+  sums, stats = numbers
+  for n, edge in enumerate(edges):
+    functional.put_stats(edge, jax.tree.map(lambda leaf, n=n: leaf[n], stats))
+  return sums
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _add(one, ends: Ends, sources, sums, params, weights, stats):
+  """(`_sums`, moved statistics), with `one` for an edge: (params, weights, x, stats) -> (y, stats).
+
+  The rule is there because JAX' own would add to the gradients of all nodes for each edge, which
+  costs more than a convolution.
+  """
+  return _forward(one, ends, sources, sums, params, weights, stats)[0]
+
+
+def _forward(one, ends: Ends, sources, sums, params, weights, stats):
+  def step(sums, edge):
+    params, weights, stats, source, target = edge
+    x = _at(sums if sources is None else sources, source)
+    y, pull, stats = jax.vjp(lambda *args: one(*args, stats), params, weights, x, has_aux=True)
+    return _add_at(sums, target, y), (stats, pull)
+
+  sums, (stats, pulls) = lax.scan(step, sums, (params, weights, stats, *_indices(ends)))
+  zeros = None if sources is None else jnp.zeros_like(sources)
+  return (sums, stats), (pulls, zeros, jax.tree.map(jnp.zeros_like, stats))
+
+
+def _backward(one, ends: Ends, residuals, cotangents):
+  """dsources[s] += the edge's gradient of x at dsums[t], from the last edge to the first."""
+  pulls, dsources, dstats = residuals
+  own, dsums = dsources is None, cotangents[0]
+
+  def step(gradients, edge):
+    pull, source, target = edge
+    dparams, dweights, dx = pull(_at(gradients if own else dsums, target))
+    return _add_at(gradients, source, dx), (dparams, dweights)
+
+  start = dsums if own else dsources
+  total, rest = lax.scan(step, start, (pulls, *_indices(ends)), reverse=True)
+  return None if own else total, total if own else dsums, *rest, dstats
+
+
+_add.defvjp(_forward, _backward)
+
+
+def _indices(ends: Ends) -> tuple[jax.Array, ...]:
+  return tuple(jnp.asarray(end, jnp.int32) for end in zip(*ends, strict=True))
+
+
+def _at(x: jax.Array, index: jax.Array) -> jax.Array:
+  return lax.dynamic_index_in_dim(x, index, keepdims=False)
+
+
+def _add_at(x: jax.Array, index: jax.Array, y: jax.Array) -> jax.Array:
+  return lax.dynamic_update_index_in_dim(x, _at(x, index) + y, index, 0)
