@@ -54,7 +54,8 @@ Contents, from the top; an import may only point down (`dnas.tables.house`):
   preemption   SIGTERM: save, and say "start me again"
   process      what a process sets up before it computes
   log          what a run writes for people: metrics.jsonl, TensorBoard, a live line
-  config       config files, overrides from the command line, functions by name
+  config       config files, overrides from the command line
+  naming       functions by name: how a config says which method is meant
   fields       the fields of a config
   files        files written in one step, and read to a bounded size
   errors       what is shared by all errors that a user can cause and mend

@@ -20,9 +20,8 @@ import numpy as np
 from flax import nnx
 from ml_collections import ConfigDict
 
-from dnas import config as configs
+from dnas import naming, trained
 from dnas import task as tasks
-from dnas import trained
 from dnas.config import Config
 from dnas.data.images import Images
 from dnas.data.source import Annotations, DetectionSource
@@ -206,7 +205,7 @@ def _of_genotype(
   if not of_yolo and genotype.stem != "conv3x3_stride2":
     genotype = macro.detector(genotype)
   config: Config = ConfigDict(dict(task=dict(name="yolo_nas" if of_yolo else "detection")))
-  task = configs.bind(config.task, tasks, blank(names), IMAGE)
+  task = naming.bind(config.task, tasks, blank(names), IMAGE)
   module = task.build(genotype, Rngs(jax.random.key(0)))
   if state is not None:
     origin = str(weights if weights is not None else name)
@@ -243,7 +242,7 @@ def _efficientdet(
   config: Config = ConfigDict(dict(task=dict(name="efficientdet", **sizes)))
   image = (size.image, size.image)
   genotype = efficientdet.without_head(efficientnet.genotype(size.backbone).genotype)
-  task = configs.bind(config.task, tasks, blank(names), image)
+  task = naming.bind(config.task, tasks, blank(names), image)
   _, params, stats = functional.split(task.build(genotype, Rngs(jax.random.key(0))))
   multiple = _MULTIPLES["efficientdet"]
   return Loaded(
@@ -280,7 +279,7 @@ def _of_run(path: pathlib.Path, classes: int | Sequence[str] | None) -> Loaded:
   image = (int(config.data.size[0]), int(config.data.size[1]))
   if config.task.name == "classification":
     raise DnasError(f"{folder} was trained for classification; NAS is for detectors")
-  task = configs.bind(config.task, tasks, blank(names), image)
+  task = naming.bind(config.task, tasks, blank(names), image)
   genotype, _, params, stats = trained.network(folder, task)
   content = config.data.get("content") or image
   return Loaded(

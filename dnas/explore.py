@@ -20,7 +20,7 @@ import jax
 from ml_collections import ConfigDict
 
 from dnas import config as configs
-from dnas import data, files, process, runs, train
+from dnas import data, files, naming, process, runs, train
 from dnas import task as tasks
 from dnas.config import Config
 from dnas.errors import ConfigError, choose_from
@@ -71,7 +71,7 @@ def explore(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Sear
       "side by side"
     )
   space = space_of(config)
-  strategy = configs.bind(settings.strategy, black_box, space)
+  strategy = naming.bind(settings.strategy, black_box, space)
   source = data.labelled(config.data.spec, config.data.train_split)
   task_of(config, source).build(space, Rngs(None))  # An unknown operation is found now.
   with runs.folder(workdir, config, PARTS, resume), contextlib.ExitStack() as stack:
@@ -177,7 +177,7 @@ def _evaluator(text: str, workdir: str) -> Evaluator:
   config: Config = configs.from_json(text, source=f"{workdir}/config.json").lock()
   settings = settings_of(config.search)
   space = space_of(config)
-  estimate = configs.bind(settings.estimate, estimates, config, space, pathlib.Path(workdir))
+  estimate = naming.bind(settings.estimate, estimates, config, space, pathlib.Path(workdir))
   if not settings.costs:
     return estimate
   task = task_of(config, data.labelled(config.data.spec, config.data.train_split))

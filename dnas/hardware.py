@@ -16,7 +16,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from dnas import config as configs
+from dnas import naming
 from dnas import task as tasks
 from dnas.config import Config
 from dnas.cost import energy, objective
@@ -131,7 +131,7 @@ def protocol(settings: Config) -> Protocol:
 def trained(config: Config, space: SearchSpace) -> SearchSpace:
   """The space in the network that its genotypes are trained in."""
   network = config.train.network
-  return space if network is None else configs.bind(network, macro, space)
+  return space if network is None else naming.bind(network, macro, space)
 
 
 def pricer(
@@ -160,7 +160,7 @@ def pricer(
   wanted = watched(settings)
   goal = None
   if settings.objective is not None:
-    goal = configs.bind(settings.objective, objective)
+    goal = naming.bind(settings.objective, objective)
 
   def price(space: SearchSpace) -> Priced:
     network = trained(config, space)

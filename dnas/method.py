@@ -7,8 +7,7 @@ from collections.abc import Callable
 
 import jax
 
-from dnas import config as configs
-from dnas import data
+from dnas import data, naming
 from dnas import task as tasks
 from dnas.config import Config
 from dnas.errors import ConfigError, choose_from
@@ -54,12 +53,12 @@ class Method:
 
 def space_of(config: Config) -> SearchSpace:
   """The search space of a config: its cells in the network of the search."""
-  return configs.bind(config.search.network, macro, configs.bind(config.space, cells))
+  return naming.bind(config.search.network, macro, naming.bind(config.space, cells))
 
 
 def task_of(config: Config, source: data.Source) -> tasks.Task:
   """The task of a config, on a data source."""
-  return configs.bind(config.task, tasks, source, tuple(config.data.size))
+  return naming.bind(config.task, tasks, source, tuple(config.data.size))
 
 
 def problem(
@@ -127,8 +126,8 @@ def make(
 def compose(settings: Config, what: Problem, priced: Priced | None = None) -> Method:
   """`make` for a problem that is there already."""
   space = what.space
-  relax = configs.bind(settings.relaxation, relaxation)
-  optional = lambda spec, module: None if spec is None else configs.bind(spec, module)
+  relax = naming.bind(settings.relaxation, relaxation)
+  optional = lambda spec, module: None if spec is None else naming.bind(spec, module)
   machine = bilevel.bilevel(
     what,
     relax,
@@ -137,14 +136,14 @@ def compose(settings: Config, what: Problem, priced: Priced | None = None) -> Me
     steps=settings.steps,
     warmup_steps=settings.warmup_steps,
     edge_weights=settings.edge_weights,
-    penalties=[configs.bind(spec, regularization) for spec in settings.penalties],
+    penalties=[naming.bind(spec, regularization) for spec in settings.penalties],
     perturbation=optional(settings.perturbation, regularization),
     weight_penalty=optional(settings.weight_penalty, regularization),
     freezing=optional(settings.freezing, freezing),
     pricing=None if priced is None else priced.pricing,
     average=settings.average,
   )
-  decide = configs.bind(settings.discretize, discretize)
+  decide = naming.bind(settings.discretize, discretize)
   if priced is not None and priced.budgets:
     decide = budgets.within(decide, priced.costs, priced.budgets)
   if priced is not None and settings.relaxation.name == "score_function":
@@ -160,7 +159,7 @@ def compose(settings: Config, what: Problem, priced: Priced | None = None) -> Me
 def _optimizer(settings: Config, spec: Config) -> optimizer.Optimizer:
   """An optimiser of the search, with its gradients added up over `accumulate` batches."""
   updates = settings.steps // settings.accumulate
-  return optimizer.accumulated(configs.bind(spec, optimizer, steps=updates), settings.accumulate)
+  return optimizer.accumulated(naming.bind(spec, optimizer, steps=updates), settings.accumulate)
 
 
 def tuning(settings: Config) -> Callable[[Problem], bilevel.Bilevel]:
@@ -182,8 +181,8 @@ def tuning(settings: Config) -> Callable[[Problem], bilevel.Bilevel]:
   def make_loop(what: Problem) -> bilevel.Bilevel:
     return bilevel.bilevel(
       what,
-      configs.bind(settings.relaxation, relaxation),
-      configs.bind(settings.hypergradient, hypergradient),
+      naming.bind(settings.relaxation, relaxation),
+      naming.bind(settings.hypergradient, hypergradient),
       *(_optimizer(settings, one) for one in (spec, settings.alpha_optimizer)),
       steps=settings.steps,
       edge_weights=settings.edge_weights,

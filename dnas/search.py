@@ -14,8 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from dnas import apart, budgeted, data, explore, hardware, mesh, method, runs
-from dnas import config as configs
+from dnas import apart, budgeted, data, explore, hardware, mesh, method, naming, runs
 from dnas.config import Config
 from dnas.data.pipeline import Pipeline
 from dnas.errors import ConfigError
@@ -92,7 +91,7 @@ def search(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Searc
 
 
 def _in_network(stage: Stage, space: SearchSpace) -> SearchSpace:
-  return configs.bind(stage.settings.network, macro, space)
+  return naming.bind(stage.settings.network, macro, space)
 
 
 def _pipeline(config: Config, settings: Config, source: data.Source, part: str, seed: int):
@@ -139,7 +138,7 @@ def _in_stages(config, several, task, space, source, workdir, price) -> SearchSp
     alpha = jax.device_get(state.decided_by)
     if stage.keep is None:
       if priced is not None and priced.budgets:
-        free = configs.bind(stage.settings.discretize, discretize)
+        free = naming.bind(stage.settings.discretize, discretize)
         measure = functools.partial(_measured_ms, config)
         return budgeted.keep(config, priced, free, space, alpha, workdir, measure)
       return _decide(config, stage, made, state, source, workdir)

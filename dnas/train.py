@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import optax
 
 from dnas import config as configs
-from dnas import data, mesh, runs
+from dnas import data, mesh, naming, runs
 from dnas import task as tasks
 from dnas.config import Config
 from dnas.cost import budget
@@ -60,7 +60,7 @@ def derived(config: Config, task: tasks.Task, genotype: SearchSpace) -> SearchSp
   `config.train.macs` its stages are widened or narrowed until it costs that many MACs.
   """
   if config.train.network is not None:
-    genotype = configs.bind(config.train.network, macro, genotype)
+    genotype = naming.bind(config.train.network, macro, genotype)
   if config.train.macs is not None:
     macs = lambda network: tasks.cost(task, network).macs
     genotype = budget.match(genotype, config.train.macs, macs)
@@ -178,7 +178,7 @@ def train(
   accumulate = settings.get("accumulate", 1)
   check_accumulate("config.train", accumulate, settings.steps)
   updates = settings.steps // accumulate
-  opt = configs.bind(settings.optimizer, optimizer, steps=updates)
+  opt = naming.bind(settings.optimizer, optimizer, steps=updates)
   opt = optimizer.accumulated(opt, accumulate)
   init, step = make(
     task,

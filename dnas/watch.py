@@ -11,8 +11,7 @@ from typing import Any
 import jax
 from jax.core import Tracer
 
-from dnas import config as configs
-from dnas import method, runs
+from dnas import method, naming, runs
 from dnas.config import Config
 from dnas.errors import DnasError
 from dnas.files import json_of
@@ -57,7 +56,7 @@ class Watch:
       made.problem, made.relaxation, made.decide, hessian_steps=settings.watch.hessian_steps
     )
     stop = settings.stop
-    self.stop = None if stop is None else configs.resolve(stop, diagnostics, given=1)
+    self.stop = None if stop is None else naming.resolve(stop, diagnostics, given=1)
 
   def __call__(self, i: int, state: SearchState, batch: Any) -> Mapping[str, Any]:
     """What was observed after step i; {} where nothing is."""

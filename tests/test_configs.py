@@ -9,7 +9,7 @@ import random
 import pytest
 
 from dnas import config as configs
-from dnas import search, train
+from dnas import naming, search, train
 from dnas import task as tasks
 from dnas.data import load
 from dnas.strategy import discretize, hypergradient, optimizer, relaxation
@@ -27,12 +27,12 @@ CLASSIFIERS = ("cifar10_darts.py", "cifar10_darts.py:train", "imagenet_mobile.py
 def test_every_name_in_a_config_exists(name):
   config = configs.load(ROOT / "configs" / f"{name}.py")
   settings = config.search
-  configs.bind(settings.relaxation, relaxation)
-  configs.bind(settings.hypergradient, hypergradient)
-  configs.bind(settings.weight_optimizer, optimizer, steps=settings.steps)
-  configs.bind(settings.alpha_optimizer, optimizer, steps=settings.steps)
-  configs.bind(settings.discretize, discretize)
-  configs.bind(config.train.optimizer, optimizer, steps=config.train.steps)
+  naming.bind(settings.relaxation, relaxation)
+  naming.bind(settings.hypergradient, hypergradient)
+  naming.bind(settings.weight_optimizer, optimizer, steps=settings.steps)
+  naming.bind(settings.alpha_optimizer, optimizer, steps=settings.steps)
+  naming.bind(settings.discretize, discretize)
+  naming.bind(config.train.optimizer, optimizer, steps=config.train.steps)
   space = search.space_of(config)
   classification = config.task.name == "classification"
   source = load("digits" if classification else "digit_scenes")

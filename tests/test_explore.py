@@ -17,7 +17,7 @@ import jax
 import pytest
 
 from dnas import config as configs
-from dnas import explore, search
+from dnas import explore, naming, search
 from dnas import method as methods
 from dnas.errors import ConfigError, DnasError
 from dnas.estimate import estimates
@@ -67,9 +67,9 @@ def test_every_name_in_a_config_exists(name):
   path = ROOT / "configs" / "strategies" / f"{name}.py"
   config = configs.load(path)
   settings = explore.settings_of(config.search)
-  configs.resolve(settings.estimate, estimates, given=3)
+  naming.resolve(settings.estimate, estimates, given=3)
   space = methods.space_of(config)
-  strategy = configs.bind(settings.strategy, black_box, space)
+  strategy = naming.bind(settings.strategy, black_box, space)
   proposal, _ = strategy.ask(strategy.init(), random.Random(0))
   assert space.decide(proposal["choices"]).is_genotype
   assert f"configs/strategies/{name}.py" in path.read_text()
@@ -196,7 +196,7 @@ def test_early_stopping_gives_up_what_another_estimate_says_is_hopeless(tmp_path
 
   def made(field="steps", **given):
     spec = {**entry, "field": field, "estimate": dict(name="my_curves.rising", **given)}
-    return configs.bind(spec, estimates, None, None, tmp_path)
+    return naming.bind(spec, estimates, None, None, tmp_path)
 
   assert made(slope=0.0)(None, None) == {"score": 0.5, "epochs": 4, "stopped": 1.0}
   found = made(slope=0.1)(None, None)
@@ -230,8 +230,8 @@ def evaluate(genotype, key):
   return {"score": ops.count("nor_conv_3x3") + 0.1 * float(jax.random.uniform(key)), "params": 1.0}
 
 def main(folder, budget):
-  for name in sorted(configs.functions(black_box)):
-    strategy = configs.bind(name, black_box, SPACE)
+  for name in sorted(naming.functions(black_box)):
+    strategy = naming.bind(name, black_box, SPACE)
     history.run(SPACE, strategy, evaluate, folder / name, budget=budget, seed=3)
 
 if __name__ == "__main__":
@@ -244,7 +244,7 @@ def test_every_strategy_survives_kill_9_at_a_random_query(tmp_path, user_folder)
   """Killed many times, each in another query; all histories equal those of a run left in peace."""
   script, rng, budget = user_folder / "my_lab.py", random.Random(7), 60
   script.write_text(TOY)
-  total = budget * len(configs.functions(black_box))
+  total = budget * len(naming.functions(black_box))
   lines = lambda folder: sum(
     max(path.read_bytes().count(b"\n") - 1, 0) for path in folder.glob("[a-z]*") if path.is_file()
   )
@@ -265,7 +265,7 @@ def test_every_strategy_survives_kill_9_at_a_random_query(tmp_path, user_folder)
 
   my_lab.main(tmp_path / "whole", budget)
   names = sorted(path.name for path in (tmp_path / "whole").iterdir())
-  assert names == sorted(configs.functions(black_box))
+  assert names == sorted(naming.functions(black_box))
   for name in names:
     assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 

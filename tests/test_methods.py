@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from dnas import config as configs
-from dnas import log, method, search, train
+from dnas import log, method, naming, search, train
 from dnas import task as tasks
 from dnas.data import load
 from dnas.fields import plain
@@ -170,7 +170,7 @@ def test_settings_are_complete_and_name_what_exists(name):
   task, space = search.task_of(config, source), search.space_of(config)
   stages = stages_of(settings_of(config.search))
   for stage in stages:
-    method.make(stage.settings, task, configs.bind(stage.settings.network, search.macro, space))
+    method.make(stage.settings, task, naming.bind(stage.settings.network, search.macro, space))
   assert stages[-1].keep is None
   docstring = (ROOT / "configs" / "methods" / f"{name}.py").read_text()
   assert f"configs/methods/{name}.py" in docstring

@@ -15,7 +15,6 @@ from typing import Any
 import grain
 import numpy as np
 
-from dnas.config import resolve
 from dnas.data import augment as augmentations
 from dnas.data.letterbox import (
   INTERPOLATIONS,
@@ -27,6 +26,7 @@ from dnas.data.letterbox import (
 from dnas.data.sample import Sample
 from dnas.data.source import ClassificationSource, DataError, DetectionSource, Source
 from dnas.errors import choose_from
+from dnas.naming import resolve
 
 Batch = dict[str, np.ndarray]
 PARTS = ("weights", "alpha")

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 
 from dnas import config as configs
-from dnas import data, train
+from dnas import data, naming, train
 from dnas.config import Config
 from dnas.data.part import truth_of
 from dnas.data.pipeline import Pipeline
@@ -64,7 +64,7 @@ class ShortTraining:
     self.config = config = configs.changed(config, changes)
     self.source = data.labelled(config.data.spec, config.data.train_split)
     self.task = task_of(config, self.source)
-    self.opt = configs.bind(config.train.optimizer, optimizer, steps=steps)
+    self.opt = naming.bind(config.train.optimizer, optimizer, steps=steps)
     common: dict[str, Any] = dict(
       source=self.source, size=tuple(config.data.size), seed=config.seed, fraction=share
     )

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dnas import config as configs
+from dnas import naming
 from dnas.errors import DnasError
 from dnas.estimate import path, subject, zero_cost
 from dnas.estimate.subject import Batch, Subject
@@ -39,13 +39,13 @@ class TrainingFree:
     if not space.searched:
       raise DnasError("space: holds no choice; give the search space that the genotypes are of")
     if not proxies:
-      raise DnasError(f"proxies: none is named; valid: {', '.join(configs.functions(zero_cost))}")
+      raise DnasError(f"proxies: none is named; valid: {', '.join(naming.functions(zero_cost))}")
     self.space, self.classes = space, classes
     self.batch = jax.tree.map(jnp.asarray, subject.check(batch, at_least=2))
     if (most := int(self.batch["label"].max())) >= classes or int(self.batch["label"].min()) < 0:
       raise DnasError(f"batch.label: must be 0 to classes - 1 = {classes - 1}, got {most}")
     self.proxies = {
-      spec if isinstance(spec, str) else spec["name"]: configs.resolve(spec, zero_cost, given=3)
+      spec if isinstance(spec, str) else spec["name"]: naming.resolve(spec, zero_cost, given=3)
       for spec in proxies
     }
     self.compile_s: dict[str, float] = {}

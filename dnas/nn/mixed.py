@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from dnas import config
+from dnas import naming
 from dnas.cost import tally
 from dnas.nn import blocks, fused, looped, ops
 from dnas.nn.init import Rngs
@@ -52,7 +52,7 @@ class MixedOp(nnx.Module):
     c_seen, c_made = seen(c_in, c_out, self.partial), c_out // self.partial
     built = []
     for name in names:
-      op = config.resolve(name, ops)(c_seen, c_made, stride, affine=affine, rngs=rngs)
+      op = naming.resolve(name, ops)(c_seen, c_made, stride, affine=affine, rngs=rngs)
       if pool_norm and isinstance(op, blocks.Pool):
         op = blocks.PoolNorm(op, BatchNorm(c_made, affine=affine))
       built.append(op)

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from dnas import config
+from dnas import naming
 from dnas.nn import functional, layers, mixed
 from dnas.nn import stem as stems
 from dnas.nn.init import Rngs
@@ -53,7 +53,7 @@ class Backbone(nnx.Module):
       raise SpaceError("stages: are empty; give the cells a network with dnas.space.macro")
     search = not space.is_genotype if search is None else search
     self.space = space
-    self.stem = config.resolve(space.stem, stems)(c_in, space.stem_channels, rngs=rngs)
+    self.stem = naming.resolve(space.stem, stems)(c_in, space.stem_channels, rngs=rngs)
     channels, strides = list(self.stem.channels), list(self.stem.strides)
     cells = []
     for n, stage in enumerate(space.stages):

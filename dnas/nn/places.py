@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from dnas import config
+from dnas import naming
 from dnas.cost import count, energy
 from dnas.cost.model import CostModel
 from dnas.nn import blocks, functional, mixed, ops, qarepvgg
@@ -209,7 +209,7 @@ def program(
     dtype: of activations and weights.
     copies: 1 or more.
   """
-  build = config.resolve(operation.name, ops)
+  build = naming.resolve(operation.name, ops)
   shape = (operation.c_in, operation.c_out, operation.stride)
   modules = [build(*shape, affine=True, rngs=Rngs(jax.random.key(i))) for i in range(copies)]
   parts = [functional.split(qarepvgg.fuse(module)) for module in modules]

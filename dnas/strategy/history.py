@@ -17,8 +17,7 @@ from typing import Any
 
 import jax
 
-from dnas import config as configs
-from dnas import files, log
+from dnas import files, log, naming
 from dnas.fields import plain
 from dnas.lock import run_lock
 from dnas.space.space import SearchSpace
@@ -53,7 +52,7 @@ def search(
     LockError: another process searches in `workdir`.
     StrategyError, LogError, OSError: as `run`.
   """
-  strategy = configs.bind(entry, black_box, space)
+  strategy = naming.bind(entry, black_box, space)
   with run_lock(workdir):
     queries = run(
       space,

@@ -18,7 +18,7 @@ import numpy as np
 from scipy import stats
 
 from dnas import config as configs
-from dnas import files
+from dnas import files, naming
 from dnas.config import Config
 from dnas.errors import choose_from
 from dnas.estimate import estimates, tabular
@@ -112,7 +112,7 @@ def estimate(
   """
   space, timing = space_of(config), folder / "shared.json"
   is_new, start = not folder.exists(), time.perf_counter()
-  evaluator = configs.bind(dict(entry), estimates, config, space, folder)
+  evaluator = naming.bind(dict(entry), estimates, config, space, folder)
   if not timing.exists():
     seconds = time.perf_counter() - start if is_new else None
     files.atomic_write(timing, json.dumps({"seconds": seconds}) + "\n")

@@ -13,7 +13,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from dnas import config as configs
-from dnas import detectors, files, trained
+from dnas import detectors, files, naming, trained
 from dnas import task as tasks
 from dnas.config import Config
 from dnas.cost import latency
@@ -56,7 +56,7 @@ class Member:
 
   def task(self, classes: tuple[str, ...]) -> tasks.Task:
     """Its network."""
-    return configs.bind(ConfigDict(dict(self.fields)), tasks, detectors.blank(classes), self.image)
+    return naming.bind(ConfigDict(dict(self.fields)), tasks, detectors.blank(classes), self.image)
 
 
 def read(what: str, config_file: str | None = None) -> tuple[SearchSpace, Config, tuple[int, int]]:

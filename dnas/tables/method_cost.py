@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dnas import config as configs
-from dnas import data, method, search
+from dnas import data, method, naming, search
 from dnas import task as tasks
 from dnas.config import Config
 from dnas.data.images import Images
@@ -143,7 +143,7 @@ def prepare(settings: Config) -> Step:
   names = tuple(map(str, range(CLASSES)))
   source = ClassificationSource("random", names, range(1), images, labels=np.zeros(1, np.int32))
   task = tasks.classification(source, IMAGE)
-  space = configs.bind(first.network, macro, cells.nasbench201())
+  space = naming.bind(first.network, macro, cells.nasbench201())
   made = method.make(first, task, space)
   batch = lambda: {
     "image": jnp.asarray(rng.integers(0, 256, (BATCH, *IMAGE, 3), np.uint8)),

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from dnas import config, files, process
+from dnas import files, naming, process
 from dnas.estimate import tabular
 from dnas.estimate.tabular import DATASETS
 from dnas.space import cells
@@ -115,7 +115,7 @@ def _incumbents(file: str, seeds: int, budget: int, job: tuple[str, str]) -> np.
   """The benchmark's rows [S, B] of the best cells so far, by validation accuracy."""
   method, dataset = job
   benchmark, evaluate = _evaluation(file, dataset)
-  strategy = config.bind((METHODS | VARIANTS)[method], black_box, benchmark.space)
+  strategy = naming.bind((METHODS | VARIANTS)[method], black_box, benchmark.space)
   rows = np.empty((seeds, budget), np.int32)
   for seed in range(seeds):
     run = ask_tell.explore(strategy, ask_tell.at_once(evaluate), budget=budget, seed=seed)

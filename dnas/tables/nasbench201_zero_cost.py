@@ -17,6 +17,7 @@ from scipy import stats
 
 from dnas import config as configs
 from dnas import data as sources
+from dnas import naming
 from dnas.config import Config
 from dnas.data.pipeline import Pipeline
 from dnas.estimate import subject, tabular, training_free, zero_cost
@@ -89,7 +90,7 @@ def make(
   start = time.monotonic()
   config = configs.changed(get_config(), overrides or {})
   benchmark = tabular.nasbench201(data / "nasbench201_table.csv.gz")
-  space = configs.bind(config.network, spaces)
+  space = naming.bind(config.network, spaces)
   rows = random.Random(config.seed).sample(range(space.size), cells)
   names = list(benchmark.rows)
   chosen = [genotypes.from_nasbench201(names[row]) for row in rows]

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dnas import config as configs
-from dnas import method
+from dnas import method, naming
 from dnas.config import Config
 from dnas.settings import settings_of, stages_of
 from dnas.space.space import SearchSpace
@@ -157,7 +157,7 @@ def _by_projection(put: Planted) -> planted.Choose:
 
 
 def _by_eigenvalue(put: Planted, steps: int) -> planted.Choose:
-  stop = configs.resolve(put.settings.stop, diagnostics, given=1)
+  stop = naming.resolve(put.settings.stop, diagnostics, given=1)
   first = steps // 3 // WATCH_EVERY  # Before that alpha stands still.
 
   def choose(end: planted.Found) -> SearchSpace:

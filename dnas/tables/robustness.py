@@ -19,7 +19,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from dnas import config as configs
-from dnas import files
+from dnas import files, naming
 from dnas.config import Config
 from dnas.errors import DnasError, choose_from
 from dnas.evaluate import evaluate
@@ -141,7 +141,7 @@ def _searched(config: Config, folder: pathlib.Path, op: str) -> dict[str, Any]:
 
 def _stopped_early(settings: Config, base: Mapping[str, Any]) -> dict[str, Any]:
   """DARTS-ES of a finished search by BASE: the same, if its eigenvalues never say stop."""
-  stop = configs.resolve(settings.stop, diagnostics, given=1)
+  stop = naming.resolve(settings.stop, diagnostics, given=1)
   values = [point["eigenvalue"] for point in base["curve"]]
   for i in range(len(values)):
     if (index := stop(values[: i + 1])) is not None:

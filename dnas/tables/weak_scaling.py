@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import jax
 
 from dnas import config as configs
-from dnas import data, mesh, method, process
+from dnas import data, mesh, method, naming, process
 from dnas.config import Config
 from dnas.data.pipeline import Pipeline
 from dnas.errors import DnasError
@@ -54,7 +54,7 @@ def prepare(config: Config) -> Prepared:
   source = data.labelled(config.data.spec, config.data.train_split)
   task = task_of(config, source)
   settings: Config = settings_of(config.search)
-  space = configs.bind(settings.network, macro, space_of(config))
+  space = naming.bind(settings.network, macro, space_of(config))
   made = method.make(settings, task, space)
   devices = mesh.make()
   state = mesh.replicate(made.machine.init(jax.random.key(0)), devices)

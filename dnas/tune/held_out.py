@@ -9,8 +9,7 @@ from typing import Any
 
 import jax
 
-from dnas import config as configs
-from dnas import data, runs, train
+from dnas import data, naming, runs, train
 from dnas.config import Config
 from dnas.data.part import truth_of
 from dnas.data.pipeline import Pipeline
@@ -79,7 +78,7 @@ def score(
     with tempfile.TemporaryDirectory() as aside:  # What people look at is made in the end.
       return float(task.measure(truth, results, pathlib.Path(aside))[task.headline])
 
-  opt = configs.bind(settings.optimizer, optimizer, steps=settings.steps)
+  opt = naming.bind(settings.optimizer, optimizer, steps=settings.steps)
   init, step = train.make(
     task, genotype, opt, steps=settings.steps, ema=settings.ema, drop_path=settings.drop_path
   )

@@ -28,7 +28,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dnas import config as configs
-from dnas import data, memory, mesh, method, train
+from dnas import data, memory, mesh, method, naming, train
 from dnas import search as searches
 from dnas import task as tasks
 from dnas.data.images import Images
@@ -118,11 +118,11 @@ def make(args: argparse.Namespace) -> Step:
     batches = batches[:1]
     state, kept = init(jax.random.key(0)), lambda: 0.0
   else:
-    problem, relax = method.problem(task, space), configs.bind(args.relaxation, relaxation)
+    problem, relax = method.problem(task, space), naming.bind(args.relaxation, relaxation)
     machine = bilevel.bilevel(
       problem,
       relax,
-      configs.bind(args.hypergradient, hypergradient),
+      naming.bind(args.hypergradient, hypergradient),
       sgd,
       adam,
       steps=STEPS,

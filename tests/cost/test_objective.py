@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from dnas import config
+from dnas import naming
 from dnas.cost import objective
 from dnas.errors import DnasError
 
@@ -23,12 +23,12 @@ REWARDS = {"weighted_product": dict(target=5.0), "absolute": dict(target=5.0)}
 def test_the_families_are_complete():
   assert set(objective.LOSSES) == set(LOSSES)
   assert set(objective.REWARDS) == set(REWARDS)
-  assert set(config.functions(objective)) == set(LOSSES) | set(REWARDS)
+  assert set(naming.functions(objective)) == set(LOSSES) | set(REWARDS)
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_losses_rise_with_loss_and_cost(name):
-  made = config.bind({"name": name, **LOSSES[name]}, objective)
+  made = naming.bind({"name": name, **LOSSES[name]}, objective)
   for loss, cost in ((0.5, 0.002), (2.0, 3.0), (1.0, 50.0)):
     by_loss, by_cost = jax.grad(made, (0, 1))(loss, cost)
     assert by_loss > 0
@@ -38,7 +38,7 @@ def test_losses_rise_with_loss_and_cost(name):
 
 @pytest.mark.parametrize("name", REWARDS)
 def test_rewards_rise_with_quality_and_fall_above_the_target(name):
-  made = config.bind({"name": name, **REWARDS[name]}, objective)
+  made = naming.bind({"name": name, **REWARDS[name]}, objective)
   assert made(0.9, 6.0) > made(0.8, 6.0)
   assert made(0.9, 6.0) > made(0.9, 7.0)
   assert made(0.9, 5.0) == pytest.approx(0.9)
@@ -70,4 +70,4 @@ def test_values_by_hand():
 )
 def test_errors(spec, message):
   with pytest.raises(DnasError, match=message):
-    config.bind(spec, objective)
+    naming.bind(spec, objective)

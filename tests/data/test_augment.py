@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dnas.config import functions
 from dnas.data import augment
 from dnas.data.letterbox import FILL
 from dnas.data.sample import Move, clip_boxes, warp
+from dnas.naming import functions
 
 DETECTION = ["hflip", "dihedral", "scale_translate", "crop", "colour", "mosaic", "mixup"]
 CLASSIFICATION = ["hflip", "dihedral", "scale_translate", "crop", "colour", "pad_crop", "cutout"]

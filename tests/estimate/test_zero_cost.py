@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dnas import config as configs
+from dnas import naming
 from dnas.errors import ConfigError, DnasError
 from dnas.estimate import path, subject, training_free, zero_cost
 from dnas.nn import functional, network
@@ -20,7 +20,7 @@ from dnas.nn.init import Rngs
 from dnas.space import cells
 from dnas.space.space import Cell, Edge, SearchSpace, SpaceError, Stage
 
-PROXIES = tuple(configs.functions(zero_cost))
+PROXIES = tuple(naming.functions(zero_cost))
 # One that looks at activations, one in float64 without norms, one at gradients: the default tests.
 FEW = ("naswot", "synflow", "snip")
 OPS = ("none", "skip_connect", "nor_conv_3x3", "avg_pool_3x3")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from dnas import config
+from dnas import naming
 from dnas.cost import tally
 from dnas.nn import blocks, functional, fused, layers, looped, mixed, ops
 from dnas.nn.init import Rngs
@@ -112,7 +112,7 @@ def used(monkeypatch):
   return missed
 
 
-@pytest.mark.parametrize("name", [n for n in config.functions(ops) if n != "none"])
+@pytest.mark.parametrize("name", [n for n in naming.functions(ops) if n != "none"])
 @pytest.mark.parametrize("stride", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_every_operation(name, stride):
   assert_equal(both(two_sources((name, "none")), stride))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from dnas import config
+from dnas import naming
 from dnas.cost import count
 from dnas.nn import functional, mbconv, ops, stem
 from dnas.nn.init import Rngs
@@ -33,7 +33,7 @@ def accelerator_form(monkeypatch):
 
 
 def build(name, c_in=4, c_out=4, stride=1, affine=True):
-  return config.resolve(name, ops)(c_in, c_out, stride, affine=affine, rngs=Rngs(0))
+  return naming.resolve(name, ops)(c_in, c_out, stride, affine=affine, rngs=Rngs(0))
 
 
 def image(size, channels=4):
@@ -165,7 +165,7 @@ def test_every_choice_gets_a_gradient():
 
 @pytest.mark.parametrize("name", ["relu", "relu6", "swish"])
 def test_stems_have_their_activation(name):
-  made = config.resolve(f"conv3x3_stride2_{name}", stem)(3, 4, rngs=Rngs(0))
+  made = naming.resolve(f"conv3x3_stride2_{name}", stem)(3, 4, rngs=Rngs(0))
   before = made.parts[0].layers[0](image(6, 3)) / np.sqrt(1 + mbconv.EPSILON)
   first, second = made(image(6, 3), Mode())
   assert first is second

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from dnas import config
+from dnas import naming
 from dnas.errors import ConfigError
 from dnas.nn import functional, ops
 from dnas.nn.blocks import Identity, Zero
@@ -26,7 +26,7 @@ from dnas.space.space import Cell as CellSpace
 from dnas.space.space import Edge
 
 jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
-OPS = tuple(sorted(set(config.functions(ops)) - {"noise"}))
+OPS = tuple(sorted(set(naming.functions(ops)) - {"noise"}))
 X = jnp.asarray(np.random.default_rng(0).normal(size=(4, 6, 5, 4)), jnp.float32)
 
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from dnas import config
+from dnas import naming
 from dnas.nn import blocks, functional, ops
 from dnas.nn.init import Rngs
 from dnas.nn.layers import Conv
 from dnas.nn.mode import Mode
 
-OPS = config.functions(ops)
+OPS = naming.functions(ops)
 RANDOM, BLIND = {"noise"}, {"none", "noise"}  # those that need a key, and those that ignore x
 jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 

@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from dnas import config
+from dnas import naming
 from dnas.space import cells
 from dnas.space.cell import Cell, Edge
 from dnas.space.space import SearchSpace
@@ -56,7 +56,7 @@ def explore(name, budget, *, seed=0, space=SPACE, **arguments):
 
 
 def test_every_strategy_has_joined():
-  assert set(config.functions(black_box)) <= set(MEMBERS)
+  assert set(naming.functions(black_box)) <= set(MEMBERS)
   assert SPACE.size == 48
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dnas import config
+from dnas import naming
 from dnas.errors import DnasError
 from dnas.space.space import Cell, Edge, SearchSpace
 from dnas.strategy import discretize
@@ -59,7 +59,7 @@ def logits(space, seed=0, scale=1.0):
 
 
 def test_every_discretisation_has_joined():
-  assert set(config.functions(discretize)) == set(MEMBERS)
+  assert set(naming.functions(discretize)) == set(MEMBERS)
 
 
 @pytest.mark.parametrize(("member", "name"), VALID)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dnas import config
+from dnas import naming
 from dnas.errors import DnasError
 from dnas.strategy import freezing
 
@@ -36,7 +36,7 @@ def run(rule, pairs):
 
 
 def test_every_rule_is_here():
-  assert set(config.functions(freezing)) == {"gradient_matching"}
+  assert set(naming.functions(freezing)) == {"gradient_matching"}
 
 
 def test_an_operation_whose_gradients_disagree_stops_for_good():

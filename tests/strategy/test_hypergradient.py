@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dnas import config
+from dnas import naming
 from dnas.errors import DnasError
 from dnas.strategy import hypergradient as hg
 from dnas.strategy.inner_step import Sgd
@@ -101,7 +101,7 @@ def sgd(trace=True):
 
 
 def test_every_hypergradient_has_joined():
-  factories = set(config.functions(hg)) - {"neumann", "cg"}
+  factories = set(naming.functions(hg)) - {"neumann", "cg"}
   assert all(any(name.startswith(f) for name in MEMBERS) for f in factories)
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dnas import config
+from dnas import naming
 from dnas.errors import DnasError
 from dnas.strategy import optimizer as opt
 from dnas.strategy.inner_step import Sgd
@@ -33,7 +33,7 @@ def cosine(t, steps, lr, lr_end):
 
 
 def test_every_optimiser_is_tested_here():
-  assert set(config.functions(opt)) == {"sgd", "adamw", "adam", "exponentiated_gradient"}
+  assert set(naming.functions(opt)) == {"sgd", "adamw", "adam", "exponentiated_gradient"}
 
 
 @pytest.mark.parametrize("clip", [None, 3.0])

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dnas import config
+from dnas import naming
 from dnas.errors import DnasError
 from dnas.strategy import regularization
 
@@ -32,7 +32,7 @@ LEAVES = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(ALPHA)]
 
 
 def test_every_regulariser_has_joined():
-  assert set(config.functions(regularization)) == {
+  assert set(naming.functions(regularization)) == {
     *PENALTIES,
     *PERTURBATIONS,
     *WEIGHT_PENALTIES,

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dnas import config
+from dnas import naming
 from dnas.errors import DnasError
 from dnas.strategy import relaxation
 
@@ -54,7 +54,7 @@ def sample(name, logits, progress=0.5, seed=0, count=SAMPLES):
 
 
 def test_every_relaxation_has_joined():
-  assert set(config.functions(relaxation)) <= set(MEMBERS)
+  assert set(naming.functions(relaxation)) <= set(MEMBERS)
 
 
 @each

@@ -9,7 +9,7 @@ import math
 import numpy as np
 import pytest
 
-from dnas import config as configs
+from dnas import naming
 from dnas.errors import DnasError
 from dnas.estimate import estimates as by_name
 from dnas.tables import estimates
@@ -31,7 +31,7 @@ def read(path):
 
 def test_every_entry_is_an_estimate():
   for entry in estimates.ENTRIES.values():
-    configs.resolve(entry, by_name, given=3)
+    naming.resolve(entry, by_name, given=3)
   assert tuple(estimates.ENTRIES["zero_cost"]["proxies"]) == estimates.PROXIES
 
 
