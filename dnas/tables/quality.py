@@ -34,7 +34,7 @@ MODULES = {
   "dnas/space/space.py": ("tests/space/test_space.py", "tests/space/test_document.py"),
   "dnas/strategy/relaxation.py": ("tests/strategy/test_relaxation.py",),
   "dnas/strategy/hypergradient.py": ("tests/strategy/test_hypergradient.py",),
-  "dnas/strategy/bilevel.py": ("tests/strategy/test_bilevel.py",),
+  "dnas/strategy/bilevel.py": ("tests/strategy/test_bilevel.py", "tests/strategy/test_pricing.py"),
   "dnas/strategy/discretize.py": ("tests/strategy/test_discretize.py",),
   "dnas/nn/ops.py": ("tests/nn/test_ops.py",),
   "dnas/nn/network.py": ("tests/nn/test_network.py",),
