@@ -18,8 +18,8 @@ from jax import lax
 from dnas.nn import blocks, functional
 from dnas.space.cell import Cell
 
-Ends = tuple[tuple[int, int], ...]  # (source, target) of each edge
-Call = Callable[[Any, jax.Array, jax.Array], jax.Array]
+Ends = tuple[tuple[int, int, int], ...]  # (source, target, number in the cell) of each edge
+Call = Callable[[Any, jax.Array, jax.Array, jax.Array], jax.Array]
 
 
 def groups(cell: Cell, edges: Sequence[Any]) -> tuple[tuple[int, ...], ...]:
@@ -51,7 +51,7 @@ def nodes(
   weights: Sequence[jax.Array],
   call: Call,
 ) -> list[jax.Array]:
-  """All nodes of a cell: its inputs, and sum over edges (s, t) of call(edge, node s, weights).
+  """All nodes of a cell: its inputs, and sum over edges (s, t) of what `call` gives.
 
   Args:
     cell: what its edges join.
@@ -59,7 +59,7 @@ def nodes(
     loops: their `groups`.
     inputs: `[B, H, W, C]` each.
     weights: mixing weights of each edge, `[O]`.
-    call: (edge, its source, its weights) -> what it adds to its target.
+    call: (edge, its number, its source, its weights) -> what it adds to its target; traced once.
   """
   given, at = jnp.stack(inputs), cell.inputs
   batch, *size, _ = given.shape[1:]
@@ -70,19 +70,19 @@ def nodes(
     chosen = [cell.edges[i] for i in members]
     part = [edges[i] for i in members], [weights[i] for i in members]
     outer = [edge.src < at for edge in chosen]
+    ends = [(edge.src, edge.dst, i) for edge, i in zip(chosen, members, strict=True)]
     if all(outer):
-      sums = _sums(*part, tuple((e.src, e.dst - at) for e in chosen), given, sums, call)
+      sums = _sums(*part, tuple((s, t - at, i) for s, t, i in ends), given, sums, call)
     elif not any(outer):
-      sums = _sums(*part, tuple((e.src - at, e.dst - at) for e in chosen), None, sums, call)
+      sums = _sums(*part, tuple((s - at, t - at, i) for s, t, i in ends), None, sums, call)
     else:
-      sums = jnp.concatenate([given, sums])
-      sums = _sums(*part, tuple((e.src, e.dst) for e in chosen), None, sums, call)
+      sums = _sums(*part, tuple(ends), None, jnp.concatenate([given, sums]), call)
       return [sums[n] for n in range(at + len(cell.nodes))]
   return [*inputs, *(sums[n] for n in range(len(cell.nodes)))]
 
 
 def _sums(edges, weights, ends: Ends, sources: jax.Array | None, sums: jax.Array, call: Call):
-  """sums[t] + sum over edges (s, t) of call(edge, sources[s], weights), in the order of the edges.
+  """sums[t] + sum over edges (s, t) of call(.., sources[s], weights), in the order of the edges.
 
   Where there are no sources they are the sums: an edge sees what those before it have added.
   """
@@ -91,9 +91,9 @@ def _sums(edges, weights, ends: Ends, sources: jax.Array | None, sums: jax.Array
   stack = lambda trees: jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
   params, stats = (stack([part[i] for part in parts]) for i in (1, 2))
 
-  def one(params, weights, x, stats):
+  def one(params, weights, x, stats, number):
     module = static.merge(params, stats)
-    return call(module, x, weights), functional.stats_of(module)
+    return call(module, number, x, weights), functional.stats_of(module)
 
   numbers: Any = _add(one, ends, sources, sums, params, jnp.stack(weights), stats)
   sums, stats = numbers
@@ -104,7 +104,8 @@ def _sums(edges, weights, ends: Ends, sources: jax.Array | None, sums: jax.Array
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _add(one, ends: Ends, sources, sums, params, weights, stats):
-  """(`_sums`, moved statistics), with `one` for an edge: (params, weights, x, stats) -> (y, stats).
+  """(`_sums`, moved statistics), with `one` for an edge: (params, weights, x, stats, number) -> (y,
+  stats).
 
   The rule is there because JAX' own would add to the gradients of all nodes for each edge, which
   costs more than a convolution.
@@ -114,12 +115,13 @@ def _add(one, ends: Ends, sources, sums, params, weights, stats):
 
 def _forward(one, ends: Ends, sources, sums, params, weights, stats):
   def step(sums, edge):
-    params, weights, stats, source, target = edge
+    params, weights, stats, (source, target, number) = edge
     x = _at(sums if sources is None else sources, source)
-    y, pull, stats = jax.vjp(lambda *args: one(*args, stats), params, weights, x, has_aux=True)
+    run = lambda *args: one(*args, stats, number)
+    y, pull, stats = jax.vjp(run, params, weights, x, has_aux=True)
     return _add_at(sums, target, y), (stats, pull)
 
-  sums, (stats, pulls) = lax.scan(step, sums, (params, weights, stats, *_indices(ends)))
+  sums, (stats, pulls) = lax.scan(step, sums, (params, weights, stats, _numbers(ends)))
   zeros = None if sources is None else jnp.zeros_like(sources)
   return (sums, stats), (pulls, zeros, jax.tree.map(jnp.zeros_like, stats))
 
@@ -130,19 +132,19 @@ def _backward(one, ends: Ends, residuals, cotangents):
   own, dsums = dsources is None, cotangents[0]
 
   def step(gradients, edge):
-    pull, source, target = edge
+    pull, (source, target, _) = edge
     dparams, dweights, dx = pull(_at(gradients if own else dsums, target))
     return _add_at(gradients, source, dx), (dparams, dweights)
 
   start = dsums if own else dsources
-  total, rest = lax.scan(step, start, (pulls, *_indices(ends)), reverse=True)
+  total, rest = lax.scan(step, start, (pulls, _numbers(ends)), reverse=True)
   return None if own else total, total if own else dsums, *rest, dstats
 
 
 _add.defvjp(_forward, _backward)
 
 
-def _indices(ends: Ends) -> tuple[jax.Array, ...]:
+def _numbers(ends: Ends) -> tuple[jax.Array, ...]:
   return tuple(jnp.asarray(end, jnp.int32) for end in zip(*ends, strict=True))
 
 

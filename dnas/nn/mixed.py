@@ -4,6 +4,7 @@
 
 import functools
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -240,10 +241,10 @@ class Cell(nnx.Module):
   def _nodes_in_loops(self, loops, nodes, weights, mode: Mode) -> dict[int, jax.Array]:
     """All nodes, one edge after another in loops."""
 
-    def call(edge: MixedOp, x: jax.Array, w: jax.Array) -> jax.Array:
-      w = edge.masked(w)
-      (y,) = fused.leaving([edge], edge.part(x), [w], [mode])
-      return edge.whole(y, x, w, mode)
+    def call(edge: MixedOp, number: Any, x: jax.Array, w: jax.Array) -> jax.Array:
+      w, its = edge.masked(w), mode.at(number)
+      (y,) = fused.leaving([edge], edge.part(x), [w], [its])
+      return edge.whole(y, x, w, its)
 
     given = [nodes[n] for n in range(self.cell.inputs)]
     return dict(enumerate(looped.nodes(self.cell, self.edges, loops, given, weights, call)))

@@ -16,6 +16,7 @@ from dnas.cost import tally
 from dnas.nn import blocks, functional, fused, layers, looped, mixed, ops
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
+from dnas.nn.supernet import PLAIN, Supernet
 from dnas.space.cell import Cell, Edge
 
 jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
@@ -41,10 +42,10 @@ def two_sources(names, second=None, third=None):
   return Cell(inputs=1, edges=edges, output=(1, 2))
 
 
-def build(cell, stride, fuse, channels=4, affine=False, pool_norm=True):
+def build(cell, stride, fuse, channels=4, affine=False, pool_norm=True, supernet=PLAIN):
   return mixed.Cell(
     cell, [channels], [1], channels, stride,
-    affine=affine, pool_norm=pool_norm, rngs=Rngs(0), fuse=fuse,
+    affine=affine, pool_norm=pool_norm, supernet=supernet, rngs=Rngs(0), fuse=fuse,
   )  # fmt: skip
 
 
@@ -112,8 +113,18 @@ def used(monkeypatch):
   return missed
 
 
-@pytest.mark.parametrize("name", [n for n in naming.functions(ops) if n != "none"])
-@pytest.mark.parametrize("stride", [1, pytest.param(2, marks=pytest.mark.slow)])
+LARGE = ("sep_conv_5x5", "sep_conv_7x7", "dil_conv_5x5")  # The same code as 3x3, for longer.
+
+
+@pytest.mark.parametrize(
+  ("name", "stride"),
+  [
+    pytest.param(n, s, marks=[pytest.mark.slow] if n in LARGE or s == 2 else [])
+    for n in naming.functions(ops)
+    if n != "none"
+    for s in (1, 2)
+  ],
+)
 def test_every_operation(name, stride):
   assert_equal(both(two_sources((name, "none")), stride))
 
@@ -170,6 +181,17 @@ def test_depthwise_convolutions_of_unequal_edges(limit, monkeypatch):
   )
   assert_equal(both(cell))
   assert not missed
+
+
+def test_each_edge_of_a_loop_draws_its_own_noise():
+  assert_equal(both(two_sources(("noise", "dil_conv_3x3"))))
+
+
+@pytest.mark.slow
+def test_loops_of_partial_channels_and_auxiliary_skips():
+  supernet = Supernet(partial=2, auxiliary_skip=True)
+  mode = Mode(train=True, auxiliary_skip=0.5)
+  assert_equal(both(two_sources(("none", "dil_conv_3x3")), mode=mode, supernet=supernet))
 
 
 def test_edges_with_different_candidates(monkeypatch):
