@@ -206,6 +206,13 @@ def test_threshold_keeps_what_is_on_and_at_least_one():
   assert all("none" not in edge.ops for edge in decided.cells["c"].edges)
 
 
+def test_threshold_keeps_an_edge_that_is_just_as_strong():
+  space = SearchSpace({"c": Cell(1, (Edge(0, 1, OPS), Edge(0, 1, OPS)), (1,))})
+  strong, even = np.array([-9.0, -9.0, 3.0]), np.array([-9.0, -9.0, 0.0])  # sigmoid(0) = 1/2
+  assert len(discretize.threshold(0.5)(space, {"c": (strong, even)}).cells["c"].edges) == 2
+  assert len(discretize.threshold(0.51)(space, {"c": (strong, even)}).cells["c"].edges) == 1
+
+
 def test_limit_skips_takes_the_weakest_skips_away():
   space = SearchSpace({"cell": cell(2), "reduce": cell(2)})
   likes = lambda strength: np.array([0.0, strength, 0.5])
