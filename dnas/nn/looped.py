@@ -115,29 +115,36 @@ def _add(one, ends: Ends, sources, sums, params, weights, stats):
 
 def _forward(one, ends: Ends, sources, sums, params, weights, stats):
   def step(sums, edge):
-    params, weights, stats, (source, target, number) = edge
+    *numbers, stats, (source, target, number) = edge
     x = _at(sums if sources is None else sources, source)
     run = lambda *args: one(*args, stats, number)
-    y, pull, stats = jax.vjp(run, params, weights, x, has_aux=True)
-    return _add_at(sums, target, y), (stats, pull)
+    y, _, stats = jax.vjp(run, *numbers, x, has_aux=True)  # Forward mode does not pass other rules.
+    return _add_at(sums, target, y), stats
 
-  sums, (stats, pulls) = lax.scan(step, sums, (params, weights, stats, _numbers(ends)))
-  zeros = None if sources is None else jnp.zeros_like(sources)
-  return (sums, stats), (pulls, zeros, jax.tree.map(jnp.zeros_like, stats))
+  sums, moved = lax.scan(step, sums, (params, weights, stats, _numbers(ends)))
+  return (sums, moved), (sources, sums, params, weights, stats)
 
 
 def _backward(one, ends: Ends, residuals, cotangents):
-  """dsources[s] += the edge's gradient of x at dsums[t], from the last edge to the first."""
-  pulls, dsources, dstats = residuals
-  own, dsums = dsources is None, cotangents[0]
+  """dsources[s] += the edge's gradient of x at dsums[t], from the last edge to the first.
+
+  What an edge computes is computed anew: to keep it for all edges takes as long, and the memory.
+  """
+  sources, sums, params, weights, stats = residuals
+  own, dsums = sources is None, cotangents[0]
 
   def step(gradients, edge):
-    pull, (source, target, _) = edge
-    dparams, dweights, dx = pull(_at(gradients if own else dsums, target))
-    return _add_at(gradients, source, dx), (dparams, dweights)
+    *numbers, stats, (source, target, number) = edge
+    x = _at(sums if own else sources, source)  # No edge adds to a node behind one that leaves it.
+    run = lambda *args: one(*args, stats, number)[0]
+    _, pull = jax.vjp(run, *numbers, x)
+    *rest, dx = pull(_at(gradients if own else dsums, target))
+    return _add_at(gradients, source, dx), rest
 
-  start = dsums if own else dsources
-  total, rest = lax.scan(step, start, (pulls, _numbers(ends)), reverse=True)
+  start = dsums if own else jnp.zeros_like(sources)
+  edges = params, weights, stats, _numbers(ends)
+  total, rest = lax.scan(step, start, edges, reverse=True)
+  dstats = jax.tree.map(jnp.zeros_like, stats)
   return None if own else total, total if own else dsums, *rest, dstats
 
 
