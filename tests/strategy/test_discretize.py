@@ -206,6 +206,15 @@ def test_threshold_keeps_what_is_on_and_at_least_one():
   assert all("none" not in edge.ops for edge in decided.cells["c"].edges)
 
 
+def test_no_path_is_opened_through_an_edge_that_can_only_be_none():
+  """0 -> 1 -> 2 would lose less, but nothing comes to node 1."""
+  ops = ("none", "skip")
+  cell = Cell(1, (Edge(0, 1, ("none",)), Edge(1, 2, ops), Edge(0, 2, ops)), (2,))
+  alpha = {"c": (np.array([0.0]), np.array([0.1, 0.0]), np.array([1.0, 0.0]))}
+  decided = discretize.argmax()(SearchSpace({"c": cell}), alpha)
+  assert [edge.ops for edge in decided.cells["c"].edges] == [("none",), ("none",), ("skip",)]
+
+
 def test_threshold_keeps_an_edge_that_is_just_as_strong():
   space = SearchSpace({"c": Cell(1, (Edge(0, 1, OPS), Edge(0, 1, OPS)), (1,))})
   strong, even = np.array([-9.0, -9.0, 3.0]), np.array([-9.0, -9.0, 0.0])  # sigmoid(0) = 1/2
