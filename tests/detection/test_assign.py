@@ -221,6 +221,19 @@ def test_no_gradient_passes(assigner):
   assert not any(g.any() for g in gradient)
 
 
+@pytest.mark.parametrize("assigner", [assign.task_aligned, assign.atss])
+def test_one_candidate_an_object_is_allowed(assigner):
+  scores, predicted, targets = batch(9)
+  one = lambda s, b, t: assigner(s, b, POINTS, STRIDES, t, top_k=1)
+  assert jax.eval_shape(one, scores, predicted, targets).scores.shape == scores.shape
+
+
+def test_labels_of_padding_may_be_anything():
+  """Not only where XLA makes a selection of a product with 0."""
+  scores, labels = np.ones((1, 2, CLASSES), np.float32), np.array([[1, CLASSES, 255, -1]])
+  assert np.all(np.isfinite(assign._scores_of_labels(scores, labels)))
+
+
 def test_bad_input():
   scores, predicted, targets = batch(9)
   with pytest.raises(ValueError, match=r"boxes has shape \(3, 79, 4\)"):

@@ -176,6 +176,17 @@ def test_weights_scale_the_parts():
   np.testing.assert_allclose(total, sum(parts.values()), rtol=1e-6)
 
 
+@pytest.mark.parametrize("classification", ["varifocal", "focal"])
+def test_the_classification_is_the_one_that_is_named(classification):
+  """Without any object all targets are 0, and the two differ by varifocal's alpha alone."""
+  logits, distribution, targets = batch()
+  empty = targets._replace(mask=np.zeros_like(targets.mask))
+  got = compiled(classification=classification)(logits, distribution, empty)[0][1]["cls"]
+  p = 1 / (1 + np.exp(-logits))
+  want = np.sum(p**2 * -np.log1p(-p)) * {"varifocal": 0.75, "focal": 1.0}[classification]
+  np.testing.assert_allclose(got, want, rtol=1e-5)
+
+
 @pytest.mark.parametrize("similarity", ["giou", "ciou"])
 def test_descent_finds_the_boxes(similarity):
   """A hundred steps on free predictions: the best box of each image is the object."""
