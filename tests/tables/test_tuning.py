@@ -4,6 +4,7 @@
 
 import csv
 import json
+import math
 
 import pytest
 
@@ -54,23 +55,25 @@ def test_the_gain_is_that_of_pairs_and_fresh_seeds(root, tmp_path, monkeypatch):
   def evaluate(config, folder):
     calls.append((config.seed, config.train.ema))
     gain = 0.01 * config.seed if config.train.ema == 0.9 else 0.0
-    return {"AP": 0.6 + gain, "images": 4}
+    return {"accuracy": 0.6 + gain, "images": 4}
 
   monkeypatch.setattr(tuning, "tune", tune)
   monkeypatch.setattr(tuning, "train", lambda config, genotype, folder: folder.mkdir(parents=True))
   monkeypatch.setattr(tuning, "evaluate", evaluate)
-  before, after = make(root, tmp_path, 3)
-  assert calls == [(seed, ema) for seed in (1, 2, 3) for ema in (0.995, 0.9)]
-  assert (before["AP"], after["AP"]) == pytest.approx((0.6, 0.62))
-  assert (after["gain"], after["gain ±"]) == table.paired([0.61, 0.62, 0.63], [0.6] * 3)[:2]
-  assert 0.05 < after["p"] < 0.1
+  before, after = make(root, tmp_path, 2, config="digits")
+  assert calls == [(seed, ema) for seed in (1, 2) for ema in (0.99, 0.9)]
+  assert (before["accuracy"], after["accuracy"]) == pytest.approx((0.6, 0.615))
+  # Gains 0.01 and 0.02: t = 0.015 / (0.0071 / sqrt 2) = 3, one degree of freedom.
+  assert after["gain"] == pytest.approx(0.015)
+  assert after["gain ±"] == pytest.approx(12.7062 * 0.005, rel=1e-4)
+  assert after["p"] == pytest.approx(1 - 2 * math.atan(3) / math.pi)
   calls.clear()
-  assert make(root, tmp_path, 3) == [before, after]
+  assert make(root, tmp_path, 2, config="digits") == [before, after]
   assert calls == []
   shown = (tmp_path / "out" / "README.md").read_text()
   assert table.markdown((tmp_path / "out" / "table.csv").read_text()) in shown
   assert "2 trials, 1 of them pruned" in shown
-  assert "`train.ema` 0.995 to 0.9" in shown
+  assert "`train.ema` 0.99 to 0.9" in shown
   assert configs.load(tmp_path / "out" / "best.json").train.ema == 0.9
   with (tmp_path / "out" / "trials.csv").open() as file:
     assert [row["state"] for row in csv.DictReader(file)] == ["complete", "pruned"]
