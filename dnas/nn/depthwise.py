@@ -78,9 +78,10 @@ def shifted(x: jax.Array, kernel: jax.Array, stride: int, dilation: int, padding
 def _correlate(x, kernel, stride, dilation, padding):
   k = kernel.shape[0]
   height, width = (_output_size(n, k, stride, dilation, padding) for n in x.shape[1:3])
-  padded = _pad(x, padding)
+  padded, factors = _pad(x, padding), kernel.reshape(k * k, -1)
   terms = (
-    _tap(padded, i * dilation, j * dilation, height, width, stride) * kernel[i, j]
+    _tap(padded, i * dilation, j * dilation, height, width, stride)
+    * lax.index_in_dim(factors, i * k + j, keepdims=False)
     for i in range(k)
     for j in range(k)
   )
