@@ -140,7 +140,8 @@ def write(out: pathlib.Path, records: Sequence[Record], provenance: Mapping[str,
     "are drawn by the seed, and one mutant of each: a comparison changed, + made -, a constant "
     "changed, a condition negated, a return value dropped, a statement deleted and so on; "
     "docstrings, messages and types are left alone. `by_time` of those caught ran without end. "
-    "`percent` is of those that are not equivalent: those compute the same, no test can tell.",
+    "`percent` is of those that are not equivalent: those compute the same, no test can tell. "
+    "`mutants.json` has them all, with the test that noticed and the commit at which it ran.",
   ]
   for title, outcome in (("Survivors", "survived"), ("Equivalent mutants", "equivalent")):
     some = [record for record in records if record["outcome"] == outcome]
