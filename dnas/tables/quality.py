@@ -141,7 +141,8 @@ def write(out: pathlib.Path, records: Sequence[Record], provenance: Mapping[str,
     "changed, a condition negated, a return value dropped, a statement deleted and so on; "
     "docstrings, messages and types are left alone. `by_time` of those caught ran without end. "
     "`percent` is of those that are not equivalent: those compute the same, no test can tell. "
-    "`mutants.json` has them all, with the test that noticed and the commit at which it ran.",
+    "`mutants.json` has them all, with the test that noticed and the commit at which it ran. "
+    "Survivors lead to tests, so that a seed judges the tests once: then take another.",
   ]
   for title, outcome in (("Survivors", "survived"), ("Equivalent mutants", "equivalent")):
     some = [record for record in records if record["outcome"] == outcome]
