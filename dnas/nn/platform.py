@@ -47,7 +47,8 @@ def isolated(function: Callable[..., Any], *operands: Any) -> Any:
   before). Nothing is fused across the border of a conditional, so the function becomes the branch
   that is always taken, except that a NaN in the first number of the last operand gives NaN.
 
-  Convolutions do not belong inside: in a conditional XLA takes slow loops for their gradients.
+  Of convolutions only those of `dense` and `depthwise` belong inside: of others XLA computes the
+  gradients by slow loops there.
 
   Args:
     function: of arrays; what it closes over is traced into it.
