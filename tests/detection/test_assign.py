@@ -98,14 +98,16 @@ def plain_task_aligned(scores, predicted, targets, top_k, alpha=1.0, beta=6.0):
   return labels, out
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_task_aligned_against_the_definition(seed):
+@pytest.mark.parametrize(
+  ("seed", "exponents"), [(0, {}), (1, {}), (2, {"alpha": 0.5}), (3, {"alpha": 2.0, "beta": 0.0})]
+)
+def test_task_aligned_against_the_definition(seed, exponents):
   scores, predicted, targets = batch(seed)
-  got = run(ASSIGNERS["task_aligned"], scores, predicted, targets)
+  assigner = jax.jit(functools.partial(assign.task_aligned, top_k=5, **exponents))
+  got = run(assigner, scores, predicted, targets)
   for b in range(len(scores)):
-    labels, soft = plain_task_aligned(
-      scores[b], predicted[b], assign.Targets(*(t[b] for t in targets)), top_k=5
-    )
+    own = assign.Targets(*(t[b] for t in targets))
+    labels, soft = plain_task_aligned(scores[b], predicted[b], own, top_k=5, **exponents)
     np.testing.assert_array_equal(got.labels[b], labels)
     np.testing.assert_allclose(got.scores[b], soft, atol=1e-5)
   assert got.foreground.sum() > 10
