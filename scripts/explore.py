@@ -13,10 +13,11 @@ import argparse
 import ast
 import pathlib
 
-from dnas.config import Parser, bind, functions
+from dnas.config import Parser
 from dnas.cost import objective
 from dnas.errors import ConfigError, one_line_errors
 from dnas.estimate import devices, tabular
+from dnas.naming import bind, functions
 from dnas.strategy import black_box, history
 from dnas.strategy.ask_tell import Evaluator, Query
 from dnas.strategy.pricing import Rewarded

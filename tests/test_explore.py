@@ -220,7 +220,7 @@ import pathlib, sys, time
 import jax
 from dnas.space import cells
 from dnas.strategy import black_box, history
-from dnas import config as configs
+from dnas import naming
 
 SPACE = cells.nasbench201()
 

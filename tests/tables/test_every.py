@@ -74,7 +74,7 @@ def test_the_list_and_the_errors_of_the_script(root, monkeypatch, capsys):
     return "".join(capsys.readouterr())
 
   listed = run("--list")
-  assert "detection_digit_scenes: searched, random and hand-made cells" in listed
+  assert "detection_digit_scenes: searched, random, hand-made" in listed
   assert listed.count("at full scale: ") == listed.count("data: ") == len(reproduce.TABLES) > 10
   assert "--budget belongs to all" in run("planted", "--budget", "1m")
   assert "all needs --budget" in run("all")
