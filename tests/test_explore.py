@@ -201,9 +201,9 @@ def test_early_stopping_gives_up_what_another_estimate_says_is_hopeless(tmp_path
   assert made(slope=0.0)(None, None) == {"score": 0.5, "epochs": 4, "stopped": 1.0}
   found = made(slope=0.1)(None, None)
   assert found == {"score": pytest.approx(1.3), "epochs": 8, "stopped": 0.0}
-  with pytest.raises(DnasError, match=r"field 'steps': missing a required argument: 'slope'"):
+  with pytest.raises(DnasError, match=r"field 'steps': missing a required .*argument: 'slope'"):
     made()
-  with pytest.raises(DnasError, match=r"field 'epochs': missing a required argument: 'steps'"):
+  with pytest.raises(DnasError, match=r"field 'epochs': missing a required .*argument: 'steps'"):
     made(field="epochs", slope=0.0)
   with pytest.raises(DnasError, match=r"estimate\.steps must not be set"):
     made(slope=0.0, steps=3)

@@ -55,7 +55,8 @@ def shared(config, folder):
   tune(config, ConfigDict(RANGES), folder, trials=1)
   import optuna
 
-  return optuna.load_study(study_name=folder.name, storage=f"sqlite:///{folder}/study.db")
+  place = f"sqlite:///{folder}/study.db"
+  return optuna.load_study(study_name=folder.name, storage=storage._open(optuna, place, place))
 
 
 def result(folder):

@@ -69,7 +69,7 @@ def open_study(storage: str, name: str, about: Mapping[str, Any]) -> Any:
 
 
 def _open(opt: Any, storage: str, shown: str) -> Any:
-  from sqlalchemy import exc  # pyright: ignore[reportMissingImports]  # Comes with Optuna.
+  from sqlalchemy import exc, pool  # pyright: ignore[reportMissingImports]  # Comes with Optuna.
 
   refused = (exc.SQLAlchemyError, opt.exceptions.OptunaError, RuntimeError, ImportError)
   form = storage.partition("://")
@@ -80,7 +80,9 @@ def _open(opt: Any, storage: str, shown: str) -> Any:
     opened = lambda: opt.storages.JournalStorage(opt.storages.journal.JournalFileBackend(path))
   elif form[0].partition("+")[0] in ("sqlite", "postgresql", "mysql") and form[2].strip("/"):
     sqlite = storage.startswith("sqlite")
-    options = {"connect_args": {"timeout": _SQLITE_WAIT_S}} if sqlite else {}
+    # Without a pool no connection outlives its use, and the file is free when the study is done.
+    options = {"connect_args": {"timeout": _SQLITE_WAIT_S}, "poolclass": pool.NullPool}
+    options = options if sqlite else {}
     opened = lambda: opt.storages.RDBStorage(storage, engine_kwargs=options)
   else:
     raise ConfigError(f"--storage {shown!r} is none; valid: {VALID}")
