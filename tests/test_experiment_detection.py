@@ -65,7 +65,9 @@ def config(root: pathlib.Path, folder: pathlib.Path):
   return configs.load(root / "configs" / "quickstart.py", {k: str(v) for k, v in fields.items()})
 
 
-@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize(
+  "name", [n if n == "one_class" else pytest.param(n, marks=pytest.mark.slow) for n in ODD]
+)
 def test_odd_data_run_to_the_end(root, tmp_path, name):
   sizes, boxes, categories = ODD[name]
   for split in ("train", "test"):

@@ -260,6 +260,7 @@ def test_no_seeds_is_an_error():
     planted.run(relaxation.softmax(), None, [])
 
 
+@pytest.mark.slow
 def test_script(root):
   command = [sys.executable, root / "scripts/planted.py", "--seeds", "8", "--json"]
   command += ["--relaxation", "softmax", "--hypergradient", "first_order"]
