@@ -19,5 +19,5 @@ bash scripts/setup.sh
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/pyright --pythonpath .venv/bin/python dnas
-# One process a core: the default suite took 353 s on 2 cores so.
+# One process a core.
 exec .venv/bin/python -m pytest -n auto --times "${arguments[@]}"

@@ -22,10 +22,12 @@ from dnas.errors import DnasError, choose_from
 from dnas.estimate import tabular
 from dnas.estimate.tabular import DATASETS
 from dnas.fields import plain
+from dnas.report.progress import read_watch
 from dnas.search import search
 from dnas.space import cells as spaces
 from dnas.space.space import SearchSpace
 from dnas.tables import plot, published, table
+from dnas.tables.once import once
 
 FILE = "nasbench201_table.csv.gz"
 SEEDS, FRESH, BEST = 3, 5, 3  # of every method; of the best methods anew; how many these are
@@ -161,22 +163,20 @@ def transfer(method: Config, origin: Config, base: Config) -> Config:
 def one(config: Config, folder: pathlib.Path, seed: int) -> Run:
   """The search of one seed; from its files, if it is done."""
   config, folder = configs.changed(config, {"seed": seed}), folder / str(seed)
-  done, is_new, start = folder / "done.json", not folder.exists(), time.monotonic()
-  if not done.exists():
+  is_new, start = not folder.exists(), time.monotonic()
+
+  def run() -> dict[str, Any]:
     search(config, folder)
-    seconds = time.monotonic() - start if is_new else None
-    files.atomic_write(done, json.dumps({"seconds": seconds}) + "\n")
+    return {"seconds": time.monotonic() - start if is_new else None}
+
+  seconds = once(folder, config, run)["seconds"]
   genotype = SearchSpace.from_json((folder / "genotype.json").read_text(encoding="utf-8"))
   curve, metrics, before = [], {}, 0
   for stage in sorted(folder.glob("stage*")) or [folder]:
-    watched = sorted((stage / "watch").glob("*.json"))
-    for path in watched:
-      metrics = json.loads(path.read_text(encoding="utf-8"))
-      curve.append(
-        (before + int(path.stem), SearchSpace.from_json(json.dumps(metrics["genotype"])))
-      )
-    before += int(watched[-1].stem) if watched else 0
-  seconds = json.loads(done.read_text(encoding="utf-8"))["seconds"]
+    watched = read_watch(stage)
+    for step, metrics in watched.items():
+      curve.append((before + step, SearchSpace.from_json(json.dumps(metrics["genotype"]))))
+    before += max(watched, default=0)
   return Run(genotype, curve, metrics, float("nan") if seconds is None else seconds)
 
 
