@@ -88,9 +88,10 @@ def bilevel(
     alpha_optimizer: `optimizer.adam(...)`.
     steps: length of the search.
     warmup_steps: alpha does not move for so many steps. Pass alpha_batch None for as long, and
-      nothing is spent on it either. (One program with a `lax.cond` would do without that. But XLA
-      compiles convolutions inside control flow badly on CPUs: the alpha step took 16 times as
-      long for the whole search. A second program costs one more compilation of the weight step.)
+      nothing is spent on it either. (One program with a `lax.cond` would do without that. But on
+      CPUs the alpha step took 16 times as long so, for the whole search; not measured since
+      `nn.dense` writes gradients that stay fast there. A second program costs one more compilation
+      of the weight step.)
     alpha_scale: standard deviation of the initial logits.
     edge_weights: whether the edges that enter a node share one weight between them (PC-DARTS).
     penalties: functions of alpha that are added to the loss that alpha lowers; `alpha_loss` holds

@@ -100,8 +100,8 @@ def _repeat(count: int, body: Callable, carry: Any) -> Any:
   """body(body(... carry)), `count` times.
 
   XLA for CPUs compiles a convolution inside control flow to a naive loop: measured 15 to 20 times
-  slower (jax 0.10.2, gradient of 3x3 convolutions). There the rounds are written out; elsewhere a
-  loop keeps the program small.
+  slower (jax 0.10.2, gradient of 3x3 convolutions; not measured since `nn.dense` writes its own).
+  There the rounds are written out; elsewhere a loop keeps the program small.
   """
   if jax.default_backend() == "cpu":
     for _ in range(count):
