@@ -6,8 +6,7 @@
     params, stats = train(problem, optimizer.sgd(steps=1000), batches, steps=1000, seed=0)
     evaluator = OneShot(problem, params, stats, calibration, validation)
 
-With `Supernet(single_path=True)` only the sampled path is computed, by `lax.switch`; depthwise
-convolutions on a CPU excepted (see `dnas.nn.supernet`).
+With `Supernet(single_path=True)` only the sampled path is computed (see `dnas.nn.supernet`).
 
 Source: SPOS, Guo et al. 2020 (arXiv:1904.00420), sections 3.2 and 3.4.
 """

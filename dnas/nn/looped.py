@@ -22,16 +22,20 @@ Ends = tuple[tuple[int, int, int], ...]  # (source, target, number in the cell) 
 Call = Callable[[Any, jax.Array, jax.Array, jax.Array], jax.Array]
 
 
+def pays(edges: Sequence[Any]) -> bool:
+  """Whether a loop is worth while: on CPUs, where some edge may be a depthwise convolution."""
+  slow = blocks.ReluDepthwiseNorm | blocks.Separable
+  return jax.default_backend() == "cpu" and any(
+    isinstance(op, slow) for edge in edges for op in edge.ops
+  )
+
+
 def groups(cell: Cell, edges: Sequence[Any]) -> tuple[tuple[int, ...], ...]:
   """The edges of a cell in the order of a loop, or of two: from the inputs, then from its nodes.
 
-  () where loops do not pay: without depthwise convolutions, on other devices than CPUs, and where
-  edges that would share a loop differ.
+  () where a loop does not pay and where edges that would share one differ.
   """
-  slow = blocks.ReluDepthwiseNorm | blocks.Separable
-  if jax.default_backend() != "cpu" or not any(
-    isinstance(op, slow) for edge in edges for op in edge.ops
-  ):
+  if not pays(edges):
     return ()
   kinds = [functional.split(edge)[0] for edge in edges]
   order = [i for node in cell.nodes for i in cell.incoming(node)]

@@ -58,9 +58,7 @@ class MixedOp(nnx.Module):
         op = blocks.PoolNorm(op, BatchNorm(c_made, affine=affine))
       built.append(op)
     self.ops = nnx.List(built)
-    slow = any(isinstance(op, blocks.ReluDepthwiseNorm | blocks.Separable) for op in built)
-    self.switch = supernet.single_path and not (slow and jax.default_backend() == "cpu")
-    self.mask = supernet.single_path and not self.switch  # See `Supernet`.
+    self.single = supernet.single_path
     self.auxiliary = (
       ops.skip_connect(c_in, c_out, stride, affine=affine, rngs=rngs)
       if supernet.auxiliary_skip
@@ -87,13 +85,14 @@ class MixedOp(nnx.Module):
       raise ValueError(
         f"weights of shape {weights.shape} for {len(self.ops)} operations {self.names}"
       )
-    part, weights = self.part(x), self.masked(weights)
-    if self.switch:
+    part = self.part(x)
+    if self.single and not looped.pays([self]):
       y = sampled(self.ops, part, weights, mode, drop)
     else:
+      masked = self.masked(weights)
       # The zero operation adds nothing; its weight only takes from the others.
       terms = [
-        weights[i].astype(x.dtype) * drop(op, part, mode.at(i))
+        masked[i].astype(x.dtype) * drop(op, part, mode.at(i))
         for i, op in enumerate(self.ops)
         if not isinstance(op, blocks.Zero)
       ]
@@ -106,7 +105,7 @@ class MixedOp(nnx.Module):
 
   def masked(self, weights: jax.Array) -> jax.Array:
     """The mixing weights as they count."""
-    return only_largest(weights) if self.mask else weights
+    return only_largest(weights) if self.single else weights
 
   def whole(self, y: jax.Array, x: jax.Array, weights: jax.Array, mode: Mode) -> jax.Array:
     """The edge's output, from the weighted sum `y` and the input `x`."""
@@ -214,17 +213,20 @@ class Cell(nnx.Module):
     if self.prepare is not None:
       inputs = [prepare(x, mode) for prepare, x in zip(self.prepare, inputs, strict=True)]
     nodes = dict(enumerate(inputs))
-    switch = any(edge.switch for edge in self.edges)
-    if self.fused and not switch and fused.applies(weights, mode):
-      loops = looped.groups(self.cell, self.edges)
-      if loops:
-        nodes = self._nodes_in_loops(loops, nodes, weights, mode)
-      else:
-        nodes = self._nodes_by_source(nodes, weights, mode)
-    else:
-      nodes = self._nodes_by_edge(nodes, weights, mode)
+    nodes = self._nodes(nodes, weights, mode)
     outputs = [nodes[node] for node in self.cell.output]
     return outputs[0] if len(outputs) == 1 else jnp.concatenate(outputs, axis=-1)
+
+  def _nodes(self, nodes, weights, mode: Mode) -> dict[int, jax.Array]:
+    """All nodes, from the inputs, in the form that is fast."""
+    single = any(edge.single for edge in self.edges)
+    together = self.fused and fused.applies(weights, mode)
+    alone = self.fused and single and weights is not None and not tally.active()
+    if (together or alone) and (loops := looped.groups(self.cell, self.edges)):
+      return self._nodes_in_loops(loops, nodes, weights, mode)
+    if together and (not single or looped.pays(self.edges)):
+      return self._nodes_by_source(nodes, weights, mode)
+    return self._nodes_by_edge(nodes, weights, mode)
 
   def _nodes_by_edge(self, nodes, weights, mode: Mode) -> dict[int, jax.Array]:
     """All nodes, edge by edge and operation by operation."""
@@ -242,8 +244,11 @@ class Cell(nnx.Module):
     """All nodes, one edge after another in loops."""
 
     def call(edge: MixedOp, number: Any, x: jax.Array, w: jax.Array) -> jax.Array:
-      w, its = edge.masked(w), mode.at(number)
-      (y,) = fused.leaving([edge], edge.part(x), [w], [its])
+      its, part = mode.at(number), edge.part(x)
+      if edge.single:
+        y = sampled(edge.ops, part, w, its, drop)
+      else:
+        (y,) = fused.leaving([edge], part, [w], [its])
       return edge.whole(y, x, w, its)
 
     given = [nodes[n] for n in range(self.cell.inputs)]
@@ -256,10 +261,10 @@ class Cell(nnx.Module):
       if not chosen:
         continue
       edges, x = [self.edges[i] for i in chosen], nodes[source]
-      counted = [edge.masked(weights[i]) for i, edge in zip(chosen, edges, strict=True)]
+      masked = [edge.masked(weights[i]) for i, edge in zip(chosen, edges, strict=True)]
       modes = [mode.at(i) for i in chosen]
-      terms = fused.leaving(edges, edges[0].part(x), counted, modes)
-      for i, edge, y, w in zip(chosen, edges, terms, counted, strict=True):
-        term, node = edge.whole(y, x, w, mode.at(i)), self.cell.edges[i].dst
+      terms = fused.leaving(edges, edges[0].part(x), masked, modes)
+      for i, edge, y in zip(chosen, edges, terms, strict=True):
+        term, node = edge.whole(y, x, weights[i], mode.at(i)), self.cell.edges[i].dst
         nodes[node] = nodes[node] + term if node in nodes else term
     return nodes

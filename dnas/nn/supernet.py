@@ -3,6 +3,7 @@
 """What a mixed operation may have besides a weighted sum: partial channels, one path, a skip."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,13 +28,13 @@ class Supernet:
     auxiliary_skip: whether each edge has a skip connection beside its mixed operation, which no
       architecture weight multiplies and no genotype has. (DARTS-, 2009.01027, eq. 3.)
     single_path: whether only the operation with the largest mixing weight is computed, for
-      relaxations whose other weights are 0 (GDAS, 1910.04465, section 3.2). By `lax.switch`; but
-      on a CPU edges that may be depthwise convolutions compute all and set the others' weights to
-      0: the same values and gradients without the saving (and running statistics of all of them
-      move). There, so many branches take too long to compile: those of the DARTS space (8 channels,
-      5 cells) more than 280 s, where one dense step took 137 s. A step on NAS-Bench-201 (16
-      channels, 1 cell a stage, batch 64) takes 0.4 of the dense one's time, and as long to compile.
-      Decided when the network is built.
+      relaxations whose other weights are 0 (GDAS, 1910.04465, section 3.2). By `lax.switch`, whose
+      gradient computes the operation anew. On a CPU so many branches take too long to compile where
+      they may be depthwise convolutions, unless the cell's edges are computed in a loop
+      (`looped.groups`): edges that differ in their candidates compute all and set the others'
+      weights to 0: the same values and gradients without the saving (and running statistics of all
+      of them move). A step takes 0.2 of the dense one's time on the DARTS space and 0.5 on
+      NAS-Bench-201, and as long to compile (paper_results/efficiency).
     remat: whether each cell's intermediate values are computed anew in the backward pass instead of
       being kept. (On CPUs XLA merges the two passes again, jax 0.10.2: nothing is saved there.)
   """
@@ -113,21 +114,71 @@ def sampled(
   """
   parts = [functional.split(op) for op in ops]
   statics, params, stats = zip(*parts, strict=True)
-  dtype = jax.eval_shape(lambda: call(ops[0], x, mode.at(0))).dtype
 
   def branch(o: int):
-    def run(x, params, stats):
-      op = statics[o].merge(params[o], stats[o])
-      y = call(op, x, mode.at(o)).astype(dtype)
-      return y, (*stats[:o], functional.stats_of(op), *stats[o + 1 :])
+    def run(weight, x, params, stats):
+      op = statics[o].merge(params, stats)
+      y = weight.astype(x.dtype) * call(op, x, mode.at(o)).astype(x.dtype)
+      return y, functional.stats_of(op)
 
     return run
 
+  branches = tuple(branch(o) for o in range(len(ops)))
   chosen = jnp.argmax(lax.stop_gradient(weights))
-  y, stats = lax.switch(chosen, [branch(o) for o in range(len(ops))], x, params, stats)
+  result: Any = _one_of(branches, chosen, weights[chosen], x, params, stats)
+  y, stats = result
   for op, moved in zip(ops, stats, strict=True):
     functional.put_stats(op, moved)
-  return weights[chosen].astype(y.dtype) * y
+  return y
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _one_of(branches, chosen, weight, x, params, stats):
+  """branches[chosen](weight, x, its params, its stats) -> (y, all stats, its own moved).
+
+  The gradient computes the branch anew. JAX' own rule would keep what the gradients of all branches
+  need, filled with zeros for those that were not taken.
+  """
+  return _one_of_forward(branches, chosen, weight, x, params, stats)[0]
+
+
+def _one_of_forward(branches, chosen, weight, x, params, stats):
+  def taken(o: int):
+    def run(weight, x, params, stats):
+      value = lambda *operands: branches[o](*operands, stats[o])
+      # Forward mode, as second order needs it, does not pass the rules of the operations.
+      y, _, own = jax.vjp(value, weight, x, params[o], has_aux=True)
+      return y, _replaced(stats, o, own)
+
+    return run
+
+  runs = [taken(o) for o in range(len(branches))]
+  operands = weight, x, params, stats
+  return lax.switch(chosen, runs, *operands), (chosen, *operands)
+
+
+def _one_of_backward(branches, operands, cotangents):
+  chosen, weight, x, params, stats = operands
+
+  def taken(o: int):
+    def run(weight, x, params, stats, dy):
+      value = lambda *operands: branches[o](*operands, stats[o])[0]
+      _, pull = jax.vjp(value, weight, x, params[o])
+      dweight, dx, own = pull(dy)
+      return dweight, dx, _replaced(jax.tree.map(jnp.zeros_like, params), o, own)
+
+    return run
+
+  runs = [taken(o) for o in range(len(branches))]
+  gradients = lax.switch(chosen, runs, weight, x, params, stats, cotangents[0])
+  return None, *gradients, jax.tree.map(jnp.zeros_like, stats)
+
+
+_one_of.defvjp(_one_of_forward, _one_of_backward)
+
+
+def _replaced(parts: tuple[Any, ...], index: int, part: Any) -> tuple[Any, ...]:
+  return *parts[:index], part, *parts[index + 1 :]
 
 
 def only_largest(weights: jax.Array) -> jax.Array:

@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ml_collections import ConfigDict
 
 from dnas import config as configs
 from dnas import data, memory, mesh, method, naming, train
@@ -36,6 +37,7 @@ from dnas.data.pipeline import Pipeline
 from dnas.data.source import ClassificationSource
 from dnas.errors import DnasError
 from dnas.nn import mixed
+from dnas.nn.supernet import Supernet
 from dnas.space import cells, macro
 from dnas.space.space import SearchSpace
 from dnas.strategy import bilevel, hypergradient, optimizer, relaxation
@@ -71,6 +73,11 @@ def add_problem_arguments(parser: argparse.ArgumentParser) -> None:
   parser.add_argument("--ops", type=int, help="only the first so many operations (nasbench201)")
   parser.add_argument("--relaxation", default="softmax", help="(default: %(default)s)")
   parser.add_argument("--hypergradient", default="first_order", help="(default: %(default)s)")
+  parser.add_argument(
+    "--single-path",
+    action="store_true",
+    help="only the operation with the largest weight; with --relaxation straight_through: GDAS",
+  )
   parser.add_argument(
     "--derived", action="store_true", help="the plain training step of a derived network instead"
   )
@@ -114,11 +121,13 @@ def make(args: argparse.Namespace) -> Step:
   if args.derived:
     names = {"cell": "nor_conv_3x3", "normal": "sep_conv_3x3", "reduce": "sep_conv_3x3"}
     genotype = _all(space, names)
-    init, step = train.make(task, genotype, sgd, steps=STEPS, ema=0.99)
+    settings = ConfigDict(dict(optimizer="sgd", steps=STEPS, ema=0.99, drop_path=0.0))
+    init, step = train.make(settings, task, genotype)
     batches = batches[:1]
     state, kept = init(jax.random.key(0)), lambda: 0.0
   else:
-    problem, relax = method.problem(task, space), naming.bind(args.relaxation, relaxation)
+    problem = method.problem(task, space, Supernet(single_path=args.single_path))
+    relax = naming.bind(args.relaxation, relaxation)
     machine = bilevel.bilevel(
       problem,
       relax,

@@ -187,11 +187,32 @@ def test_each_edge_of_a_loop_draws_its_own_noise():
   assert_equal(both(two_sources(("noise", "dil_conv_3x3"))))
 
 
-@pytest.mark.slow
-def test_loops_of_partial_channels_and_auxiliary_skips():
+@pytest.mark.parametrize("stride", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_single_paths_in_a_loop(stride):
+  """Equal the masked sums, to second order; of an operation that is not computed nothing moves."""
+  cell = two_sources(("skip_connect", "dil_conv_3x3"))
+  weights = tuple(jnp.eye(2)[i] for i in (1, 0, 1))
+  single = Supernet(single_path=True)
+  results = both(cell, stride, weights, second_order=True, supernet=single)
+  without, moved = [], []
+  for ((value, (y, stats)), gradients), product in results:
+    without.append((value, y, gradients, product))
+    moved.append(stats["edges"])
+  assert_equal(without, 5e-5)
+  start = functional.stats_of(build(cell, stride, True, supernet=single))["edges"]
+  masked, switched = ([edges[i]["ops"][1] for i in range(3)] for edges in moved)
+  assert_equal((masked[0], switched[0]))
+  assert_equal((masked[2], switched[2]))
+  jax.tree.map(np.testing.assert_array_equal, switched[1], start[1]["ops"][1])
+
+
+@pytest.mark.parametrize(
+  "second", ["nor_conv_1x1", pytest.param("dil_conv_3x3", marks=pytest.mark.slow)]
+)
+def test_partial_channels_and_auxiliary_skips(second):
   supernet = Supernet(partial=2, auxiliary_skip=True)
   mode = Mode(train=True, auxiliary_skip=0.5)
-  assert_equal(both(two_sources(("none", "dil_conv_3x3")), mode=mode, supernet=supernet))
+  assert_equal(both(two_sources(("skip_connect", second)), mode=mode, supernet=supernet))
 
 
 def test_edges_with_different_candidates(monkeypatch):

@@ -12,7 +12,7 @@ from dnas.nn import functional, mixed
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
 from dnas.nn.network import Network
-from dnas.nn.supernet import PLAIN, Supernet
+from dnas.nn.supernet import PLAIN, Supernet, only_largest
 from dnas.space import macro
 from dnas.space.cell import dense_cell
 from dnas.space.space import SearchSpace, SpaceError
@@ -79,13 +79,13 @@ def test_the_auxiliary_skip_is_added_with_its_weight():
   assert halved(X, WEIGHTS, mode).shape == (2, 2, 2, 4)
 
 
-def gradients(op, weights):
+def gradients(op, weights, mask=lambda weights: weights):
   static, params, stats = functional.split(op)
 
   @jax.jit
   def run(params, weights, x):
     copy = static.merge(params, stats)
-    y = copy(x, weights, TRAIN)
+    y = copy(x, mask(weights), TRAIN)
     return jnp.sum(jnp.sin(y)), functional.stats_of(copy)
 
   return jax.value_and_grad(run, argnums=(0, 1, 2), has_aux=True)(params, weights, X)
@@ -93,12 +93,9 @@ def gradients(op, weights):
 
 @pytest.mark.parametrize("chosen", [0, 2, 3])
 def test_the_sampled_path_is_the_masked_sum(chosen):
-  # Depthwise convolutions are masked on a CPU, others switched; here both forms are.
   weights = jnp.full(4, 0.1).at[chosen].set(0.9)
-  masked, switched = edge(Supernet(single_path=True)), edge(Supernet(single_path=True))
-  masked.switch, masked.mask = False, True
-  switched.switch, switched.mask = True, False
-  (a, a_stats), a_gradients = gradients(masked, weights)
+  switched = edge(Supernet(single_path=True))
+  (a, a_stats), a_gradients = gradients(edge(PLAIN), weights, only_largest)
   (b, b_stats), b_gradients = gradients(switched, weights)
   np.testing.assert_allclose(a, b, rtol=1e-6)
   jax.tree.map(
@@ -122,14 +119,17 @@ def test_the_sampled_path_is_the_masked_sum(chosen):
 
 
 @pytest.mark.parametrize("name", ["dil_conv_3x3", "sep_conv_5x5"])
-def test_it_is_chosen_by_platform(monkeypatch, name):
-  single, names = Supernet(single_path=True), ("skip_connect", name)
-  assert edge(single).switch
-  assert not edge(PLAIN).switch
-  assert not edge(single, names).switch  # the tests run on CPUs
-  assert edge(single, names).mask
+def test_by_itself_a_depthwise_edge_is_masked_on_a_cpu(monkeypatch, name):
+  """Its values are the switch's; only there, and with it, the other operations are computed too."""
+  static, *state = functional.split(edge(Supernet(single_path=True), ("skip_connect", name)))
+
+  def is_switched():
+    run = lambda params, stats: static.merge(params, stats)(X, jnp.array([0.1, 0.9]), Mode())
+    return "cond" in str(jax.make_jaxpr(run)(*state))
+
+  assert not is_switched()  # the tests run on CPUs
   monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-  assert edge(single, names).switch
+  assert is_switched()
 
 
 def test_skip_dropout_hits_identities_alone_and_keeps_the_mean():
@@ -152,11 +152,9 @@ MIX = {"cell": tuple(jnp.array([0.3, 0.7]) + 0.1 * i for i in range(3))}
 IMAGES = jax.random.normal(jax.random.key(5), (4, 8, 8, 3))
 
 
-def loss_of(supernet, fuse=True, monkeypatch=None, space=SPACE):
-  if monkeypatch is not None:
-    monkeypatch.setattr(mixed, "FUSE", fuse)
+def loss_of(supernet):
   static, params, stats = functional.split(
-    Network(space, 3, supernet=supernet, rngs=Rngs(jax.random.key(2)))
+    Network(SPACE, 3, supernet=supernet, rngs=Rngs(jax.random.key(2)))
   )
 
   @jax.jit
@@ -171,20 +169,6 @@ def loss_of(supernet, fuse=True, monkeypatch=None, space=SPACE):
 def assert_close(a, b, tolerance=2e-4):
   assert jax.tree.structure(a) == jax.tree.structure(b)
   jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=tolerance, atol=tolerance), a, b)
-
-
-@pytest.mark.parametrize("second", ["nor_conv_1x1", "dil_conv_3x3"])
-def test_fused_cells_equal_edge_by_edge(monkeypatch, second):
-  # On a CPU the latter's edges are masked, and so fused, where a path is single.
-  masked = second == "dil_conv_3x3"
-  supernet = Supernet(partial=2, auxiliary_skip=True, single_path=masked)
-  cell = dense_cell(("skip_connect", second), 2)
-  space = macro.nasbench201(SearchSpace({"cell": cell}), 4, 1)
-  results = []
-  for fuse in (True, False):
-    run, params = loss_of(supernet, fuse, monkeypatch, space)
-    results.append(run(params, MIX))
-  assert_close(*results)
 
 
 @pytest.mark.slow
