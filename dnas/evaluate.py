@@ -36,15 +36,7 @@ def evaluate(config: Config, workdir: pathlib.Path) -> dict[str, Any]:
   source = data.labelled(config.data.spec, config.evaluate.split)
   task = task_of(config, source)
   genotype, *network = trained.network(workdir, task)
-  pipeline = Pipeline(
-    source=source,
-    batch_size=config.evaluate.batch_size,
-    size=tuple(config.data.size),
-    train=False,
-    threads=config.data.threads,
-    content=config.data.get("content"),
-    interpolation=config.data.get("interpolation", "area"),
-  )
+  pipeline = runs.pipeline(config, source, config.evaluate.batch_size, train=False)
   measured = task.measure(source, predictions(task, network, {}, pipeline), workdir)
   cost = tasks.cost(task, genotype)
   measured |= {"params": cost.params, "macs": cost.macs}

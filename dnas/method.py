@@ -4,6 +4,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import jax
 
@@ -132,7 +133,8 @@ def compose(settings: Config, what: Problem, priced: Priced | None = None) -> Me
     what,
     relax,
     optional(settings.hypergradient, hypergradient),
-    *(_optimizer(settings, spec) for spec in (settings.weight_optimizer, settings.alpha_optimizer)),
+    optimizer_of(settings.weight_optimizer, settings),
+    optimizer_of(settings.alpha_optimizer, settings),
     steps=settings.steps,
     warmup_steps=settings.warmup_steps,
     edge_weights=settings.edge_weights,
@@ -156,10 +158,14 @@ def compose(settings: Config, what: Problem, priced: Priced | None = None) -> Me
   return Method(what, relax, machine, decide, 1 if settings.hypergradient is None else 2)
 
 
-def _optimizer(settings: Config, spec: Config) -> optimizer.Optimizer:
-  """An optimiser of the search, with its gradients added up over `accumulate` batches."""
-  updates = settings.steps // settings.accumulate
-  return optimizer.accumulated(naming.bind(spec, optimizer, steps=updates), settings.accumulate)
+def optimizer_of(spec: Any, settings: Config) -> optimizer.Optimizer:
+  """The optimiser that `spec` names, over `settings.steps` batches.
+
+  `settings.accumulate` of them make one update, and its schedule is as long as there are updates.
+  """
+  every = settings.get("accumulate", 1)
+  opt = naming.bind(spec, optimizer, steps=settings.steps // every)
+  return optimizer.accumulated(opt, every)
 
 
 def tuning(settings: Config) -> Callable[[Problem], bilevel.Bilevel]:
@@ -183,7 +189,8 @@ def tuning(settings: Config) -> Callable[[Problem], bilevel.Bilevel]:
       what,
       naming.bind(settings.relaxation, relaxation),
       naming.bind(settings.hypergradient, hypergradient),
-      *(_optimizer(settings, one) for one in (spec, settings.alpha_optimizer)),
+      optimizer_of(spec, settings),
+      optimizer_of(settings.alpha_optimizer, settings),
       steps=settings.steps,
       edge_weights=settings.edge_weights,
     )

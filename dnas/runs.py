@@ -22,6 +22,7 @@ from dnas import files, log, mesh, preemption
 from dnas.checkpoint import Checkpointer
 from dnas.config import Config
 from dnas.data.pipeline import Pipeline
+from dnas.data.source import Source
 from dnas.errors import ConfigError, DnasError, choose_from
 from dnas.finite import Skips, describe, explain, values
 from dnas.lock import run_lock
@@ -109,6 +110,39 @@ def folder(
     yield workdir
 
 
+def pipeline(
+  config: Config, source: Source, batch_size: int, *, train: bool, **options: Any
+) -> Pipeline:
+  """Batches of a split as `config.data` and `config.seed` have them.
+
+  For training they are augmented, and the processes of a run share each batch; else each process
+  sees all of the split.
+
+  Args:
+    config: of the run.
+    source: the split.
+    batch_size: over all processes.
+    train: see `Pipeline`.
+    options: its other arguments; they win over the config.
+
+  Raises:
+    DataError: an argument is wrong.
+    ConfigError: an augmentation is unknown, or gets a wrong argument.
+  """
+  given = config.data
+  fields: dict[str, Any] = dict(
+    size=tuple(given.size),
+    seed=config.seed,
+    threads=given.threads,
+    content=given.get("content"),
+    interpolation=given.get("interpolation", "area"),
+  )
+  if train:
+    processes = dict(process_index=jax.process_index(), process_count=jax.process_count())
+    fields |= {"augment": given.augment, **processes}
+  return Pipeline(source=source, batch_size=batch_size, train=train, **{**fields, **options})
+
+
 def loop(
   workdir: pathlib.Path,
   description: str,
@@ -162,21 +196,8 @@ def loop(
     if start == steps:
       return state
     skips = Skips(config.checkpoint.max_skipped, **places.get("skipped", {}))
-    iterators = {name: iter(pipeline) for name, pipeline in pipelines.items()}
-    for name in iterators.keys() & places.keys():
-      iterators[name].set_state(places[name])
-    records = stack.enter_context(
-      log.Log(
-        workdir,
-        steps,
-        description=description,
-        start_step=start,
-        every_steps=config.log.every_steps,
-        active=first(),
-      )
-    )
-    if start:
-      records.say(f"{description}: resumed at step {start} of {steps}")
+    iterators = _iterators(pipelines, places)
+    records = stack.enter_context(_log(workdir, config, description, start, steps))
     shown = ""
     since_saved = []  # Of the metric that the best checkpoint is chosen by.
     for i in range(start + 1, steps + 1):
@@ -214,6 +235,30 @@ def _checkpointer(workdir: pathlib.Path, config: Config, lowers: str) -> Checkpo
     best_metric=lowers if keep.keep_best else None,
     best_mode="min",
   )
+
+
+def _iterators(pipelines: Mapping[str, Pipeline], places: Mapping[str, Any]) -> dict[str, Any]:
+  """Iterators over the pipelines, from where a checkpoint left them."""
+  iterators = {name: iter(pipeline) for name, pipeline in pipelines.items()}
+  for name in iterators.keys() & places.keys():
+    iterators[name].set_state(places[name])
+  return iterators
+
+
+def _log(
+  workdir: pathlib.Path, config: Config, description: str, start: int, steps: int
+) -> log.Log:
+  records = log.Log(
+    workdir,
+    steps,
+    description=description,
+    start_step=start,
+    every_steps=config.log.every_steps,
+    active=first(),
+  )
+  if start:
+    records.say(f"{description}: resumed at step {start} of {steps}")
+  return records
 
 
 def _not_finite(description, i, skips, metrics, step, state, batches, checkpoints):

@@ -16,7 +16,6 @@ import jax.numpy as jnp
 
 from dnas import apart, budgeted, data, explore, hardware, mesh, method, naming, runs
 from dnas.config import Config
-from dnas.data.pipeline import Pipeline
 from dnas.errors import ConfigError
 from dnas.method import space_of, task_of
 from dnas.nn import functional, network
@@ -95,20 +94,10 @@ def _in_network(stage: Stage, space: SearchSpace) -> SearchSpace:
 
 
 def _pipeline(config: Config, settings: Config, source: data.Source, part: str, seed: int):
-  return Pipeline(
-    source=source,
-    batch_size=settings.batch_size,
-    size=tuple(config.data.size),
-    seed=seed,
-    train=True,
-    augment=config.data.augment,
-    # With one level all data serve both.
-    part=part if settings.hypergradient is not None else None,
-    fraction=settings.weight_share if settings.hypergradient is not None else 0.5,
-    process_index=jax.process_index(),
-    process_count=jax.process_count(),
-    threads=config.data.threads,
-  )
+  options: dict[str, Any] = {"seed": seed}
+  if settings.hypergradient is not None:  # With one level all data serve both.
+    options |= {"part": part, "fraction": settings.weight_share}
+  return runs.pipeline(config, source, settings.batch_size, train=True, **options)
 
 
 def _parts(made: method.Method) -> tuple[str, ...]:

@@ -12,21 +12,19 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from dnas import config as configs
-from dnas import data, mesh, naming, runs
+from dnas import data, hardware, mesh, runs
 from dnas import task as tasks
 from dnas.config import Config
 from dnas.cost import budget
-from dnas.data.pipeline import Pipeline
+from dnas.errors import ConfigError
 from dnas.finite import skip_unless_finite
-from dnas.method import task_of
+from dnas.method import optimizer_of, task_of
 from dnas.nn import functional
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
 from dnas.settings import check_accumulate
-from dnas.space import genotypes, macro
+from dnas.space import genotypes
 from dnas.space.space import SearchSpace
-from dnas.strategy import optimizer
 from dnas.trees import named_leaves, save_tree
 
 PARTS = ("seed", "data", "task", "train", "checkpoint", "log")
@@ -59,8 +57,7 @@ def derived(config: Config, task: tasks.Task, genotype: SearchSpace) -> SearchSp
   That is `config.train.network`, or the genotype's own network where it is None; with
   `config.train.macs` its stages are widened or narrowed until it costs that many MACs.
   """
-  if config.train.network is not None:
-    genotype = naming.bind(config.train.network, macro, genotype)
+  genotype = hardware.trained(config, genotype)
   if config.train.macs is not None:
     macs = lambda network: tasks.cost(task, network).macs
     genotype = budget.match(genotype, config.train.macs, macs)
@@ -68,14 +65,9 @@ def derived(config: Config, task: tasks.Task, genotype: SearchSpace) -> SearchSp
 
 
 def make(
+  settings: Config,
   task: tasks.Task,
   genotype: SearchSpace,
-  opt: optimizer.Optimizer,
-  *,
-  steps: int,
-  ema: float = 0.0,
-  drop_path: float = 0.0,
-  accumulate: int = 1,
   start: tuple[Any, Any] | None = None,
 ) -> tuple[Callable[[jax.Array], TrainState], Callable]:
   """A training as (init, step): key -> state, and (state, batch) -> (state, metrics), jitted.
@@ -86,16 +78,20 @@ def make(
   or infinite moves nothing but the count of steps, and its metric `skipped` is 1 (else 0).
 
   Args:
+    settings: `config.train`: `steps`, the length in batches; `optimizer`; `accumulate`, k; `ema`,
+      the average's decay in [0, 1), with 0 the last weights count; `drop_path`, the probability at
+      the last step, which rises linearly from 0 (1603.09382, 1806.09055).
     task: gives network and loss.
-    genotype: what to train.
-    opt: the optimiser.
-    steps: length of the training, in batches.
-    accumulate: k, which `opt` has to know as well (`optimizer.accumulated`).
-    ema: the average's decay in [0, 1); 0: the last weights count.
-    drop_path: probability at the last step, rising linearly from 0 (1603.09382, 1806.09055).
+    genotype: what to train, see `derived`.
     start: (params, stats) to go on from; entries that are missing or of another shape (the
       predictions of other classes) are initialised. None: everything is.
+
+  Raises:
+    DnasError: a setting is wrong.
   """
+  steps, accumulate = settings.steps, settings.get("accumulate", 1)
+  check_accumulate("config.train", accumulate, steps)
+  opt = optimizer_of(settings.optimizer, settings)
   static, _, _ = functional.split(task.build(genotype, Rngs(None)))
 
   def init(key: jax.Array) -> TrainState:
@@ -111,7 +107,7 @@ def make(
   def step(state: TrainState, batch: Any) -> tuple[TrainState, dict[str, jax.Array]]:
     key = jax.random.fold_in(state.key, state.step)
     progress = state.step.astype(jnp.float32) / steps
-    mode = Mode(True, key, drop_path * progress if drop_path else None)
+    mode = Mode(True, key, settings.drop_path * progress if settings.drop_path else None)
 
     def loss(params):
       network = static.merge(params, state.stats)
@@ -122,7 +118,7 @@ def make(
     updates, opt_state = opt.update(gradient, state.opt, state.params)
     params = optax.apply_updates(state.params, updates)
     t = (state.step // accumulate).astype(jnp.float32)
-    decay = jnp.minimum(ema, (1 + t) / (10 + t))
+    decay = jnp.minimum(settings.ema, (1 + t) / (10 + t))
     decay = decay if accumulate == 1 else decay ** (1 / accumulate)
     averaged = jax.tree.map(
       lambda old, new: decay * old + (1 - decay) * new, state.averaged, (params, stats)
@@ -169,45 +165,18 @@ def train(
   Raises:
     DnasError: the config, the genotype, the data or the folder are wrong.
   """
-  settings = config.train
   if not genotype.is_genotype:
-    raise configs.ConfigError(f"genotype: still holds choices in the cells {genotype.searched}")
+    raise ConfigError(f"genotype: still holds choices in the cells {genotype.searched}")
   source = data.labelled(config.data.spec, config.data.train_split)
   task = task_of(config, source)
   genotype = derived(config, task, genotype)
-  accumulate = settings.get("accumulate", 1)
-  check_accumulate("config.train", accumulate, settings.steps)
-  updates = settings.steps // accumulate
-  opt = naming.bind(settings.optimizer, optimizer, steps=updates)
-  opt = optimizer.accumulated(opt, accumulate)
-  init, step = make(
-    task,
-    genotype,
-    opt,
-    steps=settings.steps,
-    ema=settings.ema,
-    drop_path=settings.drop_path,
-    accumulate=accumulate,
-    start=start,
-  )
-  pipeline = Pipeline(
-    source=source,
-    batch_size=settings.batch_size,
-    size=tuple(config.data.size),
-    seed=config.seed,
-    train=True,
-    augment=config.data.augment,
-    process_index=jax.process_index(),
-    process_count=jax.process_count(),
-    threads=config.data.threads,
-    content=config.data.get("content"),
-    interpolation=config.data.get("interpolation", "area"),
-  )
+  init, step = make(config.train, task, genotype, start)
+  pipeline = runs.pipeline(config, source, config.train.batch_size, train=True)
   runs.devices_of(config)  # Wrong sizes are found now.
   with runs.folder(workdir, config, PARTS, resume):
     path = workdir / "genotype.json"
     if path.exists() and genotypes.load(path) != genotype:
-      raise configs.ConfigError(f"{path} is another genotype: choose another --workdir")
+      raise ConfigError(f"{path} is another genotype: choose another --workdir")
     runs.write(path, genotype.to_json())
     runs.write(workdir / "classes.json", json.dumps(source.classes) + "\n")
     state = runs.loop(
@@ -217,7 +186,7 @@ def train(
       lambda i, state, batch: step(state, batch),
       {"train": pipeline},
       config,
-      steps=settings.steps,
+      steps=config.train.steps,
       lowers="loss",
     )
     params, stats = jax.device_get(state.averaged)

@@ -7,6 +7,7 @@
 All take (config, space, workdir) and look at `config.data.train_split` alone.
 """
 
+import functools
 import inspect
 import itertools
 import pathlib
@@ -66,14 +67,7 @@ def zero_cost(
   if config.task.name != "classification":
     raise DnasError(f"zero_cost: scores classifiers; config.task is {config.task.name}")
   source = data.labelled(config.data.spec, config.data.train_split)
-  images = Pipeline(
-    source=source,
-    batch_size=batch_size,
-    size=tuple(config.data.size),
-    seed=config.seed,
-    train=True,
-    threads=0,
-  )
+  images = runs.pipeline(config, source, batch_size, train=True, augment=(), threads=0)
   evaluator = TrainingFree(space, next(iter(images)), len(source.classes), proxies)
   key = jax.random.key(config.seed)
   return lambda genotype, _: evaluator(genotype, key)
@@ -106,22 +100,14 @@ def one_shot(
   """
   source = data.labelled(config.data.spec, config.data.train_split)
   problem = method.problem(method.task_of(config, source), space, Supernet(single_path=True))
-  common: dict[str, Any] = dict(
-    source=source,
-    batch_size=batch_size,
-    size=tuple(config.data.size),
-    seed=config.seed,
-    fraction=share,
-  )
-  training = Pipeline(
-    **common, train=True, augment=config.data.augment, part="weights", threads=config.data.threads
-  )
-  held_out = Pipeline(**common, train=False, part="alpha", threads=0)
+  part = functools.partial(runs.pipeline, config, source, batch_size, fraction=share)
+  training = part(train=True, part="weights")
+  held_out = part(train=False, part="alpha", threads=0)
   # The last one is filled up with images that are there already.
   whole = max(min(images, len(held_out.indices)) // batch_size, 1)
   folder = workdir / "supernet"
   weights = _supernet(config, problem, training, folder, steps, lr, weight_decay)
-  plain = Pipeline(**common, train=True, part="weights", threads=0)
+  plain = part(train=True, augment=(), part="weights", threads=0)
   picked = lambda pipeline, count: [_images(b) for b in itertools.islice(pipeline, count)]
   return shared.OneShot(problem, *weights, picked(plain, calibration), picked(held_out, whole))
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Short training: a candidate's result after fewer steps, on less data, smaller or narrower."""
 
+import functools
 import itertools
 import pathlib
 import tempfile
@@ -11,17 +12,15 @@ from typing import Any
 import jax
 
 from dnas import config as configs
-from dnas import data, naming, train
+from dnas import data, runs, train
 from dnas.config import Config
 from dnas.data.part import truth_of
-from dnas.data.pipeline import Pipeline
 from dnas.errors import DnasError
 from dnas.evaluate import predictions
-from dnas.method import task_of
+from dnas.method import optimizer_of, task_of
 from dnas.nn import functional
 from dnas.nn.init import Rngs
 from dnas.space.space import SearchSpace
-from dnas.strategy import optimizer
 
 
 class ShortTraining:
@@ -64,20 +63,11 @@ class ShortTraining:
     self.config = config = configs.changed(config, changes)
     self.source = data.labelled(config.data.spec, config.data.train_split)
     self.task = task_of(config, self.source)
-    self.opt = naming.bind(config.train.optimizer, optimizer, steps=steps)
-    common: dict[str, Any] = dict(
-      source=self.source, size=tuple(config.data.size), seed=config.seed, fraction=share
-    )
-    self.training = Pipeline(
-      **common,
-      batch_size=config.train.batch_size,
-      train=True,
-      augment=config.data.augment,
-      part="weights",
-      threads=config.data.threads,
-    )
+    optimizer_of(config.train.optimizer, config.train)  # A wrong one is found now.
+    part = functools.partial(runs.pipeline, config, self.source, fraction=share)
+    self.training = part(config.train.batch_size, train=True, part="weights")
     batch_size = min(config.evaluate.batch_size, images)
-    held_out = Pipeline(**common, batch_size=batch_size, train=False, part="alpha", threads=0)
+    held_out = part(batch_size, train=False, part="alpha", threads=0)
     self.held_out: Any = list(itertools.islice(held_out, max(images // batch_size, 1)))
     self.truth = truth_of(self.source, held_out.indices[: len(self.held_out) * batch_size])
 
@@ -85,18 +75,11 @@ class ShortTraining:
     """Trains and measures one genotype; the key draws its initial weights and its noise."""
     if not genotype.is_genotype:
       raise DnasError(f"genotype: still holds choices in the cells {genotype.searched}")
-    start, settings = time.perf_counter(), self.config.train
+    start = time.perf_counter()
     genotype = train.derived(self.config, self.task, genotype)
-    init, step = train.make(
-      self.task,
-      genotype,
-      self.opt,
-      steps=settings.steps,
-      ema=settings.ema,
-      drop_path=settings.drop_path,
-    )
+    init, step = train.make(self.config.train, self.task, genotype)
     state = init(key)
-    for batch in itertools.islice(self.training, settings.steps):
+    for batch in itertools.islice(self.training, self.config.train.steps):
       state, _ = step(state, batch)
     static, _, _ = functional.split(self.task.build(genotype, Rngs(None)))
     results = predictions(self.task, (static, *state.averaged), {}, self.held_out)

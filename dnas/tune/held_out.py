@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training a config on a part of its training split, and measuring on the rest while it goes on."""
 
+import functools
 import pathlib
 import tempfile
 from collections.abc import Callable
@@ -9,10 +10,9 @@ from typing import Any
 
 import jax
 
-from dnas import data, naming, runs, train
+from dnas import data, runs, train
 from dnas.config import Config
 from dnas.data.part import truth_of
-from dnas.data.pipeline import Pipeline
 from dnas.data.source import Source
 from dnas.evaluate import predictions
 from dnas.method import task_of
@@ -20,7 +20,6 @@ from dnas.nn import functional
 from dnas.nn.init import Rngs
 from dnas.search import search
 from dnas.space.space import SearchSpace
-from dnas.strategy import optimizer
 
 
 def score(
@@ -53,23 +52,9 @@ def score(
   source = data.labelled(config.data.spec, config.data.train_split)
   task = task_of(config, source)
   genotype = train.derived(config, task, genotype)
-  common: dict[str, Any] = dict(
-    source=source,
-    size=tuple(config.data.size),
-    seed=config.seed,
-    fraction=share,
-    threads=config.data.threads,
-  )
-  training = Pipeline(
-    **common,
-    batch_size=settings.batch_size,
-    train=True,
-    augment=config.data.augment,
-    part="weights",
-    process_index=jax.process_index(),
-    process_count=jax.process_count(),
-  )
-  held = Pipeline(**common, batch_size=config.evaluate.batch_size, train=False, part="alpha")
+  part = functools.partial(runs.pipeline, config, source, fraction=share)
+  training = part(settings.batch_size, train=True, part="weights")
+  held = part(config.evaluate.batch_size, train=False, part="alpha")
   truth = truth_of(source, held.indices)
   static, _, _ = functional.split(task.build(genotype, Rngs(None)))
 
@@ -78,10 +63,7 @@ def score(
     with tempfile.TemporaryDirectory() as aside:  # What people look at is made in the end.
       return float(task.measure(truth, results, pathlib.Path(aside))[task.headline])
 
-  opt = naming.bind(settings.optimizer, optimizer, steps=settings.steps)
-  init, step = train.make(
-    task, genotype, opt, steps=settings.steps, ema=settings.ema, drop_path=settings.drop_path
-  )
+  init, step = train.make(settings, task, genotype)
 
   def step_and_report(i: int, state: train.TrainState, batch: Any):
     state, metrics = step(state, batch)
