@@ -17,7 +17,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-from ml_collections import ConfigDict
 
 from dnas import config as configs
 from dnas import data, files, naming, process, runs, train
@@ -25,7 +24,7 @@ from dnas import task as tasks
 from dnas.config import Config
 from dnas.errors import ConfigError, choose_from
 from dnas.estimate import estimates
-from dnas.fields import plain
+from dnas.fields import complete, plain
 from dnas.method import space_of, task_of
 from dnas.nn.init import Rngs
 from dnas.space.space import SearchSpace
@@ -126,16 +125,7 @@ def settings_of(search: Config) -> Config:
   Raises:
     ConfigError: a field is missing, unknown (those of differentiable methods are) or out of range.
   """
-  given = {key: search[key] for key in search}
-  for name in given:
-    if name not in DEFAULTS and name not in REQUIRED:
-      raise ConfigError(
-        choose_from("field of config.search with a strategy:", name, [*REQUIRED, *DEFAULTS])
-      )
-  missing = [name for name in REQUIRED if name not in given]
-  if missing:
-    raise ConfigError(f"config.search: {', '.join(missing)} must be set")
-  settings: Any = ConfigDict({**DEFAULTS, **given}, convert_dict=True)
+  settings = complete("config.search with a strategy", search, DEFAULTS, REQUIRED)
   for name, least in (("budget", 1), ("workers", 0)):
     value = settings[name]
     if not isinstance(value, int) or isinstance(value, bool) or value < least:

@@ -1,16 +1,19 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""The fields of a config: set one to a value that fits, write and read all, compare configs."""
+"""The fields of a config: set one to a value that fits, complete, write, read and compare them."""
 
 import ast
+import dataclasses
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from ml_collections import ConfigDict
 
 from dnas.errors import ConfigError, choose_from
+
+T = TypeVar("T")
 
 
 def plain(value: Any) -> Any:
@@ -103,6 +106,49 @@ def _literal(text: str) -> Any:
     return ast.literal_eval(text)
   except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
     return text
+
+
+def complete(
+  section: str,
+  given: ConfigDict | Mapping[str, Any],
+  defaults: Mapping[str, Any],
+  required: Sequence[str] = (),
+) -> Any:
+  """A section of a config with every field, as a ConfigDict: what is given, else its default.
+
+  Args:
+    section: its name, for messages.
+    given: the fields that a config sets.
+    defaults: of the fields that it need not set.
+    required: those that it must set.
+
+  Raises:
+    ConfigError: a field is neither of the two, or a required one is missing.
+  """
+  fields = {name: given[name] for name in given}
+  _check_known(section, fields, [*required, *defaults])
+  if missing := [name for name in required if name not in fields]:
+    raise ConfigError(f"{section}: {', '.join(missing)} must be set")
+  return ConfigDict({**defaults, **fields}, convert_dict=True)
+
+
+def build(kind: type[T], section: str, given: ConfigDict | Mapping[str, Any]) -> T:
+  """A dataclass of the fields that a section of a config gives.
+
+  Raises:
+    ConfigError: it has no such field.
+  """
+  fields = {name: given[name] for name in given}
+  valid = dataclasses.fields(kind)  # pyright: ignore[reportArgumentType]
+  _check_known(section, fields, [field.name for field in valid])
+  return kind(**fields)
+
+
+def _check_known(section: str, given: Iterable[str], valid: Sequence[str]) -> None:
+  """ConfigError for the first of the names in a section that is not valid."""
+  for name in given:
+    if name not in valid:
+      raise ConfigError(choose_from(f"field of {section}:", name, valid))
 
 
 def to_json(config: ConfigDict | Mapping[str, Any]) -> str:

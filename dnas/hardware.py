@@ -23,6 +23,7 @@ from dnas.cost import energy, objective
 from dnas.cost.latency import LatencyTable, Protocol
 from dnas.cost.model import KINDS, CostModel
 from dnas.errors import ConfigError, DnasError, choose_from
+from dnas.fields import build, complete
 from dnas.nn import places
 from dnas.space import macro
 from dnas.space.space import SearchSpace
@@ -68,11 +69,7 @@ def settings_of(config: Config) -> ConfigDict | None:
   Raises:
     ConfigError: a field is unknown, or does not go with the rest of the config.
   """
-  given = dict(config.get("cost", None) or {})
-  for name in given:
-    if name not in DEFAULTS:
-      raise ConfigError(choose_from("field of config.cost:", name, DEFAULTS))
-  settings = ConfigDict({**DEFAULTS, **given}, convert_dict=True)
+  settings = complete("config.cost", config.get("cost", None) or {}, DEFAULTS)
   limited = [name for name in KINDS if settings[name] is not None]
   if not limited and settings.objective is None:
     return None
@@ -121,11 +118,7 @@ def _check(config: Config, settings: Config, limited: list[str]) -> None:
 
 def protocol(settings: Config) -> Protocol:
   """The protocol of the measurements that the settings ask for."""
-  valid = [field.name for field in dataclasses.fields(Protocol)]
-  for name in settings.latency:
-    if name not in valid:
-      raise ConfigError(choose_from("field of config.cost.latency:", name, valid))
-  return Protocol(**settings.latency)
+  return build(Protocol, "config.cost.latency", settings.latency)
 
 
 def trained(config: Config, space: SearchSpace) -> SearchSpace:

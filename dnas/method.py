@@ -11,7 +11,8 @@ import jax
 from dnas import data, naming
 from dnas import task as tasks
 from dnas.config import Config
-from dnas.errors import ConfigError, choose_from
+from dnas.errors import ConfigError
+from dnas.fields import build
 from dnas.hardware import Priced
 from dnas.nn import functional
 from dnas.nn.init import Rngs
@@ -92,12 +93,7 @@ def problem(
 
 def supernet_of(settings: Config) -> Supernet:
   """The supernet that the settings describe."""
-  fields = dict(settings.supernet)
-  valid = [field.name for field in dataclasses.fields(Supernet)]
-  for name in fields:
-    if name not in valid:
-      raise ConfigError(choose_from("field of config.search.supernet:", name, valid))
-  return Supernet(**fields)
+  return build(Supernet, "config.search.supernet", settings.supernet)
 
 
 def make(

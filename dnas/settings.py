@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 from dnas.config import Config
-from dnas.errors import ConfigError, choose_from
+from dnas.errors import ConfigError
+from dnas.fields import complete
 
 # What a config need not say, with what it then is: DARTS has none of it.
 DEFAULTS: dict[str, Any] = {
@@ -78,17 +79,9 @@ def settings_of(search: Config, **overrides: Any) -> ConfigDict:
   Raises:
     ConfigError: a field is missing or unknown.
   """
-  given = {**{key: search[key] for key in search}, **overrides}
-  for name in given:
-    if name not in DEFAULTS and name not in REQUIRED:
-      raise ConfigError(choose_from("field of config.search:", name, [*REQUIRED, *DEFAULTS]))
-  missing = [name for name in REQUIRED if name not in given]
-  if missing:
-    raise ConfigError(f"config.search: {', '.join(missing)} must be set")
-  watch = {**WATCH, **dict(given.get("watch", {}))}
-  if unknown := sorted(set(watch) - set(WATCH)):
-    raise ConfigError(choose_from("field of config.search.watch:", unknown[0], WATCH))
-  settings = ConfigDict({**DEFAULTS, **given, "watch": watch}, convert_dict=True)
+  given = {**{name: search[name] for name in search}, **overrides}
+  settings = complete("config.search", given, DEFAULTS, REQUIRED)
+  settings.watch = complete("config.search.watch", settings.watch, WATCH)
   _check(settings)
   return settings
 

@@ -156,7 +156,7 @@ def test_fields_of_the_other_methods_are_refused():
     explore.settings_of(config.search)
   with config.unlocked():
     del config.search["relaxation"], config.search["budget"]
-  with pytest.raises(ConfigError, match=r"config\.search: budget must be set"):
+  with pytest.raises(ConfigError, match=r"with a strategy: budget must be set"):
     explore.settings_of(config.search)
 
 
