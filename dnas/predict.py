@@ -20,7 +20,7 @@ import numpy as np
 
 from dnas.data import media
 from dnas.data.images import ImageError
-from dnas.data.letterbox import content_size, letterbox, to_image
+from dnas.data.letterbox import FILL, content_size, letterbox, to_image
 from dnas.detection import nms
 from dnas.detection.results import Result
 from dnas.detection.thresholds import PREDICTION, Thresholds
@@ -255,7 +255,7 @@ def _flush(
   if not ready:
     yield from (one for one in waiting if isinstance(one, Found))
     return
-  images = np.full((batch, *ready[0].image.shape), 114, np.uint8)
+  images = np.full((batch, *ready[0].image.shape), FILL, np.uint8)
   for row, one in enumerate(ready):
     images[row] = one.image
   seen = len(programs.compile_s)
@@ -287,10 +287,7 @@ def _timed(run: Callable[[], Any]) -> tuple[Any, float]:
 
 def _found(one: _Ready, found: nms.Detections, speed: Mapping[str, float]) -> Found:
   """Back to px of the picture; what lies entirely in the padding is left out."""
-  keep = np.asarray(found.valid)
-  boxes = np.asarray(found.boxes, np.float64)[keep]
-  scale, offset = one.scale.astype(np.float64), one.offset.astype(np.float64)
-  boxes = to_image(boxes, scale, offset, one.original)
-  inside = np.all(boxes[:, 2:] > boxes[:, :2], -1)
-  scores, labels = np.asarray(found.scores)[keep], np.asarray(found.labels)[keep]
-  return Found(one.job.key, one.original, boxes[inside], scores[inside], labels[inside], speed)
+  boxes, scores, labels, valid = (np.asarray(field) for field in found)
+  boxes, inside = to_image(boxes, one.scale, one.offset, one.original)
+  keep = valid & inside
+  return Found(one.job.key, one.original, boxes[keep], scores[keep], labels[keep], speed)

@@ -5,7 +5,7 @@
 import dataclasses
 import json
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from rich.text import Text
 
 from dnas import data, files
 from dnas.data.letterbox import reduction_for
+from dnas.data.part import truth_of
 from dnas.data.source import DataError, DetectionSource
 from dnas.detection import coco, curves, draw
 from dnas.detection.thresholds import PREDICTION, VALIDATION, Thresholds
@@ -210,8 +211,7 @@ def _jobs(
 
   def reader(i: int):
     def read(content: tuple[int, int]):
-      area = loaded.interpolation == "area"
-      wanted = reduction_for(sizes[i], content) if area else 1
+      wanted = reduction_for(sizes[i], content, loaded.interpolation)
       return *source.images.reduced(i, wanted), sizes[i]
 
     return read
@@ -235,57 +235,28 @@ def _measure(
   skipped: Sequence[tuple[str, str]],
 ) -> Metrics:
   """Figures of what was found on images of a split; the pictures of them in `folder`."""
-  count = len(source.classes)
-  truths = [_truth(source, one.key) for one in found]
-  objects = np.bincount(np.concatenate([t["labels"] for t in truths]), minlength=count)
+  truth = truth_of(source, np.array([one.key for one in found]))
+  assert isinstance(truth, DetectionSource)
+  truths = [truth.targets(i) for i in range(len(truth))]
   seen = [{"boxes": f.boxes, "labels": f.labels, "scores": f.scores} for f in found]
-  box = curves.summarise(
-    np.concatenate([f.scores for f in found]),
-    np.concatenate([f.labels for f in found]),
-    np.concatenate([curves.matches(f, t) for f, t in zip(seen, truths)]),
-    objects,
-  )
-  rows = [row for one in found for row in _rows(source, one)]
-  truth, used = source.to_coco(), {int(source.ids[one.key]) for one in found}
-  truth["images"] = [image for image in truth["images"] if image["id"] in used]
-  truth["annotations"] = [a for a in truth["annotations"] if a["image_id"] in used]
-  exact = coco.evaluate(truth, rows)
-  matrix = curves.confusion(seen, truths, count)
+  box, matrix = curves.measure(seen, truths, len(source.classes))
+  rows = []
+  for image_id, f in zip(truth.ids.tolist(), found, strict=True):
+    rows += coco.results_of(image_id, f.boxes, f.scores, f.labels, source.category_ids)
+  exact = coco.evaluate(truth.to_coco(), rows)
   if folder is not None:
     from dnas.detection import charts  # Half a second of matplotlib, for pictures only.
 
     charts.precision_recall(folder / "precision_recall.png", box, source.classes)
     charts.confusion(folder / "confusion_matrix.png", matrix, source.classes)
     files.atomic_write(folder / "predictions.json", json.dumps(rows) + "\n")
-    shown = range(min(_SHEET, len(found)))
-    images = [source.images.read(found[i].key) for i in shown]
-    sheet = folder / "predictions.png"
     draw.sheet(
-      images,
+      [source.images.read(one.key) for one in found[:_SHEET]],
       truths[:_SHEET],
       seen[:_SHEET],
       source.classes,
-      sheet,
+      folder / "predictions.png",
       min_score=PREDICTION.score,
       tile_px=_TILE_PX,
     )
   return Metrics(box, exact, matrix, source.classes, len(found), tuple(skipped), {}, 0.0, 0, folder)
-
-
-def _truth(source: DetectionSource, i: int) -> Mapping[str, np.ndarray]:
-  """Boxes and labels of an image, crowd regions left out."""
-  boxes = source.boxes(i)
-  single = ~boxes["crowd"]
-  return {"boxes": boxes["boxes"][single], "labels": boxes["labels"][single]}
-
-
-def _rows(source: DetectionSource, one: Found[int]) -> Iterator[dict[str, Any]]:
-  """COCO's result rows of an image."""
-  for box, score, label in zip(one.boxes.tolist(), one.scores.tolist(), one.labels.tolist()):
-    x1, y1, x2, y2 = box
-    yield {
-      "image_id": int(source.ids[one.key]),
-      "category_id": int(source.category_ids[label]),
-      "bbox": [x1, y1, x2 - x1, y2 - y1],
-      "score": score,
-    }

@@ -40,8 +40,15 @@ def content_size(original: tuple[int, int], content: tuple[int, int]) -> tuple[i
   return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def reduction_for(original: tuple[int, int], content: tuple[int, int]) -> int:
-  """The largest reduction (1, 2, 4 or 8) that leaves an image no smaller than it will be shown."""
+def reduction_for(
+  original: tuple[int, int], content: tuple[int, int], interpolation: str = "area"
+) -> int:
+  """The largest reduction (1, 2, 4 or 8) that leaves an image no smaller than it will be shown.
+
+  It averages, and so there is none for "linear" interpolation.
+  """
+  if interpolation != "area":
+    return 1
   h, w = content_size(original, content)
   fitting = [r for r in REDUCTIONS if original[0] >= h * r and original[1] >= w * r]
   return max(fitting, default=1)
@@ -92,14 +99,23 @@ def to_image(
   boxes: np.ndarray,
   scale: np.ndarray,
   offset: np.ndarray,
-  original: tuple[int, int] | np.ndarray | None = None,
-) -> np.ndarray:
-  """The inverse of `to_network`; with `original` (H, W) clipped to the image."""
-  boxes = (boxes - offset[_XYXY]) / scale[_XYXY]
-  if original is None:
-    return boxes
+  original: tuple[int, int] | np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+  """The inverse of `to_network`, for boxes that were found anywhere on the canvas.
+
+  Args:
+    boxes: `[N, 4]`, px of the canvas.
+    scale, offset: of the letterboxed image, see `Fitted`.
+    original: (H, W) of the image.
+
+  Returns:
+    float64 `[N, 4]`, px of the image and cut to it; and bool `[N]`, false for a box of which
+    nothing is left, for it lay in the padding.
+  """
+  scale, offset = scale.astype(np.float64), offset.astype(np.float64)
   height, width = original
-  return np.clip(boxes, 0, np.asarray([width, height, width, height], boxes.dtype))
+  boxes = np.clip((boxes - offset[_XYXY]) / scale[_XYXY], 0, np.array([width, height] * 2))
+  return boxes, np.all(boxes[:, 2:] > boxes[:, :2], -1)
 
 
 def cover(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

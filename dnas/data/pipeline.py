@@ -16,13 +16,7 @@ import grain
 import numpy as np
 
 from dnas.data import augment as augmentations
-from dnas.data.letterbox import (
-  INTERPOLATIONS,
-  cover,
-  letterbox,
-  reduction_for,
-  to_network,
-)
+from dnas.data.letterbox import INTERPOLATIONS, cover, letterbox, reduction_for, to_network
 from dnas.data.sample import Sample
 from dnas.data.source import ClassificationSource, DataError, DetectionSource, Source
 from dnas.errors import choose_from
@@ -193,10 +187,9 @@ class Pipeline:
     if "label" in batch:
       batch["label"][row] = sample["label"]
     else:
-      targets = ~sample["crowd"]
-      n = int(targets.sum())
-      batch["boxes"][row, :n] = sample["boxes"][targets]
-      batch["labels"][row, :n] = sample["labels"][targets]
+      n = len(sample["labels"])
+      batch["boxes"][row, :n] = sample["boxes"]
+      batch["labels"][row, :n] = sample["labels"]
       batch["mask"][row, :n] = True
     for key in ("scale", "offset", "original_size"):
       if key in batch:
@@ -213,7 +206,7 @@ class Pipeline:
       raise TypeError(f"{source!r} is neither a DetectionSource nor a ClassificationSource")
     original = (int(source.sizes[i, 0]), int(source.sizes[i, 1]))
     content = self.content or self.size
-    wanted = reduction_for(original, content) if self.interpolation == "area" else 1
+    wanted = reduction_for(original, content, self.interpolation)
     image, reduction = source.images.reduced(i, wanted)
     image, scale, offset = letterbox(
       image,
@@ -223,7 +216,7 @@ class Pipeline:
       reduction=reduction,
       original=original,
     )
-    sample = source.boxes(i)
+    sample = source.targets(i)
     sample["boxes"] = to_network(sample["boxes"], scale, offset)
     placed = {"image": image, "scale": scale, "offset": offset, "original_size": original}
     return {**sample, **placed}

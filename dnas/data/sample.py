@@ -3,8 +3,8 @@
 """One example on its way through the augmentations, and what these have in common.
 
 A sample is a dict: `image` uint8 [h, w, 3]; for detection `boxes` float32 [N, 4] (x1, y1, x2, y2)
-in px, `labels` int32 [N] and `crowd` bool [N]; for classification `label`. Nothing is changed in
-place: images may be shared with the cache of decoded images.
+in px and `labels` int32 [N]; for classification `label`. Nothing is changed in place: images may be
+shared with the cache of decoded images.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from dnas.data.letterbox import FILL
 
 Sample = dict[str, Any]
 Draw = Callable[[], Sample]
-_PER_BOX = ("boxes", "labels", "crowd")
+_PER_BOX = ("boxes", "labels")
 Window = tuple[int, int, int, int]
 _MIN_SIDE_PX = 1.0
 _WHOLE = 4  # Magnified by more than this (in area), an image is not resized as a whole.

@@ -203,6 +203,12 @@ class DetectionSource(Source):
       "crowd": a.crowd[rows].copy(),
     }
 
+  def targets(self, i: int) -> dict[str, np.ndarray]:
+    """The boxes and labels of image i that are to be found: all but crowd regions."""
+    rows, a = self.annotations.rows(i), self.annotations
+    single = ~a.crowd[rows]
+    return {"boxes": a.boxes[rows][single], "labels": a.labels[rows][single]}
+
   @property
   def max_boxes(self) -> int:
     """The most boxes (crowd regions aside) that one image has."""

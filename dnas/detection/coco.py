@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""COCO detection metrics, and the way from a batch of detections to COCO's result list.
+"""COCO detection metrics, and COCO's result list.
 
 The matching and the integration are those of `hotcoco`, a port of pycocotools; this module checks
 what goes in and names what comes out.
@@ -13,7 +13,6 @@ from typing import Any
 import hotcoco
 import numpy as np
 
-from dnas.detection.nms import Detections
 from dnas.errors import DnasError
 
 METRICS = (
@@ -67,70 +66,29 @@ def evaluate(
   return {**{name: float(values[name]) for name in METRICS}, "per_class": per_class}
 
 
-def to_results(
-  detections: Detections,
-  *,
-  image_ids: Sequence[int],
+def results_of(
+  image_id: int,
+  boxes: np.ndarray,
+  scores: np.ndarray,
+  labels: np.ndarray,
   category_ids: Sequence[int],
-  scale: Any,
-  offset: Any,
-  original_size: Any,
-  valid: Any = None,
 ) -> list[dict[str, Any]]:
-  """x_original = (x_network - offset) / scale, cut to the image, as COCO result dicts.
+  """What was found on an image as rows of COCO's result list, in the order given.
 
   Args:
-    detections: of a batch of B images, in px of the network's input.
-    image_ids: `[B]`.
-    category_ids: the category id of each class index.
-    scale: `[B]` or `[B, 2]` (x, y): network px per original px.
-    offset: `[B, 2]` (x, y) network px: where the original's corner lies in the network's input.
-    original_size: `[B, 2]` (height, width) of the originals in px.
-    valid: `[B]` bool: rows that are images; the others only fill the batch. None: all are.
+    image_id: of the image.
+    boxes: `[N, 4]` xyxy px of the image.
+    scores, labels: `[N]`.
+    category_ids: the category id of each class.
 
   Returns:
-    `{"image_id", "category_id", "bbox": [x, y, w, h], "score"}` for each valid detection, image
-    by image and best first. What lies entirely in the padding is left out.
-
-  Raises:
-    ValueError: for arrays whose batch sizes differ, a scale that is not positive, or a class index
-      without a category id.
+    `{"image_id", "category_id", "bbox": [x, y, w, h], "score"}` each.
   """
-  boxes, scores, labels, keep = (np.asarray(field) for field in detections)
-  batch = len(boxes)
-  if valid is not None:
-    keep = keep & np.asarray(valid, bool)[:, None]
-  scale = np.asarray(scale, np.float64)
-  scale = np.broadcast_to(scale[:, None] if scale.ndim == 1 else scale, (len(scale), 2))
-  offset, original_size = np.asarray(offset, np.float64), np.asarray(original_size, np.float64)
-  for name, rows in (("scale", scale), ("offset", offset), ("original_size", original_size)):
-    if rows.shape != (batch, 2):
-      raise ValueError(
-        f"to_results: {name} has shape {rows.shape}; {batch} images need ({batch}, 2)"
-      )
-  if len(image_ids) != batch:
-    raise ValueError(f"to_results: {len(image_ids)} image_ids for {batch} images")
-  if not np.all(scale > 0):
-    raise ValueError(f"to_results: scale must be positive, got a smallest value of {scale.min()}")
-  found = labels[keep]
-  if found.size and not 0 <= found.min() <= found.max() < len(category_ids):
-    raise ValueError(
-      f"to_results: labels run from {found.min()} to {found.max()}; "
-      f"valid is 0 to {len(category_ids) - 1} (category_ids)"
-    )
-  corners = boxes.astype(np.float64).reshape(batch, -1, 2, 2)
-  corners = (corners - offset[:, None, None]) / scale[:, None, None]
-  corners = np.clip(corners, 0, original_size[:, None, None, ::-1])
-  low, extent = corners[:, :, 0], corners[:, :, 1] - corners[:, :, 0]
-  keep = keep & np.all(extent > 0, -1)
+  boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
+  boxes = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1)
   return [
-    {
-      "image_id": int(image_ids[b]),
-      "category_id": int(category_ids[labels[b, d]]),
-      "bbox": [*low[b, d].tolist(), *extent[b, d].tolist()],
-      "score": float(scores[b, d]),
-    }
-    for b, d in np.argwhere(keep).tolist()
+    {"image_id": image_id, "category_id": int(category_ids[k]), "bbox": box, "score": score}
+    for box, score, k in zip(boxes.tolist(), scores.tolist(), labels.tolist(), strict=True)
   ]
 
 

@@ -137,6 +137,25 @@ def _envelope(recall: np.ndarray, precision: np.ndarray, at: np.ndarray) -> np.n
   return np.interp(at, x, np.maximum.accumulate(y[::-1])[::-1])
 
 
+def measure(
+  found: Sequence[Mapping[str, Any]], truth: Sequence[Mapping[str, Any]], count: int
+) -> tuple[Box, np.ndarray]:
+  """The figures of a whole data set (`summarise`), and its `confusion`.
+
+  Args:
+    found: per image `boxes` `[N, 4]`, `labels` `[N]`, `scores` `[N]`, best first.
+    truth: per image `boxes` `[M, 4]`, `labels` `[M]`.
+    count: C.
+  """
+  box = summarise(
+    np.concatenate([one["scores"] for one in found]),
+    np.concatenate([one["labels"] for one in found]),
+    np.concatenate([matches(one, objects) for one, objects in zip(found, truth, strict=True)]),
+    np.bincount(np.concatenate([objects["labels"] for objects in truth]), minlength=count),
+  )
+  return box, confusion(found, truth, count)
+
+
 def summarise(
   scores: np.ndarray, labels: np.ndarray, right: np.ndarray, objects: np.ndarray
 ) -> Box:

@@ -11,7 +11,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from dnas.detection import draw
+from dnas.detection import coco, draw
 from dnas.errors import DnasError
 
 
@@ -76,16 +76,7 @@ class Result:
       category_ids: of each class; default: label + 1.
     """
     ids = category_ids or range(1, len(self.names) + 1)
-    rows = zip(self.boxes.tolist(), self.scores.tolist(), self.labels.tolist())
-    return [
-      {
-        "image_id": image_id,
-        "category_id": int(ids[label]),
-        "bbox": [x1, y1, x2 - x1, y2 - y1],
-        "score": score,
-      }
-      for (x1, y1, x2, y2), score, label in rows
-    ]
+    return coco.results_of(image_id, self.boxes, self.scores, self.labels, ids)
 
   def to_dict(self) -> dict[str, Any]:
     """The same as a JSON object."""

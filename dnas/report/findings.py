@@ -57,18 +57,8 @@ def _of_boxes(source: DetectionSource, rows: Sequence[Mapping[str, Any]]) -> dic
       raise data.DataError(f"{source.name} has no image {row['image_id']!r} or no such class")
     of_image[place[row["image_id"]]].append(row)
   found = [_arrays(one, number) for one in of_image]
-  truth = []
-  for i in range(len(source)):
-    boxes = source.boxes(i)
-    truth.append({name: boxes[name][~boxes["crowd"]] for name in ("boxes", "labels")})
-  right = [curves.matches(one, objects) for one, objects in zip(found, truth)]
-  box = curves.summarise(
-    np.concatenate([one["scores"] for one in found]),
-    np.concatenate([one["labels"] for one in found]),
-    np.concatenate(right),
-    np.bincount(np.concatenate([t["labels"] for t in truth]), minlength=len(source.classes)),
-  )
-  matrix = curves.confusion(found, truth, len(source.classes))
+  truth = [source.targets(i) for i in range(len(source))]
+  box, matrix = curves.measure(found, truth, len(source.classes))
   return {
     "precision over recall": charts.draw_precision_recall(box, source.classes),
     "confusion": charts.draw_confusion(matrix, [*source.classes, "background"]),

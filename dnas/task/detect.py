@@ -14,6 +14,7 @@ import numpy as np
 from flax import nnx
 
 from dnas import runs
+from dnas.data.letterbox import to_image
 from dnas.data.source import DetectionSource, Source
 from dnas.detection import anchor_loss, assign, coco, draw, nms
 from dnas.detection import loss as detection_loss
@@ -82,8 +83,15 @@ def detection(
       rngs=rngs,
     )
 
-  weights = (class_weight, iou_weight, dfl_weight)
-  criterion = _points_loss(assigner, classification_loss, box_similarity, weights)
+  criterion = functools.partial(
+    detection_loss.detection_loss,
+    assigner=assigner,
+    classification=classification_loss,
+    box_similarity=box_similarity,
+    class_weight=class_weight,
+    iou_weight=iou_weight,
+    dfl_weight=dfl_weight,
+  )
   found = _thresholds(score_threshold, iou_threshold, max_detections)
   scaled = computing(dtype, network.image_to_float)
   return _on_boxes(source, image, build, scaled, criterion, found, _of_points)
@@ -121,8 +129,15 @@ def yolo_nas(
   def build(space, rngs, search: bool | None = None, supernet: Supernet = PLAIN) -> yolo.YoloNas:
     return yolo.YoloNas(space, len(source.classes), search=search, supernet=supernet, rngs=rngs)
 
-  weights = (class_weight, iou_weight, dfl_weight)
-  criterion = _points_loss(assigner, classification_loss, box_similarity, weights)
+  criterion = functools.partial(
+    detection_loss.detection_loss,
+    assigner=assigner,
+    classification=classification_loss,
+    box_similarity=box_similarity,
+    class_weight=class_weight,
+    iou_weight=iou_weight,
+    dfl_weight=dfl_weight,
+  )
   found = _thresholds(score_threshold, iou_threshold, max_detections)
   scaled = computing(dtype, lambda images: images.astype(jnp.float32) / 255)
   return _on_boxes(source, image, build, scaled, criterion, found, _of_points)
@@ -187,25 +202,6 @@ _IMAGENET_MEAN = np.asarray([0.485, 0.456, 0.406], np.float32)
 _IMAGENET_STD = np.asarray([0.229, 0.224, 0.225], np.float32)
 
 
-def _points_loss(
-  assigner: detection_loss.Assigner,
-  classification: str,
-  box_similarity: str,
-  weights: tuple[float, float, float],
-) -> Callable[..., tuple[jax.Array, Metrics]]:
-  """The loss of networks that predict from points; `weights` of class, IoU and DFL terms."""
-  class_weight, iou_weight, dfl_weight = weights
-  return functools.partial(
-    detection_loss.detection_loss,
-    assigner=assigner,
-    classification=classification,
-    box_similarity=box_similarity,
-    class_weight=class_weight,
-    iou_weight=iou_weight,
-    dfl_weight=dfl_weight,
-  )
-
-
 def _thresholds(score: float, iou: float, max_detections: int) -> Thresholds:
   given = dict(score=score, iou=iou, max_detections=max_detections)
   return VALIDATION._replace(**given).check()
@@ -255,32 +251,33 @@ def _on_boxes(
 
   def measure(source: Source, results: Iterable[Result], folder: pathlib.Path) -> dict[str, Any]:
     assert isinstance(source, DetectionSource)
-    truth = source.to_coco()
-    categories = [category["id"] for category in truth["categories"]]
     rows, shown = [], []
     for batch, outputs in results:
-      rows += coco.to_results(
-        nms.Detections(*(jnp.asarray(outputs[name]) for name in nms.Detections._fields)),
-        image_ids=batch["id"].tolist(),
-        category_ids=categories,
-        scale=batch["scale"],
-        offset=batch["offset"],
-        original_size=batch["original_size"],
-        valid=batch["valid"],
-      )
-      shown += [
-        _tile(batch, outputs, i) for i in np.flatnonzero(batch["valid"])[: _SHEET - len(shown)]
-      ]
+      examples = np.flatnonzero(batch["valid"]).tolist()
+      for i in examples:
+        there = _on_image(batch, outputs, i)
+        rows += coco.results_of(int(batch["id"][i]), *there, source.category_ids)
+      shown += [_tile(batch, outputs, i) for i in examples[: _SHEET - len(shown)]]
     runs.write(folder / "predictions.json", json.dumps(rows) + "\n")
     if runs.first():
       images, true, predicted = zip(*shown, strict=True)
       draw.sheet(images, true, predicted, source.classes, folder / "predictions.png", min_score=0.3)
-    return coco.evaluate(truth, rows)
+    return coco.evaluate(source.to_coco(), rows)
 
   return Task(build, forward, loss, predict, measure, "AP", image, boxes)
 
 
 _SHEET = 16  # pictures on the sheet of predictions
+
+
+def _on_image(
+  batch: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray], i: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+  """Boxes, scores and labels of what was found on picture i of a batch, in px of the original."""
+  place = (batch[name][i] for name in ("scale", "offset", "original_size"))
+  boxes, inside = to_image(outputs["boxes"][i], *place)
+  keep = outputs["valid"][i] & inside
+  return boxes[keep], outputs["scores"][i][keep], outputs["labels"][i][keep]
 
 
 def _tile(batch: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray], i: int) -> tuple:

@@ -41,7 +41,6 @@ def sample(seed: int, h: int, w: int, count: int = 3) -> dict:
     "image": image,
     "boxes": np.array(boxes, np.float32).reshape(-1, 4),
     "labels": np.arange(count, dtype=np.int32),
-    "crowd": np.zeros(count, bool),
     "kept": "as it is",
   }
 
@@ -90,7 +89,6 @@ def test_boxes_stay_valid(name, seed, h, w):
   assert boxes.dtype == np.float32
   assert boxes.shape == (count, 4)
   assert (after["labels"].shape, after["labels"].dtype) == ((count,), np.int32)
-  assert (after["crowd"].shape, after["crowd"].dtype) == ((count,), bool)
   assert (boxes >= 0).all()
   assert (boxes <= [w, h, w, h]).all()
   assert (boxes[:, 2:] - boxes[:, :2] >= 1).all()
@@ -202,7 +200,7 @@ def test_warp_puts_pixels_where_boxes_go(factor):
   image = np.zeros((16, 16, 3), np.uint8)
   image[3, 3] = 200
   one = {"image": image, "boxes": np.array([[3, 3, 4, 4]], np.float32)}
-  one |= {"labels": np.zeros(1, np.int32), "crowd": np.zeros(1, bool)}
+  one |= {"labels": np.zeros(1, np.int32)}
   moved = warp(one, Move(factor, factor, 1.2, -1.8), 0.3)
   assert moved["boxes"].tolist() == [
     [3 * factor + 1, 3 * factor - 2, 4 * factor + 1, 4 * factor - 2]

@@ -48,8 +48,18 @@ def test_boxes_there_and_back(h, w, size, seed):
   placed = to_network(boxes, fitted.scale, fitted.offset)
   assert (placed >= -1e-3).all()
   assert (placed <= np.array([size[1], size[0]] * 2) + 1e-3).all()
-  back = to_image(placed, fitted.scale, fitted.offset, (h, w))
+  back, _ = to_image(placed, fitted.scale, fitted.offset, (h, w))
   assert np.allclose(back, boxes, atol=1e-3 * max(h, w))
+
+
+def test_what_was_found_in_the_padding_is_not_on_the_image():
+  """A 400 x 200 image at half size, 28 px down: one box crosses its border, one lies above it."""
+  scale, offset = np.array([0.5, 0.5], np.float32), np.array([0, 28], np.float32)
+  found = np.array([[10, 38, 60, 78], [100, 20, 300, 60], [0, 0, 200, 20]], np.float32)
+  boxes, inside = to_image(found, scale, offset, (200, 400))
+  assert boxes[:2].tolist() == [[20, 20, 120, 100], [200, 0, 400, 64]]
+  assert inside.tolist() == [True, True, False]
+  assert to_image(found[:0], scale, offset, (200, 400))[0].shape == (0, 4)
 
 
 @settings(max_examples=60, deadline=None)
@@ -72,6 +82,7 @@ def test_content_fills_one_side_and_keeps_the_aspect(original, size):
 def test_reduction_never_loses_shown_pixels(original, content, expected):
   r = reduction_for(original, content)
   assert r == expected
+  assert reduction_for(original, content, "linear") == 1
   h, w = content_size(original, content)
   assert r == 1 or (original[0] / r >= h and original[1] / r >= w)
 

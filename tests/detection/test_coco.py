@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""COCO metrics equal pycocotools', bad input is named, and results return to original pixels."""
+"""COCO metrics equal pycocotools', and bad input is named."""
 
 import contextlib
 import copy
@@ -12,7 +12,7 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from dnas.detection import coco, nms
+from dnas.detection import coco
 from dnas.errors import DnasError
 
 
@@ -203,78 +203,13 @@ def test_bad_detections(case):
     coco.evaluate(truth, detections)
 
 
-def found(boxes, labels, scores, valid):
-  return nms.Detections(np.float32(boxes), np.float32(scores), np.int32(labels), np.array(valid))
-
-
-def test_to_results_undoes_the_letterbox():
-  """A 400 x 200 image at half size, 28 px down; then one that was enlarged twofold."""
-  detections = found(
-    [[[10, 38, 60, 78], [0, 0, 200, 20]], [[8, 8, 500, 40], [0, 0, 0, 0]]],
-    [[1, 0], [0, -1]],
-    [[0.9, 0.8], [0.7, 0]],
-    [[True, True], [True, False]],
-  )
-  got = coco.to_results(
-    detections,
-    image_ids=[5, 6],
-    category_ids=[3, 44],
-    scale=[0.5, 2],
-    offset=[[0, 28], [4, 0]],
-    original_size=[[200, 400], [90, 100]],
-  )
-  # The second box of the first image lies in the padding above it.
+def test_results_are_rows_of_coco():
+  boxes = np.float32([[20, 20, 120, 100], [2, 4, 100, 20]])
+  scores, labels = np.float32([0.9, 0.7]), np.int32([1, 0])
+  got = coco.results_of(5, boxes, scores, labels, (3, 44))
   assert got == [
     {"image_id": 5, "category_id": 44, "bbox": [20, 20, 100, 80], "score": pytest.approx(0.9)},
-    {"image_id": 6, "category_id": 3, "bbox": [2, 4, 98, 16], "score": pytest.approx(0.7)},
+    {"image_id": 5, "category_id": 3, "bbox": [2, 4, 98, 16], "score": pytest.approx(0.7)},
   ]
   json.dumps(got)
-  filled_up = coco.to_results(
-    detections,
-    image_ids=[5, -1],
-    category_ids=[3, 44],
-    scale=[0.5, 1],
-    offset=[[0, 28], [0, 0]],
-    original_size=[[200, 400], [1, 1]],
-    valid=[True, False],
-  )
-  assert filled_up == got[:1]
-
-
-def test_to_results_is_the_inverse_of_the_letterbox():
-  rng = np.random.default_rng(0)
-  low = rng.uniform(0, 300, (3, 4, 2))
-  original = np.concatenate([low, low + rng.uniform(5, 90, (3, 4, 2))], -1)
-  scale, offset = rng.uniform(0.2, 3, (3, 2)), rng.uniform(0, 40, (3, 2))
-  network = original.reshape(3, 4, 2, 2) * scale[:, None, None] + offset[:, None, None]
-  got = coco.to_results(
-    found(network.reshape(3, 4, 4), np.zeros((3, 4)), np.ones((3, 4)), np.ones((3, 4), bool)),
-    image_ids=[1, 2, 3],
-    category_ids=[1],
-    scale=scale,
-    offset=offset,
-    original_size=[[400, 400]] * 3,
-  )
-  boxes = np.array([r["bbox"] for r in got])
-  boxes[:, 2:] += boxes[:, :2]
-  np.testing.assert_allclose(boxes, original.reshape(-1, 4), atol=1e-3)
-
-
-def test_to_results_bad_input():
-  one = found(np.ones((1, 1, 4)), [[2]], [[1.0]], [[True]])
-  args = {
-    "image_ids": [1],
-    "category_ids": [1, 2],
-    "scale": [1],
-    "offset": [[0, 0]],
-    "original_size": [[9, 9]],
-  }
-  with pytest.raises(ValueError, match=r"labels run from 2 to 2; valid is 0 to 1"):
-    coco.to_results(one, **args)
-  for field, value, message in (
-    ("scale", [0], "scale must be positive"),
-    ("offset", [[0, 0]] * 2, r"offset has shape \(2, 2\)"),
-    ("image_ids", [1, 2], "2 image_ids for 1 images"),
-  ):
-    with pytest.raises(ValueError, match=message):
-      coco.to_results(one, **{**args, field: value})
+  assert coco.results_of(5, boxes[:0], scores[:0], labels[:0], (3, 44)) == []
