@@ -24,6 +24,12 @@ def choose_from(what: str, given: object, valid: Iterable[str]) -> str:
   return f"unknown {what} {given!r}{hint} Valid: {', '.join(names) or '(none)'}"
 
 
+def check_count(what: str, value: object, least: int, kind: type[DnasError] = DnasError) -> None:
+  """An error of the class `kind` unless `value` is a whole number, `least` or more."""
+  if type(value) is not int or value < least:
+    raise kind(f"{what} must be a whole number, {least} or more, got {value!r}")
+
+
 @contextlib.contextmanager
 def one_line_errors(*kinds: type[Exception], code: int = 2) -> Iterator[None]:
   """Ends the process with one line on stderr instead of a traceback, for errors users can mend.

@@ -22,7 +22,7 @@ from dnas import config as configs
 from dnas import data, files, naming, process, runs, train
 from dnas import task as tasks
 from dnas.config import Config
-from dnas.errors import ConfigError, choose_from
+from dnas.errors import ConfigError, check_count, choose_from
 from dnas.estimate import estimates
 from dnas.fields import complete, plain
 from dnas.method import space_of, task_of
@@ -127,9 +127,7 @@ def settings_of(search: Config) -> Config:
   """
   settings = complete("config.search with a strategy", search, DEFAULTS, REQUIRED)
   for name, least in (("budget", 1), ("workers", 0)):
-    value = settings[name]
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-      raise ConfigError(f"config.search.{name} must be a whole number, {least} or more: {value!r}")
+    check_count(f"config.search.{name}", settings[name], least, ConfigError)
   if not isinstance(settings.elsewhere, bool) or (settings.elsewhere and not settings.workers):
     raise ConfigError(
       "config.search.elsewhere: true or false, and with true config.search.workers says how many "

@@ -12,7 +12,7 @@ from dnas import config as configs
 from dnas import data
 from dnas.config import Config
 from dnas.detectors import Loaded, Size
-from dnas.errors import DnasError
+from dnas.errors import check_count
 from dnas.train import train
 from dnas.trees import fingerprint
 from dnas.validate import spec_of
@@ -54,8 +54,7 @@ def recipe(
     DnasError: the data are wrong, or a value is out of range.
   """
   for name, value in (("epochs", epochs), ("batch", batch)):
-    if not isinstance(value, int) or value < 1:
-      raise DnasError(f"{name} = {value!r}; valid: a whole number, 1 or more")
+    check_count(name, value, 1)
   source = data.labelled(spec, split)
   height, width = loaded.check_image(size)
   steps = max(1, round(epochs * len(source) / batch))

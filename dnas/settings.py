@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 from dnas.config import Config
-from dnas.errors import ConfigError
+from dnas.errors import ConfigError, check_count
 from dnas.fields import complete
 
 # What a config need not say, with what it then is: DARTS has none of it.
@@ -114,8 +114,7 @@ def progress_at(settings: Config, step: int) -> float:
 
 def check_seeds(seeds: Any, settings: Config) -> None:
   """ConfigError unless so many searches, with these settings, fit into one program."""
-  if not isinstance(seeds, int) or isinstance(seeds, bool) or seeds < 1:
-    raise ConfigError(f"config.seeds must be a whole number, 1 or more, got {seeds!r}")
+  check_count("config.seeds", seeds, 1, ConfigError)
   if seeds > 1:
     alone = ("stages", "projection", "stop")
     used = [name for name in alone if settings[name]] + ["watch"] * bool(settings.watch.every_steps)

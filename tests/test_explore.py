@@ -130,8 +130,8 @@ def test_look_up_by_config(tmp_path):
 @pytest.mark.parametrize(
   ("overrides", "message"),
   [
-    ({"search.budget": 0}, r"config\.search\.budget must be a whole number, 1 or more: 0"),
-    ({"search.workers": -1}, r"config\.search\.workers must be a whole number, 0 or more: -1"),
+    ({"search.budget": 0}, r"config\.search\.budget must be a whole number, 1 or more, got 0"),
+    ({"search.workers": -1}, r"config\.search\.workers must be a whole number, 0 or more, got -1"),
     ({"search.costs": ("flops",)}, r"name in config\.search\.costs: 'flops'.*macs, params"),
     ({"seeds": 2}, r"takes one seed and one JAX process, got config\.seeds = 2"),
     ({"search.strategy": dict(name="evolutoin")}, "did you mean 'evolution'"),

@@ -413,7 +413,7 @@ def test_wrong_data_and_arguments_are_named(model, place, tmp_path):
   ):
     with pytest.raises(DnasError, match=message):
       model.predict(image, **arguments)
-  with pytest.raises(DnasError, match="epochs = 0"):
+  with pytest.raises(DnasError, match="epochs must be a whole number"):
     model.train(str(place / "data.yaml"), epochs=0)
 
 

@@ -24,7 +24,7 @@ import jax
 import numpy as np
 
 from dnas import files
-from dnas.errors import DnasError, choose_from
+from dnas.errors import DnasError, check_count, choose_from
 from dnas.files import json_of
 
 SCHEMA = "dnas.latency/2"  # 1: weights were arguments of the programs, not constants.
@@ -72,9 +72,7 @@ class Protocol:
 
   def __post_init__(self):
     for name, least in (("batch", 1), ("rounds", 2), ("calls", 1), ("copies", 1)):
-      value = getattr(self, name)
-      if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise DnasError(f"latency.{name} must be a whole number, {least} or more, got {value!r}")
+      check_count(f"latency.{name}", getattr(self, name), least)
     if self.dtype != "float32":
       raise DnasError(f"latency.dtype: networks compute in float32 as yet, got {self.dtype!r}")
     if self.clock not in CLOCKS:

@@ -13,7 +13,7 @@ import jax
 import jax.flatten_util
 import numpy as np
 
-from dnas.errors import DnasError
+from dnas.errors import DnasError, check_count
 from dnas.space.space import SearchSpace
 
 
@@ -57,8 +57,7 @@ def hessian_spectrum(
     al.
   2020, arXiv:1909.09656), section 4.
   """
-  if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
-    raise DnasError(f"hessian_spectrum: steps must be a whole number, 1 or more, got {steps!r}")
+  check_count("hessian_spectrum: steps", steps, 1)
 
   @jax.jit
   def product(alpha: Any, v: jax.Array, args: tuple) -> jax.Array:

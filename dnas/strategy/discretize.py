@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from dnas.errors import DnasError
+from dnas.errors import DnasError, check_count
 from dnas.space.space import Cell, Edge, SearchSpace
 from dnas.strategy.alpha import edges_key, operations
 
@@ -63,8 +63,7 @@ def top_k_edges(k: int = 2) -> Discretize:
 
   Source: DARTS (Liu et al. 2019, arXiv:1806.09055), section 2.4.
   """
-  if not isinstance(k, int) or isinstance(k, bool) or k < 1:
-    raise DnasError(f"top_k_edges: k must be a whole number, 1 or more, got {k!r}")
+  check_count("top_k_edges: k", k, 1)
 
   def discretize(space: SearchSpace, alpha: AlphaLike) -> SearchSpace:
     for name in space.searched:
@@ -138,8 +137,7 @@ def limit_skips(
 
   Source: P-DARTS (Chen et al. 2019, arXiv:1904.12760), section 3.3 (M = 2).
   """
-  if not isinstance(at_most, int) or isinstance(at_most, bool) or at_most < 0:
-    raise DnasError(f"limit_skips: at_most must be a whole number, 0 or more, got {at_most!r}")
+  check_count("limit_skips: at_most", at_most, 0)
 
   def discretize(space: SearchSpace, alpha: AlphaLike) -> SearchSpace:
     decided = {}

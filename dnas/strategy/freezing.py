@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from dnas.errors import DnasError
+from dnas.errors import DnasError, check_count
 
 PyTree = Any
 
@@ -53,8 +53,7 @@ def gradient_matching(threshold: float = 0.4, window: int = 20) -> Freezing:
   """
   if not -1 <= threshold <= 1:
     raise DnasError(f"gradient_matching: threshold must be in [-1, 1], got {threshold!r}")
-  if not isinstance(window, int) or isinstance(window, bool) or window < 1:
-    raise DnasError(f"gradient_matching: window must be a whole number, 1 or more, got {window!r}")
+  check_count("gradient_matching: window", window, 1)
 
   def init(params: PyTree) -> PyTree:
     count = len(set(_owners(params)) - {None})

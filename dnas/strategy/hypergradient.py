@@ -31,13 +31,12 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from dnas.errors import DnasError
+from dnas.errors import DnasError, check_count
 from dnas.strategy.inner_step import (
   Loss,
   PyTree,
   Sgd,
   add,
-  check_count,
   dot,
   scale,
   sgd_step,
@@ -98,7 +97,7 @@ def unrolled(
   Source: DARTS (arXiv:1806.09055), eq. 6 and 7; the recursion: Franceschi et al. 2017
   (arXiv:1703.01785), algorithm 1.
   """
-  check_count("unrolled", "steps", steps, 1)
+  check_count("unrolled: steps", steps, 1)
 
   def hypergradient(outer, inner, params, alpha, optimizer=None):
     sgd = to_differentiate("unrolled", optimizer, params, lr, momentum, weight_decay)

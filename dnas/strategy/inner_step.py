@@ -72,12 +72,6 @@ def learning_rate(name: str, optimizer: InnerOptimizer, lr):
   )
 
 
-def check_count(name: str, field: str, value: Any, least: int) -> None:
-  """DnasError unless `value` is a whole number, `least` or more."""
-  if not isinstance(value, int) or isinstance(value, bool) or value < least:
-    raise DnasError(f"{name}: {field} must be a whole number, {least} or more, got {value!r}")
-
-
 def add(x: PyTree, a: Any, y: PyTree) -> PyTree:
   """x + a y, in the types of x (a learning rate in float32 must not promote bfloat16 weights)."""
   return jax.tree.map(lambda x, y: (x + a * y).astype(x.dtype), x, y)

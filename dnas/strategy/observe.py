@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dnas.errors import DnasError
+from dnas.errors import DnasError, check_count
 from dnas.space.space import SearchSpace
 from dnas.strategy import diagnostics
 from dnas.strategy.alpha import operations, relax
@@ -55,8 +55,7 @@ def observer(
   Raises:
     DnasError: `hessian_steps` negative.
   """
-  if hessian_steps < 0:
-    raise DnasError(f"watch.hessian_steps must be 0 or more, got {hessian_steps!r}")
+  check_count("watch.hessian_steps", hessian_steps, 0)
   space = problem.space
 
   @jax.jit

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from dnas.errors import DnasError
+from dnas.errors import DnasError, check_count
 from dnas.strategy.inner_step import Sgd
 
 # What a config may name.
@@ -196,8 +196,7 @@ def accumulated(inner: Optimizer, every: int) -> Optimizer:
   Raises:
     DnasError: `every` is no whole number, or below 1.
   """
-  if type(every) is not int or every < 1:
-    raise DnasError(f"accumulate: must be a whole number, 1 or more, got {every!r}")
+  check_count("accumulate: every", every, 1)
   if every == 1:
     return inner
   functions: Any = (inner.init, inner.update)

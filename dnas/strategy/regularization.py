@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import digamma, gammaln
 
-from dnas.errors import DnasError
+from dnas.errors import DnasError, check_count
 from dnas.strategy.alpha import Alpha
 
 AlphaLike = Mapping[str, Sequence[jax.Array]]
@@ -145,8 +145,7 @@ def adversarial_perturbation(
   """
   _check_scale("adversarial_perturbation", radius)
   _check_scale("adversarial_perturbation", radius_start)
-  if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
-    raise DnasError(f"adversarial_perturbation: steps must be 1 or more, got {steps!r}")
+  check_count("adversarial_perturbation: steps", steps, 1)
 
   def perturb(key, loss, weights, progress):
     r = radius_start + progress * (radius - radius_start)

@@ -8,16 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from dnas.errors import DnasError
-from dnas.strategy.inner_step import (
-  InnerOptimizer,
-  PyTree,
-  add,
-  check_count,
-  dot,
-  learning_rate,
-  scale,
-)
+from dnas.errors import DnasError, check_count
+from dnas.strategy.inner_step import InnerOptimizer, PyTree, add, dot, learning_rate, scale
 
 # (v -> H v, v, optimizer) -> x with H x = v, approximately.
 Solve = Callable[[Callable[[PyTree], PyTree], PyTree, InnerOptimizer], PyTree]
@@ -37,7 +29,7 @@ def neumann(steps: int = 5, lr: float | None = None) -> Solve:
 
   Source: Lorraine et al. 2020 (arXiv:1911.02590), algorithm 3; iDARTS (arXiv:2106.10784), eq. 8.
   """
-  check_count("neumann", "steps", steps, 0)
+  check_count("neumann: steps", steps, 0)
 
   def solve(hvp, v, optimizer):
     rate = learning_rate("neumann", optimizer, lr)
@@ -70,7 +62,7 @@ def cg(steps: int = 10, damping: float = 0.0) -> Solve:
   Source: Hestenes and Stiefel 1952; the stop: Nocedal and Wright 2006, algorithm 7.1; in bilevel
   optimisation: Pedregosa 2016 (arXiv:1602.02355).
   """
-  check_count("cg", "steps", steps, 1)
+  check_count("cg: steps", steps, 1)
   if not damping >= 0:
     raise DnasError(f"cg: damping must be 0 or more, got {damping!r}")
 

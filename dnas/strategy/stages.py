@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dnas.errors import DnasError
+from dnas.errors import check_count
 from dnas.space.space import Edge, SearchSpace
 from dnas.strategy.alpha import edges_key, operations
 
@@ -32,8 +32,7 @@ def prune(
   Source: P-DARTS (Chen et al. 2019, arXiv:1904.12760), section 3.2 (8, 5, 3 operations); DrNAS
   (arXiv:2006.10355), section 3.4.
   """
-  if not isinstance(keep, int) or isinstance(keep, bool) or keep < 1:
-    raise DnasError(f"stages: keep must be a whole number, 1 or more, got {keep!r}")
+  check_count("stages: keep", keep, 1)
   cells, kept_alpha = dict(space.cells), {}
   for name, logits in operations(alpha).items():
     cell, edges, rows = space.cells[name], [], []

@@ -75,7 +75,7 @@ def test_without_hessian_none_is_computed():
   metrics = see(dataclasses.replace(STATE, step=STATE.step + 1), jnp.float32(0), [], 0.0).metrics
   assert "hessian/dominant" not in metrics
   assert metrics["agreement"] == 1
-  with pytest.raises(DnasError, match="hessian_steps must be 0 or more"):
+  with pytest.raises(DnasError, match="hessian_steps must be a whole number"):
     observe.observer(PROBLEM, relaxation.softmax(), argmax(), hessian_steps=-1)
 
 

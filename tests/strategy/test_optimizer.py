@@ -164,7 +164,7 @@ def test_accumulating_once_changes_nothing():
   sgd = opt.sgd(4)
   assert opt.accumulated(sgd, 1) is sgd
   for wrong in (0, 1.5, True):
-    with pytest.raises(DnasError, match="accumulate: must be a whole number, 1 or more"):
+    with pytest.raises(DnasError, match="accumulate: every must be a whole number, 1 or more"):
       opt.accumulated(sgd, wrong)
 
 

@@ -216,5 +216,5 @@ def test_layer_alignment_is_the_gradient_of_the_mean_cosine():
 
 
 def test_adversarial_steps_must_be_a_count():
-  with pytest.raises(DnasError, match="steps must be 1 or more"):
+  with pytest.raises(DnasError, match="steps must be a whole number"):
     regularization.adversarial_perturbation(steps=0)
