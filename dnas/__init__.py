@@ -51,6 +51,7 @@ Contents, from the top; an import may only point down (`dnas.tables.house`):
   memory       of the process: buffers are kept between steps
   mesh         one device, eight, or many hosts; the cache of compiled programs
   finite       NaN and infinity in a step
+  jaxprs       traced functions evaluated again, equation by equation
   preemption   SIGTERM: save, and say "start me again"
   process      what a process sets up before it computes
   log          what a run writes for people: metrics.jsonl, TensorBoard, a live line

@@ -13,10 +13,10 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
+from dnas import jaxprs
 from dnas.errors import DnasError
 
 _LAG = 16
-_CALLS = ("jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat2")
 
 
 def skip_unless_finite(old: Any, new: Any, report: dict[str, jax.Array], *names: str):
@@ -127,20 +127,13 @@ def _run(jaxpr: Any, consts: Any, args: Any, found: list[Value], backward: bool)
   last = {
     v: i for i, eqn in enumerate(jaxpr.eqns) for v in eqn.invars if not isinstance(v, core.Literal)
   }
-  read = lambda v: v.val if isinstance(v, core.Literal) else held[v]
   for i, eqn in enumerate(jaxpr.eqns):
-    inputs = [read(v) for v in eqn.invars]
+    inputs = [jaxprs.read(held, v) for v in eqn.invars]
     here = backward or "transpose" in str(eqn.source_info.name_stack)
-    inner = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
-    if inner is not None and eqn.primitive.name in _CALLS:
-      consts = getattr(inner, "consts", ())  # None of its own when it is open.
-      outputs = _run(getattr(inner, "jaxpr", inner), consts, inputs, found, here)
+    if (call := jaxprs.inside(eqn)) is not None:
+      outputs = _run(*call, inputs, found, here)
     else:
-      bound = eqn.primitive.get_bind_params(eqn.params)
-      functions, params = bound if isinstance(bound, tuple) else ((), bound)  # Older jax: a pair.
-      with eqn.ctx.manager:
-        outputs = eqn.primitive.bind(*functions, *inputs, **params)
-      outputs = outputs if eqn.primitive.multiple_results else [outputs]
+      outputs = jaxprs.bind(eqn, inputs)
       for x in outputs:
         if jnp.issubdtype(x.dtype, jnp.floating) and x.size:
           found.append(Value(_where(eqn, x.shape, here), float(jnp.abs(x).max())))
@@ -148,7 +141,7 @@ def _run(jaxpr: Any, consts: Any, args: Any, found: list[Value], backward: bool)
     for v in [*eqn.invars, *eqn.outvars]:
       if not isinstance(v, core.Literal) and last.get(v, i) == i and v not in results:
         held.pop(v, None)
-  return [read(v) for v in jaxpr.outvars]
+  return [jaxprs.read(held, v) for v in jaxpr.outvars]
 
 
 def _where(eqn: Any, shape: tuple[int, ...], backward: bool) -> str:

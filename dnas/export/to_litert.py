@@ -17,7 +17,7 @@ from jax.extend import core
 
 from dnas.errors import DnasError
 from dnas.export.environment import python_with, run
-from dnas.export.replay import bind, read, replay
+from dnas.jaxprs import bind, read, replay
 
 REQUIREMENTS = ("tensorflow-cpu>=2.21",)
 

@@ -21,7 +21,7 @@ from flax import nnx
 from jax.extend import core
 
 from dnas.export.environment import need, python_with, run
-from dnas.export.replay import replay
+from dnas.jaxprs import replay
 
 REQUIREMENTS = ("jax2onnx>=0.17",)
 OPSET = 17

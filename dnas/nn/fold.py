@@ -19,8 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
-# Calls whose inside is evaluated in place: without gradients, a custom rule is its function.
-_CALLS = ("jit", "pjit", "closed_call", "custom_jvp_call", "custom_vjp_call", "checkpoint")
+from dnas import jaxprs
 
 
 def fold(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -133,22 +132,14 @@ def _run(jaxpr: core.Jaxpr, consts: Sequence[Any], args: Sequence[Any]) -> list[
 
 def _evaluate(eqn: core.JaxprEqn, values: list[Any]) -> Sequence[Any]:
   """The values that an equation gives."""
-  name = eqn.primitive.name
-  if name in _CALLS:
-    inner: Any = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
-    # None of its own when it is open.
-    return _run(getattr(inner, "jaxpr", inner), getattr(inner, "consts", ()), values)
+  if (call := jaxprs.inside(eqn)) is not None:
+    return _run(*call, values)
   if values and all(isinstance(v, _Constant) for v in values) and _is_small(eqn):
     with jax.ensure_compile_time_eval():
-      return [_Constant(value) for value in _bind(eqn, [v.value for v in values])]
-  rule = _RULES.get(name)
+      return [_Constant(value) for value in jaxprs.bind(eqn, [v.value for v in values])]
+  rule = _RULES.get(eqn.primitive.name)
   result = rule(eqn, values) if rule else None
-  return [result] if result is not None else _bind(eqn, [_plain(v) for v in values])
-
-
-def _bind(eqn: core.JaxprEqn, values: Sequence[Any]) -> Sequence[Any]:
-  results = eqn.primitive.bind(*values, **eqn.primitive.get_bind_params(eqn.params))
-  return results if eqn.primitive.multiple_results else [results]
+  return [result] if result is not None else jaxprs.bind(eqn, [_plain(v) for v in values])
 
 
 def _plain(value: Any) -> Any:
@@ -195,7 +186,7 @@ def _product(eqn, values, kernel_axis: int, axis: int) -> _Pending | None:
     return None
   kernel, x = np.asarray(kernel), _plain(left)
   channels = kernel.shape[kernel_axis]
-  product = lambda scaled: _bind(eqn, [x, scaled])[0]
+  product = lambda scaled: jaxprs.bind(eqn, [x, scaled])[0]
   part = _Part(product, kernel, kernel_axis, np.ones(channels), np.zeros(channels))
   return _Pending((part,), axis, out.ndim)
 

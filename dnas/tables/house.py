@@ -39,7 +39,7 @@ FLOORS = (
   ("data",),
   ("space",),
   (
-    *("checkpoint", "retention", "seal", "trees", "lock", "memory", "mesh", "finite"),
+    *("checkpoint", "retention", "seal", "trees", "lock", "memory", "mesh", "finite", "jaxprs"),
     *("preemption", "process", "log", "config", "naming", "fields", "files", "errors"),
   ),
 )

@@ -14,7 +14,8 @@ import pytest
 
 from dnas.detection import nms
 from dnas.errors import DnasError
-from dnas.export import Model, environment, export, model, replay, to_litert, to_onnx
+from dnas.export import Model, environment, export, model, to_litert, to_onnx
+from dnas.jaxprs import replay
 from dnas.nn import depthwise
 
 KERNEL = np.random.default_rng(0).normal(size=(3, 3, 3, 6)).astype(np.float32)
@@ -127,7 +128,7 @@ def pools(x):
 def test_a_replay_computes_the_same():
   x = np.random.default_rng(0).normal(size=(2, 7, 8, 3)).astype(np.float32)
   closed = jax.make_jaxpr(pools)(x)
-  again = replay.replay(closed.jaxpr, closed.consts, [x], to_onnx.WRITTEN)
+  again = replay(closed.jaxpr, closed.consts, [x], to_onnx.WRITTEN)
   for a, b in zip(pools(x), again, strict=True):
     np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 
