@@ -30,7 +30,7 @@ from dnas.strategy import (
   relaxation,
   schedule,
 )
-from dnas.strategy.problem import Problem
+from dnas.strategy.problem import Problem, SearchState
 from dnas.strategy.relaxation import Relaxation
 
 
@@ -51,6 +51,10 @@ class Method:
   machine: bilevel.Bilevel
   decide: discretize.Discretize
   levels: int
+
+  def genotype(self, state: SearchState) -> SearchSpace:
+    """What a search in this state is decided as."""
+    return self.decide(self.problem.space, jax.device_get(state.decided_by))
 
 
 def space_of(config: Config) -> SearchSpace:

@@ -157,7 +157,7 @@ def _inherit(task, stage: Stage, space: SearchSpace, state: SearchState, before)
 
 def _loop(config: Config, stage: Stage, made: method.Method, state, source, folder: pathlib.Path):
   """One stage, from its newest checkpoint to its last step."""
-  settings, space = stage.settings, made.problem.space
+  settings = stage.settings
   watch = Watch(settings, made, folder)
 
   def step(i: int, state: SearchState, weight_batch: Any, alpha_batch: Any = None):
@@ -169,8 +169,8 @@ def _loop(config: Config, stage: Stage, made: method.Method, state, source, fold
 
   def words(state: SearchState) -> str:
     """The cells as they would be decided now."""
-    now = made.decide(space, jax.device_get(state.decided_by))
-    return "  ".join(f"{name} {now.cells[name]}" for name in space.searched)
+    now = made.genotype(state)
+    return "  ".join(f"{name} {now.cells[name]}" for name in made.problem.space.searched)
 
   return runs.loop(
     folder,
@@ -189,7 +189,7 @@ def _decide(config, stage: Stage, made: method.Method, state, source, workdir) -
   """The genotype at the end of a search."""
   settings = stage.settings
   if not settings.projection:
-    return made.decide(made.problem.space, jax.device_get(state.decided_by))
+    return made.genotype(state)
   project = projection.projector(
     made.problem, made.relaxation, method.tuning(settings), **dict(settings.projection)
   )

@@ -106,12 +106,6 @@ def stages_of(settings: Config) -> list[Stage]:
   return found
 
 
-def progress_at(settings: Config, step: int) -> float:
-  """How far the search is after `step` steps, as `bilevel` counts it."""
-  searched = (step - settings.warmup_steps) / (settings.steps - settings.warmup_steps)
-  return min(max(searched, 0.0), 1.0)
-
-
 def check_seeds(seeds: Any, settings: Config) -> None:
   """ConfigError unless so many searches, with these settings, fit into one program."""
   check_count("config.seeds", seeds, 1, ConfigError)

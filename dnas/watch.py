@@ -15,11 +15,11 @@ from dnas import method, naming, runs
 from dnas.config import Config
 from dnas.errors import DnasError
 from dnas.files import json_of
-from dnas.settings import progress_at
 from dnas.space.space import SearchSpace
 from dnas.strategy import diagnostics, observe
 from dnas.strategy.alpha import operations
 from dnas.strategy.problem import SearchState
+from dnas.strategy.schedule import progress_at
 
 
 class Stopped(Exception):
@@ -66,7 +66,7 @@ class Watch:
     paths = [path for path in sorted(self.folder.glob("*.json")) if int(path.stem) < i]
     seen = [json_of(path) for path in paths]
     genotypes = [SearchSpace.from_json(json.dumps(record["genotype"])) for record in seen]
-    progress = progress_at(self.settings, i)
+    progress = progress_at(i, self.settings.steps, self.settings.warmup_steps)
     found = self.observe(state, batch, genotypes[-(self.last - 1) :], progress)
     record = {
       "genotype": json.loads(found.genotype.to_json()),

@@ -10,7 +10,7 @@ import pytest
 from dnas import config as configs
 from dnas import log, report, search
 from dnas.errors import DnasError
-from dnas.settings import DEFAULTS, REQUIRED, progress_at, settings_of
+from dnas.settings import DEFAULTS, REQUIRED, settings_of
 from dnas.space.space import SearchSpace
 
 SMALL = {
@@ -119,5 +119,3 @@ def test_fields_are_known_and_complete(root):
   with pytest.raises(DnasError, match=r"config\.search: relaxation must be set"):
     settings_of(given)
   assert settings_of(config.search, warmup_steps=1, steps=5).watch.genotypes == 5
-  settings = settings_of(config.search, warmup_steps=1, steps=5)
-  assert [progress_at(settings, i) for i in (0, 1, 3, 9)] == [0.0, 0.0, 0.5, 1.0]

@@ -21,9 +21,9 @@ import jax.numpy as jnp
 import optax
 
 from dnas.errors import DnasError
-from dnas.estimate import path
 from dnas.finite import skip_unless_finite
 from dnas.space.space import SearchSpace
+from dnas.strategy.alpha import one_hot
 from dnas.strategy.optimizer import Optimizer
 from dnas.strategy.problem import Problem
 
@@ -81,7 +81,7 @@ def make(problem: Problem, opt: Optimizer, seed: int) -> tuple[Callable, Callabl
 
   def step(i: int, state: State, batch: Any):
     genotype = problem.space.sample(random.Random(f"{seed} {i}"))
-    return compiled(state, path.one_hot(problem.space, genotype), batch)
+    return compiled(state, one_hot(problem.space, genotype), batch)
 
   return init, step
 
@@ -140,7 +140,7 @@ class OneShot:
 
   def __call__(self, genotype: SearchSpace, key: jax.Array) -> dict[str, float]:
     """The metrics of one genotype; SpaceError if it is not in the space."""
-    weights = path.one_hot(self.problem.space, genotype)
+    weights = one_hot(self.problem.space, genotype)
     found = [self._statistics(weights, batch, key) for batch in self.calibration]
     stats = jax.tree.map(lambda *leaves: sum(leaves[1:], leaves[0]) / len(leaves), *found)
     measured = [self._measure(stats, weights, batch, key) for batch in self.validation]

@@ -6,7 +6,7 @@ The same functions serve a genotype's own network (`weights` empty) and a path t
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -15,7 +15,6 @@ import optax
 from flax import nnx
 
 from dnas.errors import DnasError
-from dnas.estimate import path as paths
 from dnas.nn import functional, layers, mixed
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
@@ -131,7 +130,7 @@ def activations(subject: Subject, image: jax.Array) -> list[tuple[jax.Array, jax
     if isinstance(node, mixed.Cell):
       node.fused = False  # Fused cells share one ReLU between operations.
     if isinstance(node, layers.Function) and node.function is jax.nn.relu:
-      node.function = recorder(paths.weight_at(place, names, subject.weights))
+      node.function = recorder(weight_at(place, names, subject.weights))
   network(image, subject.weights, Mode(train=True))
   return seen
 
@@ -155,9 +154,27 @@ def features(
   for keys, value in ((_keys(place), value) for place, value in tracked):
     if keys[0] == "backbone" and keys[-1] == "var":
       # From statistics that were zero a norm has moved to (1 - momentum) times the batch's.
-      weight = paths.weight_at(keys, network.backbone.names, subject.weights)
+      weight = weight_at(keys, network.backbone.names, subject.weights)
       variances.append((value / (1 - momentum[keys[:-1]]), weight))
   return output, variances
+
+
+def weight_at(path: Sequence[Any], names: Sequence[str], weights: Weights):
+  """The mixing weight of the operation that a part of a `Network` belongs to; 1 outside of cells.
+
+  What lies off a path through a supernet has weight 0: it changes neither features nor gradients,
+  and whoever counts what a network holds (activations, norms) multiplies by this.
+
+  Args:
+    path: of a module or an array in a `Network`, `("backbone", "cells", 3, "edges", 0, "ops", 1)`
+      and whatever follows.
+    names: the kind of each cell, `network.backbone.names`.
+    weights: mixing weights of the searched cells.
+  """
+  if tuple(path[:2]) != ("backbone", "cells") or len(path) < 7 or path[3] != "edges":
+    return 1.0
+  name: Any = names[path[2]]
+  return weights[name][path[4]][path[6]] if name in weights else 1.0
 
 
 def without_norms(subject: Subject) -> Subject:

@@ -13,9 +13,10 @@ import numpy as np
 
 from dnas import naming
 from dnas.errors import DnasError
-from dnas.estimate import path, subject, zero_cost
+from dnas.estimate import subject, zero_cost
 from dnas.estimate.subject import Batch, Subject
 from dnas.space.space import SearchSpace
+from dnas.strategy.alpha import one_hot
 
 
 class TrainingFree:
@@ -64,7 +65,7 @@ class TrainingFree:
     Raises:
       DnasError: a genotype is not of the space, or a score is NaN.
     """
-    weights = [path.one_hot(self.space, genotype) for genotype in genotypes]
+    weights = [one_hot(self.space, genotype) for genotype in genotypes]
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *weights)
     supernet = self._with(key)
     scores: list[dict[str, float]] = [{} for _ in genotypes]

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""Architecture logits: one vector per edge of each cell that still holds a choice.
+"""Architecture logits, one vector per edge of each cell that still holds a choice, and weights.
 
 A search with edge weights has logits of the edges as well: `CELL/edges` -> one vector per node,
 over its incoming edges in their order (PC-DARTS' beta).
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dnas.errors import DnasError
-from dnas.space.space import SearchSpace
+from dnas.space.space import SearchSpace, SpaceError
 from dnas.strategy.relaxation import Relaxation
 
 # Cell name -> logits [O] per edge; O is the number of the edge's operations, in their order.
@@ -111,6 +111,26 @@ def _relax_operations(relaxation: Relaxation, key, alpha: Alpha, progress) -> Al
     for i, row in zip(group, jnp.unstack(relaxed), strict=True):
       weights[i] = row
   return jax.tree.unflatten(tree, weights)
+
+
+def one_hot(space: SearchSpace, genotype: SearchSpace) -> dict[str, tuple[np.ndarray, ...]]:
+  """w[cell][e][o] = 1 where `genotype` has operation o on edge e of `space`, else 0; float32.
+
+  An edge that the genotype drops has zeros only. What a supernet computes at these weights is the
+  genotype's network.
+
+  Raises:
+    SpaceError: a cell is missing, or an edge is none of the space's or still holds a choice.
+  """
+  weights = {}
+  for name in space.searched:
+    if name not in genotype.cells:
+      raise SpaceError(f"genotype.cells: {name!r} is missing, got {sorted(genotype.cells)}")
+    cell, decided = space.cells[name], genotype.cells[name]
+    weights[name] = tuple(np.zeros(len(edge.ops), np.float32) for edge in cell.edges)
+    for e, edge in zip(cell.match(decided, f"genotype.cells.{name}"), decided.edges, strict=True):
+      weights[name][e][cell.edges[e].ops.index(edge.ops[0])] = 1
+  return weights
 
 
 def entropy(edges: Sequence[jax.Array]) -> jax.Array:

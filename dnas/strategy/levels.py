@@ -14,6 +14,7 @@ from dnas.strategy.pricing import Pricing
 from dnas.strategy.problem import Problem, PyTree, SearchState
 from dnas.strategy.regularization import Penalty, Perturbation, WeightPenalty
 from dnas.strategy.relaxation import Relaxation
+from dnas.strategy.schedule import progress_at
 
 # (params, alpha) -> (scalar, (batch statistics, metrics)).
 Level = Callable[[PyTree, Alpha], tuple[jax.Array, tuple[PyTree, Mapping[str, jax.Array]]]]
@@ -72,9 +73,8 @@ class Levels:
     return relax(self.relaxation, relax_key, alpha, self.progress(state), self.problem.space)
 
   def progress(self, state: SearchState) -> jax.Array:
-    """How far the search is: 0 in the warm-up, 1 at its end."""
-    searched = (state.step - self.warmup_steps).astype(jnp.float32)
-    return jnp.clip(searched / (self.steps - self.warmup_steps), 0, 1)
+    """See `schedule.progress_at`."""
+    return progress_at(state.step, self.steps, self.warmup_steps)
 
   def _loss(self, state, batch, key, perturbation: Perturbation | None) -> Level:
     relax_key, loss_key = jax.random.split(key)

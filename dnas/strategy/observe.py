@@ -3,17 +3,16 @@
 """What a search looks like while it runs: `diagnostics` on its state and one of its batches."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from dnas.errors import DnasError, check_count
 from dnas.space.space import SearchSpace
 from dnas.strategy import diagnostics
-from dnas.strategy.alpha import operations, relax
+from dnas.strategy.alpha import one_hot, operations, relax
 from dnas.strategy.problem import Problem, SearchState
 from dnas.strategy.relaxation import Relaxation
 
@@ -36,7 +35,7 @@ def observer(
   decide: Callable[[SearchSpace, Any], SearchSpace],
   *,
   hessian_steps: int = 0,
-) -> Callable[[SearchState, Any, Sequence[SearchSpace], float], Observation]:
+) -> Callable[[SearchState, Any, Sequence[SearchSpace], Any], Observation]:
   """(state, batch, earlier genotypes, progress) -> what the search looks like.
 
   The metrics: `skip_share` and `agreement` of the genotype and those before it; for each cell
@@ -72,29 +71,20 @@ def observer(
     weights = relax(relaxation, relax_key, alpha, progress, space)
     return problem.loss(params, stats, weights, batch, loss_key, True, progress)[0]
 
-  def searched(genotype: SearchSpace) -> SearchSpace:
-    """The cells that were searched; others (a down-sampling) are always the same."""
-    return genotype.replace(cells={n: genotype.cells[n] for n in space.searched}, stages=())
-
   spectrum = diagnostics.hessian_spectrum(loss, hessian_steps) if hessian_steps else None
 
-  def observe(state: SearchState, batch: Any, earlier: Sequence[SearchSpace], progress: float):
+  def observe(state: SearchState, batch: Any, earlier: Sequence[SearchSpace], progress: Any):
     alpha = jax.device_get(state.decided_by)
     genotype = decide(space, alpha)
-    entropies = diagnostics.edge_entropies(operations(alpha))
-    metrics: dict[str, Any] = {f"edge_entropy/{n}": v.tolist() for n, v in entropies.items()}
-    metrics["skip_share"] = diagnostics.skip_share(searched(genotype))
-    metrics["agreement"] = diagnostics.agreement([searched(g) for g in (*earlier, genotype)])
-    progress_ = jnp.asarray(progress, jnp.float32)
+    metrics = _of_cells(space, alpha, genotype, earlier)
+    weights, progress = (state.params, state.stats), jnp.asarray(progress, jnp.float32)
     keys = jax.random.split(jax.random.fold_in(state.key, state.step), 3)
-    measure = lambda w: jax.device_get(
-      evaluate(state.params, state.stats, w, batch, keys[0], progress_)
-    )
-    soft = measure(relaxed(state.alpha, keys[1], progress_))
+    measure = lambda mixing: jax.device_get(evaluate(*weights, mixing, batch, keys[0], progress))
+    soft = measure(relaxed(state.alpha, keys[1], progress))
     hard = measure(one_hot(space, genotype))
     metrics |= {f"gap/{name}": float(hard[name] - soft[name]) for name in soft}
     if spectrum is not None:
-      args = (state.params, state.stats, batch, keys[2], progress_)
+      args = (*weights, batch, keys[2], progress)
       try:
         metrics["hessian/dominant"] = spectrum(state.alpha, *args).dominant
       except DnasError:  # A loss may lack the second derivative here: the search goes on.
@@ -104,17 +94,18 @@ def observer(
   return observe
 
 
-def one_hot(space: SearchSpace, genotype: SearchSpace) -> Mapping[str, tuple[jax.Array, ...]]:
-  """The mixing weights of a genotype in its space: 1 for what it chose, 0 for all else.
-
-  Raises:
-    SpaceError: an edge of the genotype is not one of the space's.
-  """
-  weights = {}
-  for name in space.searched:
-    cell, decided = space.cells[name], genotype.cells[name]
-    rows = [np.zeros(len(edge.ops), np.float32) for edge in cell.edges]
-    for e, edge in zip(cell.match(decided, f"genotype.{name}"), decided.edges, strict=True):
-      rows[e][cell.edges[e].ops.index(edge.ops[0])] = 1
-    weights[name] = tuple(map(jnp.asarray, rows))
-  return weights
+def _of_cells(
+  space: SearchSpace, alpha: Any, genotype: SearchSpace, earlier: Sequence[SearchSpace]
+) -> dict[str, Any]:
+  """What logits and genotypes alone tell, of the cells that are searched."""
+  # Others (a down-sampling) are always the same.
+  genotypes = [
+    g.replace(cells={name: g.cells[name] for name in space.searched}, stages=())
+    for g in (*earlier, genotype)
+  ]
+  entropies = diagnostics.edge_entropies(operations(alpha))
+  return {
+    **{f"edge_entropy/{name}": values.tolist() for name, values in entropies.items()},
+    "skip_share": diagnostics.skip_share(genotypes[-1]),
+    "agreement": diagnostics.agreement(genotypes),
+  }

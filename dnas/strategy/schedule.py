@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""What changes in a supernet's forward pass over a search."""
+"""How far a search is, and what changes in a supernet's forward pass over it."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +24,12 @@ class Drops(NamedTuple):
 
 
 NO_DROPS = Drops()
+
+
+def progress_at(step: Any, steps: int, warmup_steps: int) -> jax.Array:
+  """How far a search of `steps` steps is before its `step`: 0 in the warm-up, 1 at its end."""
+  searched = jnp.asarray(step - warmup_steps, jnp.float32)
+  return jnp.clip(searched / (steps - warmup_steps), 0, 1)
 
 
 def mode_at(

@@ -19,7 +19,7 @@ from dnas.nn.mode import Mode
 from dnas.nn.network import Network
 from dnas.space import cells
 from dnas.space.cell import Cell, Edge
-from dnas.strategy.observe import one_hot
+from dnas.strategy.alpha import one_hot
 
 CALL = lambda network, weights, images, mode: network(images, weights, mode)
 SPACES = {

@@ -14,11 +14,12 @@ import pytest
 
 from dnas import naming
 from dnas.errors import ConfigError, DnasError
-from dnas.estimate import path, subject, training_free, zero_cost
+from dnas.estimate import subject, training_free, zero_cost
 from dnas.nn import functional, network
 from dnas.nn.init import Rngs
 from dnas.space import cells
 from dnas.space.space import Cell, Edge, SearchSpace, SpaceError, Stage
+from dnas.strategy.alpha import one_hot
 
 PROXIES = tuple(naming.functions(zero_cost))
 # One that looks at activations, one in float64 without norms, one at gradients: the default tests.
@@ -243,10 +244,10 @@ def test_what_lies_off_the_path_does_not_count(evaluator):
   before = evaluator(genotype, KEY)
   kept = evaluator._with(KEY)
   names = kept.network().backbone.names
-  weights = path.one_hot(SPACE, genotype)
+  weights = one_hot(SPACE, genotype)
 
   def change(place, leaf):
-    off = path.weight_at(subject._keys(place), names, weights) == 0
+    off = subject.weight_at(subject._keys(place), names, weights) == 0
     return 7.0 * leaf[::-1] + 1.0 if off else leaf
 
   changed = jax.tree_util.tree_map_with_path(change, kept.params)

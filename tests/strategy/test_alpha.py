@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from dnas.errors import DnasError
-from dnas.space.space import Cell, Edge, SearchSpace
+from dnas.space.cell import dense_cell
+from dnas.space.space import Cell, Edge, SearchSpace, SpaceError
 from dnas.strategy import relaxation
-from dnas.strategy.alpha import edges_key, entropy, init_alpha, operations, relax
+from dnas.strategy.alpha import edges_key, entropy, init_alpha, one_hot, operations, relax
+from dnas.strategy.discretize import argmax
 
 OPS = ("none", "a", "b")
 MIXED = Cell(1, (Edge(0, 1, OPS), Edge(0, 2, OPS[:2]), Edge(1, 2, OPS)), (2,))
@@ -88,3 +90,17 @@ def test_edge_weights_share_one_node_between_its_edges():
     np.testing.assert_allclose(weights[name][2], sums[2] * without[2], rtol=1e-6)
   with pytest.raises(DnasError, match=r"alpha\.c/edges: relax needs the space"):
     relax(rule, jax.random.key(1), alpha, 0.0)
+
+
+def test_one_hot_is_the_inverse_of_argmax():
+  alpha = {"cell": np.eye(3)[[2, 0, 1]]}
+  space = SearchSpace({"cell": dense_cell(OPS, 2)})
+  weights = one_hot(space, argmax()(space, alpha))
+  np.testing.assert_array_equal(np.stack(weights["cell"]), alpha["cell"])
+  # An edge that was left out has no weight at all.
+  kept = SearchSpace({"cell": dense_cell(OPS, 2, keep=1)})
+  weights = one_hot(kept, argmax()(kept, alpha))
+  np.testing.assert_array_equal(np.stack(weights["cell"]).sum(1), [1, 0, 1])
+  for genotype, message in ((space, "is not decided"), (SPACE, "'cell' is missing")):
+    with pytest.raises(SpaceError, match=message):
+      one_hot(space, genotype)

@@ -40,16 +40,6 @@ STATE = SearchState(
 PROBLEM = Problem(SPACE, lambda key: (jnp.ones(()), {}), loss)
 
 
-def test_one_hot_is_the_inverse_of_argmax():
-  genotype = argmax()(SPACE, ALPHA)
-  weights = observe.one_hot(SPACE, genotype)
-  np.testing.assert_array_equal(np.stack(weights["cell"]), np.eye(3)[[2, 0, 1]])
-  # An edge that was left out has no weight at all.
-  kept = SearchSpace({"cell": dense_cell(OPS, 2, keep=1)})
-  weights = observe.one_hot(kept, argmax()(kept, ALPHA))
-  np.testing.assert_array_equal(np.stack(weights["cell"]).sum(1), [1, 0, 1])
-
-
 def test_the_gap_is_that_between_decided_and_relaxed():
   see = observe.observer(PROBLEM, relaxation.softmax(), argmax(), hessian_steps=9)
   earlier = SPACE.decide({"cell": ("conv", "conv", "none")})

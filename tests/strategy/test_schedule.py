@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 from dnas.nn.supernet import PLAIN, Supernet
-from dnas.strategy.schedule import Drops, mode_at
+from dnas.strategy.schedule import Drops, mode_at, progress_at
+
+
+def test_progress_is_0_in_the_warm_up_and_1_at_the_end():
+  assert [float(progress_at(i, 5, 1)) for i in (0, 1, 3, 5, 9)] == [0.0, 0.0, 0.5, 1.0, 1.0]
 
 
 @pytest.mark.parametrize("progress", [0.0, 0.25, 1.0])
