@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from rich.console import Console, Group
-from rich.table import Table
+from rich.console import Group
 from rich.text import Text
 
+from dnas import terminal
 from dnas.cost import count
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
@@ -192,22 +192,9 @@ def render(name: str, space: SearchSpace, info: Info | None) -> Group:
     Text(f"{what}: {own}; {info.classes} classes, image {info.image_size} x {info.image_size} px"),
   ]
   for title, rows in (("stage", info.stages), ("operation", info.operations)):
-    table = Table(title, "parameters", "MACs", box=None, pad_edge=False, header_style="bold")
-    for column in table.columns[1:]:
-      column.justify = "right"
-    for row, params, macs in rows:
-      table.add_row(Text(row), f"{params:,}", f"{macs:,}")
-    table.add_row(Text("total"), f"{info.params:,}", f"{info.macs:,}", style="bold")
-    parts += [Text(""), table]
+    total = ("total", info.params, info.macs)
+    parts += [Text(""), terminal.table((title, "parameters", "MACs"), [*rows, total])]
   return Group(*parts)
-
-
-def show(page: Group) -> None:
-  """Prints a page; lines are not broken where the output is no terminal."""
-  console = Console(highlight=False)
-  if not console.is_terminal:
-    console = Console(highlight=False, width=10_000)
-  console.print(page)
 
 
 def report(

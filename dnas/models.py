@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 from flax import nnx
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
+from dnas import terminal
 from dnas.cost import count
 from dnas.errors import choose_from
 from dnas.nn import efficientdet, efficientnet, yolo_nas
@@ -168,21 +168,17 @@ def _parts(cost: count.Cost) -> list[tuple[str, int, int]]:
 def render(measured: Measured) -> Group:
   """A page for the terminal."""
   px = measured.image_size
-  stages = Table("stage", "repeats", "channels", "stride", "operations", box=None, pad_edge=False)
-  stages.add_row(measured.space.stem, "1", str(measured.space.stem_channels), "", "")
+  stages = [(measured.space.stem, 1, measured.space.stem_channels, "", "")]
   for s in measured.stages:
-    numbers = (str(s[key]) for key in ("repeats", "channels", "stride"))
-    stages.add_row(s["cell"], *numbers, ", ".join(s["ops"]))
-  table = Table("part", "parameters", "MACs", box=None, pad_edge=False, header_style="bold")
-  for column in table.columns[1:]:
-    column.justify = "right"
-  for name, params, macs, _ in measured.parts:
-    table.add_row(name, f"{params:,}", f"{macs:,}")
-  table.add_row("total", f"{measured.params:,}", f"{measured.macs:,}", style="bold")
+    stages.append((s["cell"], s["repeats"], s["channels"], s["stride"], ", ".join(s["ops"])))
+  costs = [part[:3] for part in measured.parts]
+  costs.append(("total", measured.params, measured.macs))
   if measured.fused is not None:
-    table.add_row("fused", *(f"{value:,}" for value in measured.fused))
+    costs.append(("fused", *measured.fused))
   head = Text(f"{measured.name}: {measured.classes} classes, image {px} x {px} px", style="bold")
   extra = []
   if measured.placeholders:
     extra = [Text(f"published files hold {measured.placeholders:,} parameters more, unused")]
-  return Group(head, Text(""), stages, Text(""), table, *extra)
+  described = terminal.table(("stage", "repeats", "channels", "stride", "operations"), stages)
+  counted = terminal.table(("part", "parameters", "MACs"), costs)
+  return Group(head, Text(""), described, Text(""), counted, *extra)

@@ -20,7 +20,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from dnas import info, mesh, profile
+from dnas import mesh, profile, terminal
 from dnas.data.images import ImageError
 from dnas.detection.results import Result, Results
 from dnas.detection.thresholds import PREDICTION, VALIDATION
@@ -96,7 +96,7 @@ class NAS:
     """
     numbers, page = profile.profile(self.loaded, size)
     if verbose:
-      info.show(page)
+      terminal.show(page)
     return numbers
 
   def val(
@@ -141,7 +141,7 @@ class NAS:
     )
     _say_skipped(metrics.skipped, metrics.images + len(metrics.skipped))
     if verbose:
-      info.show(metrics.page())
+      terminal.show(metrics.page())
     return metrics
 
   def predict(

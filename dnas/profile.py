@@ -5,9 +5,9 @@
 from typing import NamedTuple
 
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
+from dnas import terminal
 from dnas.cost import count
 from dnas.detectors import Loaded, Size
 from dnas.nn import yolo_nas
@@ -43,20 +43,16 @@ def profile(loaded: Loaded, size: Size = None) -> tuple[Info, Group]:
   cost = count.count(module, call, (height, width, 3))
   layers = sum(macs > 0 for _, _, macs in cost.rows)
   numbers = Info(layers, cost.params, cost.params, 2 * cost.macs / 1e9)
-  table = Table("part", "parameters", "MACs", box=None, pad_edge=False, header_style="bold")
-  for column in table.columns[1:]:
-    column.justify = "right"
-  for part, params, macs in cost.by(1):
-    table.add_row(Text(part), f"{params:,}", f"{macs:,}")
-  table.add_row("total", f"{cost.params:,}", f"{cost.macs:,}", style="bold")
+  rows: list[tuple] = [*cost.by(1), ("total", cost.params, cost.macs)]
   fused = count.count(loaded.module(fused=True), call, (height, width, 3))
   if fused.params != cost.params:
-    table.add_row("fused for evaluation", f"{fused.params:,}", f"{fused.macs:,}")
+    rows.append(("fused for evaluation", fused.params, fused.macs))
   if unused := yolo_nas.placeholder_params(module):
-    table.add_row("in published files, placeholders included", f"{cost.params + unused:,}", "")
+    rows.append(("in published files, placeholders included", cost.params + unused, ""))
   heading = (
     f"{loaded.name}: {layers} layers, {numbers.parameters:,} parameters, "
     f"{numbers.gradients:,} gradients, {numbers.gflops:.1f} GFLOPs"
   )
   image = f"{len(loaded.classes)} classes, image {width} x {height} px"
+  table = terminal.table(("part", "parameters", "MACs"), rows)
   return numbers, Group(Text(heading, style="bold"), Text(image), Text(""), table)

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
-from dnas import data, files
+from dnas import data, files, terminal
 from dnas.data.letterbox import reduction_for
 from dnas.data.part import truth_of
 from dnas.data.source import DataError, DetectionSource
@@ -99,9 +98,6 @@ class Metrics:
   def page(self) -> Group:
     """A page for the terminal."""
     columns = ("objects", "precision", "recall", "mAP50", "mAP50-95", "COCO AP")
-    table = Table("class", *columns, box=None, pad_edge=False, header_style="bold")
-    for column in table.columns[1:]:
-      column.justify = "right"
     everything = {
       "name": f"all ({self.images} images)",
       "objects": int(self.box.objects.sum()),
@@ -111,13 +107,11 @@ class Metrics:
       "mAP50-95": self.box.map,
       "COCO AP": self.coco["AP"],
     }
-    show = lambda value: f"{value:.3f}" if isinstance(value, float) else f"{value:,}"
-    for row in (everything, *self.per_class()):
-      table.add_row(row["name"], *(show(row[column]) for column in columns))
+    rows = [(row["name"], *map(row.get, columns)) for row in (everything, *self.per_class())]
     speed = ", ".join(f"{ms:.1f} ms {what}" for what, ms in self.speed.items())
     shapes = f"{self.shapes} shape" + "s" * (self.shapes != 1)
     text = f"per image: {speed}; {shapes} compiled in {self.compile_s:.1f} s"
-    return Group(table, Text(text))
+    return Group(terminal.table(("class", *columns), rows), Text(text))
 
 
 def spec_of(text: str) -> str:

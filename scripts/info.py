@@ -95,18 +95,18 @@ def main(arguments: list[str] | None = None) -> None:
   what = [args.pop(name) for name in ("genotype", "space", "supernet")]
   if str(pathlib.Path.cwd()) not in sys.path:
     sys.path.append(str(pathlib.Path.cwd()))  # so that operations of one's own are found
-  from dnas import info, models  # bring in JAX, which a wrong flag need not wait for
+  from dnas import info, models, terminal  # bring in JAX, which a wrong flag need not wait for
 
   with one_line_errors():
     if model is not None:
       measured = models.measure(model, args["classes"], args["image_size"])
-      print(json.dumps(measured.to_json())) if as_json else info.show(models.render(measured))
+      print(json.dumps(measured.to_json())) if as_json else terminal.show(models.render(measured))
       return
     name, space, costs = info.report(*what, args)
   if as_json:
     print(json.dumps(costs.to_json() if costs else info.describe(space)))
   else:
-    info.show(info.render(name, space, costs))
+    terminal.show(info.render(name, space, costs))
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ FLOORS = (
   ("space",),
   (
     *("checkpoint", "retention", "seal", "trees", "lock", "memory", "mesh", "finite", "jaxprs"),
-    *("preemption", "process", "log", "config", "naming", "fields", "files", "errors"),
+    *("preemption", "process", "log", "config", "naming", "fields", "files", "terminal", "errors"),
   ),
 )
 HEIGHT = {name: len(FLOORS) - row for row, names in enumerate(FLOORS) for name in names}
