@@ -17,7 +17,9 @@ from dnas.data.pipeline import Pipeline
 from dnas.method import task_of
 
 
-def evaluate(config: Config, workdir: pathlib.Path) -> dict[str, Any]:
+def evaluate(
+  config: Config, workdir: pathlib.Path, source: data.Source | None = None
+) -> dict[str, Any]:
   """Measures the weights of a training's folder; writes `evaluation.json`.
 
   Each process of a run measures all of the split, on one device.
@@ -25,6 +27,7 @@ def evaluate(config: Config, workdir: pathlib.Path) -> dict[str, Any]:
   Args:
     config: fields as in `configs/digits.py`.
     workdir: the folder of a training, with `genotype.json` and `weights.npz`.
+    source: `config.evaluate.split`; None: it is loaded.
 
   Returns:
     The task's numbers by name, and the network's `params` and `macs`.
@@ -33,7 +36,8 @@ def evaluate(config: Config, workdir: pathlib.Path) -> dict[str, Any]:
     DnasError: there are no weights, or they do not fit the genotype.
   """
   trained.check(workdir, "genotype.json", "weights.npz")  # Before the data are read.
-  source = data.labelled(config.data.spec, config.evaluate.split)
+  if source is None:
+    source = data.labelled(config.data.spec, config.evaluate.split)
   task = task_of(config, source)
   genotype, *network = trained.network(workdir, task)
   pipeline = runs.pipeline(config, source, config.evaluate.batch_size, train=False)

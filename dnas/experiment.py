@@ -33,10 +33,10 @@ def run(config: Config, workdir: pathlib.Path, resume: str = "auto") -> dict[str
   Raises:
     DnasError: the config, a split of the data or the folder are wrong; before anything is computed.
   """
-  data.labelled(config.data.spec, config.evaluate.split)  # Wrong test data are found now.
+  test = data.labelled(config.data.spec, config.evaluate.split)  # Wrong data are found now.
   genotype = search(config, workdir, resume)
   train(config, genotype, workdir / "train", resume)
-  result = evaluate(config, workdir / "train")
+  result = evaluate(config, workdir / "train", test)
   runs.write(workdir / "result.json", json.dumps(result, indent=2) + "\n")
   if runs.first():
     report.write(workdir)
