@@ -49,8 +49,6 @@ class Watch:
   def __init__(self, settings: Config, made: method.Method, folder: pathlib.Path):
     self.settings, self.folder = settings, folder / "watch"
     self.every, self.last = settings.watch.every_steps, settings.watch.genotypes
-    if not self.every:
-      return
     self.space = made.problem.space
     self.observe = observe.observer(
       made.problem, made.relaxation, made.decide, hessian_steps=settings.watch.hessian_steps

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from dnas.errors import DnasError, check_count
+from dnas.trees import named_leaves
 
 PyTree = Any
 
@@ -99,10 +100,8 @@ def gradient_matching(threshold: float = 0.4, window: int = 20) -> Freezing:
 def _owners(params: PyTree) -> list[str | None]:
   """For each leaf the operation that it belongs to: its path up to what follows the last "ops"."""
   owners: list[str | None] = []
-  for path, _ in jax.tree_util.tree_flatten_with_path(params)[0]:
-    names = [
-      str(getattr(key, "key", getattr(key, "idx", getattr(key, "name", key)))) for key in path
-    ]
+  for path in named_leaves(params):
+    names = path.split("/")
     at = max((i for i, name in enumerate(names) if name == "ops"), default=len(names))
     inside = at + 1 < len(names)
     owners.append("/".join(names[: at + 2]) if inside else None)
