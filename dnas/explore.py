@@ -19,7 +19,7 @@ from typing import Any
 import jax
 
 from dnas import config as configs
-from dnas import data, files, naming, process, runs, train
+from dnas import data, naming, process, runs, train
 from dnas import task as tasks
 from dnas.config import Config
 from dnas.errors import ConfigError, check_count, choose_from
@@ -28,7 +28,7 @@ from dnas.fields import complete, plain
 from dnas.method import space_of, task_of
 from dnas.nn.init import Rngs
 from dnas.space.space import SearchSpace
-from dnas.strategy import ask_tell, black_box, history, shared
+from dnas.strategy import black_box, history, shared
 from dnas.strategy.ask_tell import Evaluator, Query
 
 PARTS = ("seed", "seeds", "data", "task", "space", "search", "train", "checkpoint", "log")
@@ -81,11 +81,11 @@ def explore(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Sear
       parallel = stack.enter_context(contextlib.closing(shared.Executor(workdir / QUEUE)))
     elif settings.workers:
       parallel = stack.enter_context(process.workers(settings.workers))
-    queries = history.run(
+    genotype, best = history.search(
       space,
       strategy,
       evaluator,
-      workdir / "history.jsonl",
+      workdir,
       budget=settings.budget,
       seed=config.seed,
       executor=parallel,
@@ -93,10 +93,7 @@ def explore(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Sear
       about={"strategy": plain(settings.strategy), "estimate": plain(settings.estimate)},
       watch=functools.partial(_say, settings.budget),
     )
-    best = ask_tell.best(queries)
-    genotype = space.decide(best.choices)
-    files.atomic_write(workdir / "genotype.json", genotype.to_json())
-  print(f"best of {len(queries)}: query {best.number}, score {best.metrics['score']:.5g}")
+  print(f"best of {settings.budget}: query {best.number}, score {best.metrics['score']:.5g}")
   return genotype
 
 

@@ -17,10 +17,10 @@ from dnas.config import Parser
 from dnas.cost import objective
 from dnas.errors import ConfigError, one_line_errors
 from dnas.estimate import devices, tabular
+from dnas.lock import run_lock
 from dnas.naming import bind, functions
 from dnas.strategy import black_box, history
-from dnas.strategy.ask_tell import Evaluator, Query
-from dnas.strategy.pricing import Rewarded
+from dnas.strategy.ask_tell import Evaluator, Query, Rewarded
 from dnas.tables import front
 
 
@@ -53,16 +53,19 @@ def main(argv: list[str] | None = None) -> None:
   with one_line_errors():
     table = _table(flags)
     evaluator, about = _evaluator(flags, table)
-    genotype = history.search(
-      table.space,
-      _strategy(flags),
-      evaluator,
-      flags.workdir,
-      budget=flags.budget,
-      seed=flags.seed,
-      about=about,
-      watch=watch,
-    )
+    entry = _strategy(flags)
+    strategy = bind(entry, black_box, table.space)
+    with run_lock(flags.workdir):
+      genotype, _ = history.search(
+        table.space,
+        strategy,
+        evaluator,
+        flags.workdir,
+        budget=flags.budget,
+        seed=flags.seed,
+        about={"strategy": entry, **about},
+        watch=watch,
+      )
     if flags.cost:
       queries = history.read(flags.workdir / "history.jsonl")
       for query in front.write(flags.workdir, table.space, queries, (flags.cost,)):

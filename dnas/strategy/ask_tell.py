@@ -28,7 +28,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from dnas.errors import DnasError
+from dnas.errors import DnasError, check_count
 from dnas.space.space import SearchSpace
 
 # Cell name -> one operation or None per edge; lists, not tuples, since JSON has no others.
@@ -107,8 +107,7 @@ def explore(
   """
   if budget < len(told) or budget < 1:
     raise StrategyError(f"budget: {budget} queries, but {len(told)} have been made already")
-  if ahead < 1:
-    raise StrategyError(f"ahead: must be 1 or more, got {ahead}")
+  check_count("ahead", ahead, 1, StrategyError)
   state, asked = strategy.init(), 0
   waiting: collections.deque = collections.deque()
   for number in range(1, budget + 1):
@@ -147,10 +146,34 @@ def score_of(metrics: Metrics, name: str = "score") -> float:
   Raises:
     StrategyError: the evaluator gave no such number.
   """
-  if name not in metrics:
-    raise StrategyError(f"the evaluator gave no {name!r}; it gave: {', '.join(metrics) or '-'}")
-  value = metrics[name]
+  value = _given(metrics, name)
   return -math.inf if math.isnan(value) else value
+
+
+class Rewarded:
+  """An evaluator whose score is a reward of quality and cost; the quality is kept as `quality`.
+
+  `Rewarded(evaluator, cost.objective.weighted_product(5.0), "latency_ms")`.
+  (A class and no closure, because an evaluator may be sent to other processes.)
+
+  Args:
+    evaluator: gives `score` and the cost.
+    reward: of `cost.objective`: (quality, cost) -> reward.
+    cost: name of the cost among the evaluator's numbers.
+  """
+
+  def __init__(self, evaluator: Evaluator, reward: Callable[[float, float], float], cost: str):
+    self.evaluator, self.reward, self.cost = evaluator, reward, cost
+
+  def __call__(self, genotype: Any, key: Any) -> Metrics:
+    """The evaluator's numbers with `score` the reward.
+
+    Raises:
+      StrategyError: the evaluator gave no such cost.
+    """
+    metrics = dict(self.evaluator(genotype, key))
+    quality, cost = _given(metrics, "score"), _given(metrics, self.cost)
+    return {**metrics, "quality": quality, "score": self.reward(quality, cost)}
 
 
 def sampler(space: SearchSpace) -> Callable[[random.Random], PlainChoices]:
@@ -185,6 +208,12 @@ def require(name: str, value: Any, least: float, most: float = math.inf) -> None
   if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
     valid = f"{least} or more" if most == math.inf else f"in [{least}, {most}]"
     raise StrategyError(f"{name}: must be {valid}, got {value!r}")
+
+
+def _given(metrics: Metrics, name: str) -> float:
+  if name not in metrics:
+    raise StrategyError(f"the evaluator gave no {name!r}; it gave: {', '.join(metrics) or '-'}")
+  return metrics[name]
 
 
 def _numbers(metrics: Metrics, number: int) -> dict[str, float]:

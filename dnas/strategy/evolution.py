@@ -4,14 +4,15 @@
 
 import random
 
+from dnas.errors import check_count
 from dnas.space.space import SearchSpace
 from dnas.strategy.ask_tell import (
   Metrics,
   Proposal,
   State,
   Strategy,
+  StrategyError,
   neighbourhood,
-  require,
   sampler,
   score_of,
 )
@@ -35,8 +36,8 @@ def evolution(space: SearchSpace, population: int = 10, sample: int = 3) -> Stra
   Source: Real et al. 2019 (arXiv:1802.01548), algorithm 1; population 10 and sample 3 from the
     commands in the benchmark authors' repository (D-X-Y/AutoDL-Projects).
   """
-  require("evolution: population", population, 1)
-  require("evolution: sample", sample, 1)
+  check_count("evolution: population", population, 1, StrategyError)
+  check_count("evolution: sample", sample, 1, StrategyError)
   draw, neighbours = sampler(space), neighbourhood(space)
 
   def init() -> State:

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A black-box search that keeps its history in a file, and goes on from it.
 
-strategy = black_box.evolution(space, population=20)
-queries = history.run(space, strategy, evaluator, path, budget=100)
-genotype = space.decide(ask_tell.best(queries).choices)
+    strategy = black_box.evolution(space, population=20)
+    genotype, best = history.search(space, strategy, evaluator, workdir, budget=100)
+
+`history.jsonl` has a line a query; `read` gives them.
 """
 
 import concurrent.futures
@@ -17,11 +18,9 @@ from typing import Any
 
 import jax
 
-from dnas import files, log, naming
-from dnas.fields import plain
-from dnas.lock import run_lock
+from dnas import files, log
 from dnas.space.space import SearchSpace
-from dnas.strategy import ask_tell, black_box, shared
+from dnas.strategy import ask_tell, shared
 from dnas.strategy.ask_tell import Evaluator, Metrics, PlainChoices, Query, Strategy, StrategyError
 
 SCHEMA = "dnas.history/1"
@@ -29,42 +28,28 @@ SCHEMA = "dnas.history/1"
 
 def search(
   space: SearchSpace,
-  entry: Any,
+  strategy: Strategy,
   evaluator: Evaluator,
   workdir: pathlib.Path,
-  *,
-  about: Mapping[str, Any] | None = None,
   **settings: Any,
-) -> SearchSpace:
+) -> tuple[SearchSpace, Query]:
   """argmax of score over `budget` candidates; leaves `history.jsonl` and `genotype.json`.
 
   Args:
-    space: to be searched.
-    entry: of a config: the name of a strategy in `black_box`, or a dict with its arguments,
-      `dict(name="evolution", population=20)`.
-    workdir: the run's folder, for this process alone.
-    evaluator: as for `run`.
-    about: what the evaluator is, which must be the same when the search goes on.
-    settings: further arguments of `run`: budget, seed, executor, ahead, watch.
+    space, strategy, evaluator: as for `run`.
+    workdir: the run's folder, which this process holds (`lock.run_lock`).
+    settings: further arguments of `run`.
+
+  Returns:
+    The genotype, and the query that it is of.
 
   Raises:
-    ConfigError: the entry names no strategy, or an argument that it does not take.
-    LockError: another process searches in `workdir`.
     StrategyError, LogError, OSError: as `run`.
   """
-  strategy = naming.bind(entry, black_box, space)
-  with run_lock(workdir):
-    queries = run(
-      space,
-      strategy,
-      evaluator,
-      workdir / "history.jsonl",
-      about={"strategy": plain(entry), **(about or {})},
-      **settings,
-    )
-    genotype = space.decide(ask_tell.best(queries).choices)
-    files.atomic_write(workdir / "genotype.json", genotype.to_json())
-  return genotype
+  best = ask_tell.best(run(space, strategy, evaluator, workdir / "history.jsonl", **settings))
+  genotype = space.decide(best.choices)
+  files.atomic_write(workdir / "genotype.json", genotype.to_json())
+  return genotype, best
 
 
 def run(
@@ -84,8 +69,7 @@ def run(
 
   The file gets one line a query once its result is there, and holds all that is needed: the
   strategy is told again what was found out, and nothing is evaluated twice but what was open.
-  Query i is evaluated with the key `fold_in(key(seed), i)`. The genotype found is
-  `space.decide(ask_tell.best(queries).choices)`.
+  Query i is evaluated with the key `fold_in(key(seed), i)`.
 
   Args:
     space: to be searched.

@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Sequence
 
+from dnas.errors import check_count
 from dnas.space.space import SearchSpace
 from dnas.strategy.ask_tell import (
   Metrics,
@@ -50,7 +51,7 @@ def nsga2(
 
   Source: Deb et al. 2002, IEEE Transactions on Evolutionary Computation 6(2).
   """
-  require("nsga2: population", population, 2)
+  check_count("nsga2: population", population, 2, StrategyError)
   require("nsga2: crossover", crossover, 0, 1)
   if not costs or isinstance(costs, str):
     raise StrategyError(f"nsga2: costs must hold names of costs, got {costs!r}")

@@ -18,7 +18,6 @@ import jax.numpy as jnp
 
 from dnas.cost.model import CostModel
 from dnas.errors import DnasError, choose_from
-from dnas.strategy.ask_tell import Evaluator, Metrics, StrategyError
 
 Multipliers = dict[str, jax.Array]
 
@@ -86,32 +85,3 @@ def pricing(
     return moved, metrics | {f"multiplier/{name}": value for name, value in moved.items()}
 
   return Pricing(init, loss, update)
-
-
-class Rewarded:
-  """An evaluator whose score is a reward of quality and cost; the quality is kept as `quality`.
-
-  For black-box strategies: `Rewarded(evaluator, objective.weighted_product(5.0), "latency_ms")`.
-  (A class and no closure, because an evaluator may be sent to other processes.)
-
-  Args:
-    evaluator: gives `score` and the cost.
-    reward: of `cost.objective`: (quality, cost) -> reward.
-    cost: name of the cost among the evaluator's numbers.
-  """
-
-  def __init__(self, evaluator: Evaluator, reward: Callable[[float, float], float], cost: str):
-    self.evaluator, self.reward, self.cost = evaluator, reward, cost
-
-  def __call__(self, genotype: Any, key: Any) -> Metrics:
-    """The evaluator's numbers with `score` the reward.
-
-    Raises:
-      StrategyError: the evaluator gave no such cost.
-    """
-    metrics = dict(self.evaluator(genotype, key))
-    for name in ("score", self.cost):
-      if name not in metrics:
-        raise StrategyError(f"the evaluator gave no {name!r}; it gave: {', '.join(metrics) or '-'}")
-    quality = metrics["score"]
-    return {**metrics, "quality": quality, "score": self.reward(quality, metrics[self.cost])}

@@ -81,7 +81,7 @@ def test_samples_and_neighbours_are_those_of_the_space():
   ("arguments", "message"),
   [
     ({"budget": 0}, "budget: 0 queries"),
-    ({"ahead": 0}, "ahead: must be 1 or more, got 0"),
+    ({"ahead": 0}, "ahead must be a whole number, 1 or more, got 0"),
     ({"budget": 1, "told": explore(budget=2)}, "budget: 1 queries, but 2 have been made already"),
     ({"told": explore(seed=1)}, "query 1: the history has .* it belongs to another strategy"),
     ({"evaluate": lambda choices, number: {"loss": 1}}, "no 'score'; it gave: loss"),
@@ -101,3 +101,12 @@ def test_an_evaluator_that_fails_is_not_hidden():
 
   with pytest.raises(RuntimeError, match="out of memory"):
     explore(evaluate=broken)
+
+
+def test_a_reward_of_quality_and_cost():
+  known = {"score": 0.8, "ms": 16.0}
+  evaluator = ask_tell.Rewarded(lambda genotype, key: known, lambda q, c: q - c, "ms")
+  assert evaluator(None, None) == {"score": -15.2, "ms": 16.0, "quality": 0.8}
+  lacking = ask_tell.Rewarded(lambda genotype, key: {"score": 0.8}, lambda q, c: q, "ms")
+  with pytest.raises(StrategyError, match="the evaluator gave no 'ms'"):
+    lacking(None, None)

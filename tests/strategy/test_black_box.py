@@ -184,9 +184,9 @@ def test_a_genotype_leaves_nothing_to_search(name):
 @pytest.mark.parametrize(
   ("make", "message"),
   [
-    (lambda: black_box.evolution(SPACE, population=0), "evolution: population: must be 1 or more"),
-    (lambda: black_box.evolution(SPACE, sample="3"), "evolution: sample: .* got '3'"),
-    (lambda: black_box.nsga2(SPACE, population=1), "nsga2: population: must be 2 or more, got 1"),
+    (lambda: black_box.evolution(SPACE, population=0), "evolution: population must be"),
+    (lambda: black_box.evolution(SPACE, sample="3"), "evolution: sample must be .* got '3'"),
+    (lambda: black_box.nsga2(SPACE, population=1), "nsga2: population must be a whole .* 2 or"),
     (lambda: black_box.nsga2(SPACE, crossover=2), r"nsga2: crossover: must be in \[0, 1\], got 2"),
     (lambda: black_box.nsga2(SPACE, costs="params"), "nsga2: costs must hold names of costs"),
     (lambda: black_box.reinforce(SPACE, lr=-1), "reinforce: lr: must be 0 or more, got -1"),

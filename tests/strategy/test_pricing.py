@@ -15,7 +15,7 @@ from dnas.strategy import budgets, discretize
 from dnas.strategy.bilevel import bilevel
 from dnas.strategy.hypergradient import first_order
 from dnas.strategy.optimizer import adam, sgd
-from dnas.strategy.pricing import Rewarded, pricing
+from dnas.strategy.pricing import pricing
 from dnas.strategy.problem import Problem
 from dnas.strategy.relaxation import softmax
 
@@ -96,14 +96,6 @@ def test_stronger_multipliers_give_cheaper_genotypes():
   assert found == sorted(found, reverse=True)
   assert found[0] == 13
   assert found[-1] == 4
-
-
-def test_rewards_for_black_box_strategies():
-  evaluator = Rewarded(lambda genotype, key: {"score": 0.8, "ms": 16.0}, lambda q, c: q - c, "ms")
-  assert evaluator(None, None) == {"score": -15.2, "ms": 16.0, "quality": 0.8}
-  lacking = Rewarded(lambda genotype, key: {"score": 0.8}, lambda q, c: q, "ms")
-  with pytest.raises(DnasError, match="the evaluator gave no 'ms'"):
-    lacking(None, None)
 
 
 def test_errors():
