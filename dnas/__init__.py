@@ -55,6 +55,7 @@ Contents, from the top; an import may only point down (`dnas.tables.house`):
   preemption   SIGTERM: save, and say "start me again"
   process      what a process sets up before it computes
   log          what a run writes for people: metrics.jsonl, TensorBoard, a live line
+  figures      what all figures share: their colours, and how they become files
   terminal     pages for the terminal: tables of words and numbers
   config       config files, overrides from the command line
   naming       functions by name: how a config says which method is meant

@@ -239,10 +239,12 @@ def _measure(
     rows += coco.results_of(image_id, f.boxes, f.scores, f.labels, source.category_ids)
   exact = coco.evaluate(truth.to_coco(), rows)
   if folder is not None:
-    from dnas.detection import charts  # Half a second of matplotlib, for pictures only.
+    from dnas import figures  # Half a second of matplotlib, for pictures only.
+    from dnas.detection import charts
 
-    charts.precision_recall(folder / "precision_recall.png", box, source.classes)
-    charts.confusion(folder / "confusion_matrix.png", matrix, source.classes)
+    names = source.classes
+    figures.save(charts.precision_recall(box, names), folder / "precision_recall.png")
+    figures.save(charts.confusion(matrix, names), folder / "confusion_matrix.png")
     files.atomic_write(folder / "predictions.json", json.dumps(rows) + "\n")
     draw.sheet(
       [source.images.read(one.key) for one in found[:_SHEET]],

@@ -7,9 +7,10 @@ python scripts/house.py
 
 import pathlib
 
+from dnas import figures
 from dnas.config import Parser
 from dnas.errors import one_line_errors
-from dnas.tables import house, plot
+from dnas.tables import house
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -22,7 +23,7 @@ def main() -> None:
   )
   flags = parser.parse_args()
   with one_line_errors():
-    plot.save(house.draw(ROOT / "dnas"), flags.out)
+    figures.save(house.draw(ROOT / "dnas"), flags.out)
 
 
 if __name__ == "__main__":

@@ -2,33 +2,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pictures of a detector's figures: precision over recall, and what it takes for what."""
 
-import io
-import os
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from dnas.detection.curves import CONFUSION_IOU, CONFUSION_SCORE, Box
-from dnas.files import atomic_write
 
 _NAMED = 20  # with more classes than this, only the mean is drawn in colour
 _HORIZONTAL = 40  # letters that have room beside each other below a matrix
 
 
-def precision_recall(path: str | os.PathLike, box: Box, names: Sequence[str]) -> None:
+def precision_recall(box: Box, names: Sequence[str]) -> Figure:
   """Precision over recall at IoU 0.5, a line a class and a thick one for their mean.
 
   Args:
-    path: of the PNG.
     box: the figures.
     names: of all classes.
   """
-  _save(draw_precision_recall(box, names), path)
-
-
-def draw_precision_recall(box: Box, names: Sequence[str]) -> Figure:
-  """The figure of `precision_recall`."""
   figure = Figure(figsize=(7.2, 4.6), layout="constrained")
   axes = figure.add_subplot()
   recall = np.linspace(0, 1, box.precision.shape[1])
@@ -49,26 +40,22 @@ def draw_precision_recall(box: Box, names: Sequence[str]) -> Figure:
   return figure
 
 
-def confusion(path: str | os.PathLike, matrix: np.ndarray, names: Sequence[str]) -> None:
-  """The matrix of `curves.confusion`, coloured by the share of each column, counts written in.
+def confusion(matrix: np.ndarray, names: Sequence[str]) -> Figure:
+  """The matrix of `curves.confusion`.
 
   Args:
-    path: of the PNG.
     matrix: int `[C + 1, C + 1]`.
     names: C names.
   """
-  _save(draw_confusion(matrix, [*names, "background"]), path)
+  title = f"confusion matrix: score above {CONFUSION_SCORE}, IoU above {CONFUSION_IOU}"
+  return counts(matrix, [*names, "background"], title)
 
 
-def draw_confusion(
-  matrix: np.ndarray,
-  labels: Sequence[str],
-  title: str = f"confusion matrix: score above {CONFUSION_SCORE}, IoU above {CONFUSION_IOU}",
-) -> Figure:
-  """The figure of `confusion`, of any square matrix.
+def counts(matrix: np.ndarray, labels: Sequence[str], title: str = "") -> Figure:
+  """A square matrix of counts, coloured by the share of each column, counts written in.
 
   Args:
-    matrix: counts, rows predicted, columns true.
+    matrix: rows predicted, columns true.
     labels: of its rows and columns.
     title: stands above it.
   """
@@ -89,9 +76,3 @@ def draw_confusion(
   axes.set_title(title, fontsize=9)
   figure.colorbar(image, ax=axes, shrink=0.8, label="share of the true ones")
   return figure
-
-
-def _save(figure: Figure, path: str | os.PathLike) -> None:
-  buffer = io.BytesIO()
-  figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
-  atomic_write(path, buffer.getvalue())

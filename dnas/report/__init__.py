@@ -6,14 +6,12 @@
 gets right and wrong, `trials` a tuning; `svg` makes a figure a part of a page and `page` the page.
 """
 
-import io
 import pathlib
 from collections.abc import Sequence
 
-import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from dnas import files
+from dnas import figures, files
 from dnas.report import page, progress
 from dnas.report.cells import draw_cell, searched_cells
 from dnas.space import genotypes
@@ -50,11 +48,6 @@ def draw(workdir: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _save(figure: Figure, path: pathlib.Path, title: str) -> list[pathlib.Path]:
-  paths = []
-  for suffix in ("svg", "png"):
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=suffix, dpi=130, metadata={"Title": title})
-    paths.append(path.with_name(f"{path.name}.{suffix}"))
-    files.atomic_write(paths[-1], buffer.getvalue())
-  plt.close(figure)
+  paths = [path.with_name(f"{path.name}.{suffix}") for suffix in ("svg", "png")]
+  figures.save(figure, *paths, title=title)
   return paths

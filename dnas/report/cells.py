@@ -2,10 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pictures of cells."""
 
-import matplotlib
-
-matplotlib.use("Agg")  # before pyplot: runs have no screen
-
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure

@@ -33,7 +33,7 @@ def draw(config: Config, folder: pathlib.Path) -> dict[str, Figure]:
   if isinstance(source, DetectionSource):
     return _of_boxes(source, rows)
   assert isinstance(source, ClassificationSource)
-  return {"confusion": charts.draw_confusion(_of_classes(source, rows), source.classes, "")}
+  return {"confusion": charts.counts(_of_classes(source, rows), source.classes)}
 
 
 def _of_classes(source: ClassificationSource, rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
@@ -60,8 +60,8 @@ def _of_boxes(source: DetectionSource, rows: Sequence[Mapping[str, Any]]) -> dic
   truth = [source.targets(i) for i in range(len(source))]
   box, matrix = curves.measure(found, truth, len(source.classes))
   return {
-    "precision over recall": charts.draw_precision_recall(box, source.classes),
-    "confusion": charts.draw_confusion(matrix, [*source.classes, "background"]),
+    "precision over recall": charts.precision_recall(box, source.classes),
+    "confusion": charts.confusion(matrix, source.classes),
   }
 
 

@@ -13,12 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dnas import log
+from dnas.figures import COLOURS
 from dnas.files import json_of
 
 Record = Mapping[str, Any]
 POINTS = 300  # of a curve; more steps than that are averaged in groups
-# Distinguishable without colour vision (Okabe and Ito 2008); on light and on dark ground.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
 _LOSSES = ("loss", "weight_loss", "alpha_loss")
 
 

@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from dnas.report.progress import COLOURS
+from dnas.figures import COLOURS
 
 
 def draw_trials(tuning: Mapping[str, Any]) -> Figure:

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from dnas import info, models
+from dnas import figures, info, models
 from dnas.space import genotypes
 from dnas.space.published import with_network
-from dnas.tables import plot, table
+from dnas.tables import table
 
 
 class Counts(NamedTuple):
@@ -81,7 +81,7 @@ def make(out: pathlib.Path, *, command: str) -> list[table.Row]:
   rows += [cell_row(name, "ImageNet", counts) for name, counts in IMAGENET.items()]
   for name in YOLO_NAS:
     rows += yolo_nas_rows(name)
-  plot.save(_draw(rows), out / "costs.svg")
+  figures.save(_draw(rows), out / "costs.svg")
   provenance = {
     "command": command,
     "seeds": [],

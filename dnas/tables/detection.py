@@ -16,7 +16,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from dnas import config as configs
-from dnas import files
+from dnas import figures, files
 from dnas.config import Config
 from dnas.errors import DnasError, choose_from
 from dnas.evaluate import evaluate
@@ -76,7 +76,7 @@ def compare(
     }
     rows = _summaries(runs)
     files.atomic_write(out / "runs.json", json.dumps(runs, indent=1) + "\n")
-    plot.save(_draw(runs), out / "plot.svg")
+    figures.save(_draw(runs), out / "plot.svg")
     table.write(out, _title(config), rows, provenance)
   return rows
 

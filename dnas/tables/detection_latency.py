@@ -11,7 +11,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from dnas import apart, data, files, hardware
+from dnas import apart, data, figures, files, hardware
 from dnas import config as configs
 from dnas.config import Config
 from dnas.cost.latency import LatencyTable, Protocol, clock_here
@@ -94,7 +94,7 @@ def make(
     "protocol": vars(protocol),
     "wall_s_of_this_call": round(time.monotonic() - start),
   }
-  plot.save(_scatter(runs, limits), out / "plot.svg")
+  figures.save(_scatter(runs, limits), out / "plot.svg")
   table.write(out, _title(config_file, first, protocol), rows, provenance)
   return rows
 

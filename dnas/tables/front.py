@@ -9,11 +9,10 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from dnas import files
+from dnas import figures, files
 from dnas.space.space import SearchSpace
 from dnas.strategy.ask_tell import Query
 from dnas.strategy.nsga2 import pareto
-from dnas.tables import plot
 
 
 def write(
@@ -44,5 +43,5 @@ def write(
   axes.set(xlabel=costs[0], ylabel="score")
   axes.legend()
   axes.grid(alpha=0.3)
-  plot.save(figure, folder / "front.svg")
+  figures.save(figure, folder / "front.svg")
   return found

@@ -8,19 +8,17 @@ latency on the device. Its front is that of all cells that it has looked at.
 
 import functools
 import hashlib
-import io
 import itertools
 import pathlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from dnas import files
+from dnas import figures, files
 from dnas.cost import objective
 from dnas.cost.model import CostModel
 from dnas.estimate import devices, tabular
@@ -79,8 +77,8 @@ def make(
       if budget == budgets[-1]:
         shown += _front_rows(points, device, method, looked[0])
     shown += _front_rows(points, device, "true", np.arange(len(bench.rows)))
-  files.atomic_write(out / "fronts.csv", _csv(shown))
-  files.atomic_write(out / "fronts.svg", _plot(shown))
+  files.atomic_write(out / "fronts.csv", table.csv_text(shown))
+  figures.save(_plot(shown), out / "fronts.svg")
   digest = lambda name: hashlib.sha256((data / name).read_bytes()).hexdigest()
   provenance = {
     "command": command,
@@ -246,13 +244,7 @@ def _front_rows(points: _Points, device: str, method: str, looked: np.ndarray) -
   ]
 
 
-def _csv(rows: Sequence[table.Row]) -> str:
-  show: Callable = lambda value: f"{value:.6g}" if isinstance(value, float) else str(value)
-  lines = [",".join(rows[0]), *(",".join(map(show, row.values())) for row in rows)]
-  return "\n".join(lines) + "\n"
-
-
-def _plot(rows: Sequence[table.Row]) -> bytes:
+def _plot(rows: Sequence[table.Row]) -> Figure:
   """The fronts of one seed, as staircases, one picture a device."""
   figure = Figure(figsize=(9, 6.4), layout="constrained")
   colours = dict(zip((*METHODS, "true"), ("#999999", "#D55E00", "#0072B2", "#000000"), strict=True))
@@ -267,10 +259,7 @@ def _plot(rows: Sequence[table.Row]) -> bytes:
     axes.set_ylim(best - 30, best + 1)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=7)
-  buffer = io.BytesIO()
-  with matplotlib.rc_context({"svg.hashsalt": "dnas", "svg.fonttype": "none"}):
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Title": "fronts"})
-  return buffer.getvalue()
+  return figure
 
 
 def _title(seeds: int) -> str:

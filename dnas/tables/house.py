@@ -8,10 +8,6 @@ import itertools
 import pathlib
 from collections.abc import Mapping, Sequence
 
-import matplotlib
-
-matplotlib.use("Agg")  # before pyplot: there may be no screen
-
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import patches
@@ -40,7 +36,8 @@ FLOORS = (
   ("space",),
   (
     *("checkpoint", "retention", "seal", "trees", "lock", "memory", "mesh", "finite", "jaxprs"),
-    *("preemption", "process", "log", "config", "naming", "fields", "files", "terminal", "errors"),
+    *("preemption", "process", "log", "config", "naming", "fields", "files", "terminal"),
+    *("figures", "errors"),
   ),
 )
 HEIGHT = {name: len(FLOORS) - row for row, names in enumerate(FLOORS) for name in names}

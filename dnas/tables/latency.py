@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy import stats
 
-from dnas import data
+from dnas import data, figures
 from dnas import task as tasks
 from dnas.cost.latency import LatencyTable, Protocol, clock_here
 from dnas.cost.model import CostModel, computes
@@ -80,7 +80,7 @@ def make(
     rows += sorted(own, key=lambda row: row["measured_ms"])
   for sample in samples:
     print(f"{space}, {_Quality.of(rows, sample).words(sample)}")
-  plot.save(_scatter(rows), out / "scatter.svg")
+  figures.save(_scatter(rows), out / "scatter.svg")
   provenance = {
     "command": command,
     "device": times.about["device"],

@@ -2,34 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plots beside the tables."""
 
-import io
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-import matplotlib
-
-matplotlib.use("Agg")  # before pyplot: runs have no screen
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from dnas import files
+from dnas import figures
 from dnas.tables.table import Row
 
-# Distinguishable without colour vision (Okabe and Ito 2008).
-_COLOURS = ("#999999", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-
-
-def save(figure: Figure, path: pathlib.Path) -> None:
-  """Writes a figure atomically, in the format of the file's suffix, and closes it."""
-  buffer = io.BytesIO()
-  # The same numbers give the same bytes: no date, no random identifiers.
-  with matplotlib.rc_context({"svg.hashsalt": "dnas", "svg.fonttype": "none"}):
-    figure.savefig(buffer, format=path.suffix[1:], dpi=130, metadata={"Date": None})
-  plt.close(figure)
-  files.atomic_write(path, buffer.getvalue())
+_COLOURS = (figures.COLOURS[-1], *figures.COLOURS[:-1])  # Grey for what others are compared with.
 
 
 def colour(n: int) -> str:
@@ -56,7 +40,7 @@ def bars(path: pathlib.Path, rows: Sequence[Row], label: str) -> None:
   axes.axhline(0, color="black", linewidth=0.8)
   axes.legend(fontsize=8, frameon=False, ncols=4, loc="upper center", bbox_to_anchor=(0.5, 1.15))
   figure.tight_layout()
-  save(figure, path)
+  figures.save(figure, path)
 
 
 def curves(
@@ -91,7 +75,7 @@ def curves(
   axes.set(xlabel=labels[0], ylabel=labels[1], ylim=(last - below, last + 0.3))
   axes.grid(alpha=0.3)
   axes.legend(title=legend, fontsize=7 if len(methods) > 8 else None)
-  save(figure, path)
+  figures.save(figure, path)
 
 
 def scatter(path: pathlib.Path, rows: Sequence[Row], *, x: str, labels: tuple[str, str]) -> None:
@@ -113,7 +97,7 @@ def scatter(path: pathlib.Path, rows: Sequence[Row], *, x: str, labels: tuple[st
   axes.set(xscale="log", xlabel=labels[0], ylabel=labels[1])
   axes.axhline(0, color="black", linewidth=0.8)
   axes.grid(alpha=0.3)
-  save(figure, path)
+  figures.save(figure, path)
 
 
 def paired(values: Mapping[int, Mapping[str, float]], label: str) -> Figure:

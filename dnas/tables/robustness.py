@@ -19,7 +19,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from dnas import config as configs
-from dnas import files, naming
+from dnas import figures, files, naming
 from dnas.config import Config
 from dnas.errors import DnasError, choose_from
 from dnas.evaluate import evaluate
@@ -179,7 +179,7 @@ def _write(
   kept = [{k: v for k, v in run.items() if k != "curve"} for run in runs]
   files.atomic_write(out / "runs.json", json.dumps(kept, indent=1) + "\n")
   files.atomic_write(out / "curves.csv", table.csv_text(shown))
-  plot.save(_draw(shown, chance), out / "curves.svg")
+  figures.save(_draw(shown, chance), out / "curves.svg")
   table.write(out, title, rows, provenance)
   return rows
 

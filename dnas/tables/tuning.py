@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dnas import config as configs
-from dnas import data, files
+from dnas import data, figures, files
 from dnas.config import Config
 from dnas.evaluate import evaluate
 from dnas.fields import leaves
@@ -82,7 +82,7 @@ def make(
     by_seed = {run["seed"]: {} for run in runs}
     for run in runs:
       by_seed[run["seed"]][run["config"]] = run[name]
-    plot.save(plot.paired(by_seed, f"{name}, {config.evaluate.split} split"), out / "plot.svg")
+    figures.save(plot.paired(by_seed, f"{name}, {config.evaluate.split} split"), out / "plot.svg")
     table.write(out, _title(config_file, space_file, config, best, record, name), rows, provenance)
   return rows
 

@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 from matplotlib.figure import Figure
 
+from dnas import figures
 from dnas.errors import DnasError
 from dnas.tables import plot, table
 
@@ -70,14 +71,14 @@ def make(
   for point in points():
     key = tuple(point.values())
     if key in known:
-      figures: Mapping[str, Any] = {name: float(known[key][name]) for name in FIGURES}
+      numbers: Mapping[str, Any] = {name: float(known[key][name]) for name in FIGURES}
     else:
       print(point, flush=True)
-      figures = measure(point)
-    rows.append(row(point, figures, rate))
+      numbers = measure(point)
+    rows.append(row(point, numbers, rate))
     if len(rows) > len(known):  # Else it is the table of another commit that would be named.
       table.write(out, _title(rate), rows, {"command": command})
-  plot.save(draw(rows), out / "growth.svg")
+  figures.save(draw(rows), out / "growth.svg")
   return rows
 
 
@@ -105,15 +106,15 @@ def measured(point: Mapping[str, int], steps: int) -> Mapping[str, Any]:
 
 
 def row(
-  point: Mapping[str, int], figures: Mapping[str, Any], rate: tuple[float, float]
+  point: Mapping[str, int], numbers: Mapping[str, Any], rate: tuple[float, float]
 ) -> dict[str, Any]:
   """A line of the table: the point, its figures, its two floors."""
-  kept_gb = figures["kept_mib"] * 2**20 / 1e9
+  kept_gb = numbers["kept_mib"] * 2**20 / 1e9
   floors = {
-    "floor_matmul_s": float(figures["gmac"]) / rate[0],
+    "floor_matmul_s": float(numbers["gmac"]) / rate[0],
     "floor_bytes_s": 2 * 2 * kept_gb / rate[1],  # Two levels; written once and read once.
   }
-  return {**point, **{name: figures[name] for name in FIGURES}, **floors}
+  return {**point, **{name: numbers[name] for name in FIGURES}, **floors}
 
 
 def rates(seconds: float = 1.0) -> tuple[float, float]:
