@@ -16,8 +16,7 @@ import numpy as np
 
 from dnas.cost.model import CostModel, fit
 from dnas.estimate.tabular import Table, TableError, numbers, read_csv
-from dnas.space import genotypes
-from dnas.space.cell import Cell, Edge
+from dnas.space import genotypes, shapes
 from dnas.space.space import Choices, SearchSpace
 
 # 0 to 8 in the keys of the FBNet tables: kernel, expansion, groups of the pointwise convolutions.
@@ -90,8 +89,7 @@ def fbnet(path: pathlib.Path | str) -> Table:
 
 def fbnet_space() -> SearchSpace:
   """FBNet's space as a chain; a benchmark's space without stages, not a network."""
-  edges = tuple(Edge(i, i + 1, FBNET_OPS) for i in range(FBNET_LAYERS))
-  return SearchSpace({"chain": Cell(1, edges, (FBNET_LAYERS,))})
+  return SearchSpace({"chain": shapes.chain([FBNET_OPS] * FBNET_LAYERS)})
 
 
 def _fbnet_name(genotype: SearchSpace) -> str:

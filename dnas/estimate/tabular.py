@@ -25,8 +25,8 @@ import numpy as np
 
 from dnas.errors import DnasError, choose_from
 from dnas.files import bounded
-from dnas.space import cells, genotypes
-from dnas.space.cell import Cell, Edge
+from dnas.space import cells, genotypes, shapes
+from dnas.space.cell import Cell
 from dnas.space.space import SearchSpace
 from dnas.strategy.ask_tell import Evaluator
 
@@ -192,8 +192,7 @@ def macro_space() -> SearchSpace:
 
   It has no stages: a benchmark's space, not a network.
   """
-  edges = tuple(Edge(i, i + 1, MACRO_OPS) for i in range(MACRO_LAYERS))
-  return SearchSpace({"chain": Cell(1, edges, (MACRO_LAYERS,))})
+  return SearchSpace({"chain": shapes.chain([MACRO_OPS] * MACRO_LAYERS)})
 
 
 def nasbench_macro(path: pathlib.Path | str) -> Table:

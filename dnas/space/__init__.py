@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What may be chosen: cells, edges, stages, genotypes. Standard library only.
 
-`space` and `cell` are the data, `cells`, `mbconv` and `yolo_nas` spaces, `macro` the networks that
-cells stand in, `genotypes` the published ones, `scaling` makes them larger.
+`space` and `cell` are the data, `shapes` makes cells; `cells`, `mbconv` and `yolo_nas` are spaces,
+`macro` the networks that cells stand in, `published` both by name; `genotypes` are the published
+ones, `scaling` makes them larger; `checks` and `document` serve the others.
 """

@@ -11,7 +11,6 @@
 import dataclasses
 import random
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from dnas.space.checks import SpaceError, as_tuple, check, is_int, show
 
@@ -274,34 +273,3 @@ class Cell:
       )
       for node in self.nodes
     )
-
-
-def dense_cell(
-  ops: Sequence[str] | Sequence[Sequence[str]],
-  nodes: int,
-  inputs: int = 1,
-  output: Sequence[int] | None = None,
-  keep: int | None = None,
-) -> Cell:
-  """A cell in which every node sees every earlier node.
-
-  Args:
-    ops: the candidates of every edge, or one such sequence per edge, edges ordered by (dst, src).
-    nodes: number of nodes that are computed.
-    inputs: number of input nodes.
-    output: nodes to concatenate; by default the last for one input, all computed ones for several.
-    keep: edges that a genotype keeps per node (see `Cell`).
-  """
-  for name, value in (("nodes", nodes), ("inputs", inputs)):
-    if not is_int(value) or value < 1:
-      raise SpaceError(f"{name}: must be 1 or more, got {value!r}")
-  ops = as_tuple(ops, "ops", "names of operations")
-  pairs = [(src, dst) for dst in range(inputs, inputs + nodes) for src in range(dst)]
-  alike = all(isinstance(op, str) for op in ops)
-  per_edge: list[Any] = [ops] * len(pairs) if alike else list(ops)
-  if len(per_edge) != len(pairs):
-    raise SpaceError(f"ops: this cell has {len(pairs)} edges, got candidates for {len(per_edge)}")
-  if output is None:
-    output = (inputs + nodes - 1,) if inputs == 1 else tuple(range(inputs, inputs + nodes))
-  edges = tuple(Edge(src, dst, tuple(o)) for (src, dst), o in zip(pairs, per_edge, strict=True))
-  return Cell(inputs, edges, tuple(output), keep)

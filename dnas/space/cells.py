@@ -15,8 +15,7 @@ network.
 import random
 from collections.abc import Sequence
 
-from dnas.space import genotypes, macro
-from dnas.space.cell import dense_cell
+from dnas.space import genotypes, macro, shapes
 from dnas.space.space import SearchSpace, SpaceError
 
 DARTS_OPS = (
@@ -72,10 +71,10 @@ def dense(
     SpaceError: an argument is out of its range.
   """
   if inputs == 1:
-    cell = dense_cell(ops, nodes, 1, keep=keep)
+    cell = shapes.dense(ops, nodes, 1, keep=keep)
     return macro.nasbench201(SearchSpace({"cell": cell}), channels, layers)
   if inputs == 2:
-    cell = dense_cell(ops, nodes, 2, keep=keep)
+    cell = shapes.dense(ops, nodes, 2, keep=keep)
     return macro.cifar(SearchSpace({"normal": cell, "reduce": cell}), channels, layers)
   raise SpaceError(f"inputs: must be 1 or 2, got {inputs!r}")
 
@@ -87,7 +86,7 @@ def nasbench201(channels: int = 16, cells: int = 5) -> SearchSpace:
     channels: width of the first stage.
     cells: cells per stage.
   """
-  cell = dense_cell(NASBENCH201_OPS, nodes=3)
+  cell = shapes.dense(NASBENCH201_OPS, nodes=3)
   return macro.nasbench201(SearchSpace({"cell": cell}), channels, cells)
 
 
@@ -169,7 +168,7 @@ def sampled(space: SearchSpace, seed: int = 0) -> SearchSpace:
 
 def _two_cells(normal, reduce, channels: int, layers: int, nodes: int = 4) -> SearchSpace:
   cells = {
-    "normal": dense_cell(normal, nodes, inputs=2, keep=2),
-    "reduce": dense_cell(reduce, nodes, inputs=2, keep=2),
+    "normal": shapes.dense(normal, nodes, inputs=2, keep=2),
+    "reduce": shapes.dense(reduce, nodes, inputs=2, keep=2),
   }
   return macro.cifar(SearchSpace(cells), channels, layers)

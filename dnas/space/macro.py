@@ -10,9 +10,9 @@
 
 from collections.abc import Sequence
 
-from dnas.space.cell import dense_cell
+from dnas.space import shapes
 from dnas.space.checks import is_int
-from dnas.space.space import Cell, Edge, SearchSpace, SpaceError, Stage
+from dnas.space.space import SearchSpace, SpaceError, Stage
 
 # Two of the first make a plain sum of both scales, two of the last a sum weighted by attention.
 # `none` is left out: a fusion that drops both scales would blind the head.
@@ -77,7 +77,7 @@ def nasbench201(space: SearchSpace, channels: int = 16, cells: int = 5) -> Searc
   if not is_int(cells) or cells < 1:
     raise SpaceError(f"cells: must be 1 or more per stage, got {cells!r}")
   _check_channels(channels)
-  residual = Cell(inputs=1, edges=(Edge(0, 1, ("residual_block",)),), output=(1,))
+  residual = shapes.chain([("residual_block",)])
   stages = [Stage("cell", cells, channels)]
   for factor in (2, 4):
     stages.append(Stage("residual", 1, factor * channels, stride=2))
@@ -127,7 +127,7 @@ def detector(
     )
   cells = dict(space.cells)
   if "cell" in cells and cells["cell"].inputs == 1:
-    cells["down"] = Cell(inputs=1, edges=(Edge(0, 1, (down,)),), output=(1,))
+    cells["down"] = shapes.chain([(down,)])
     first, rest = "down", "cell"
   elif all(name in cells and cells[name].inputs == 2 for name in ("normal", "reduce")):
     first, rest = "reduce", "normal"
@@ -138,7 +138,7 @@ def detector(
     )
   if fusion:
     output = (1 + fusion_nodes,)
-    cells["fusion"] = dense_cell(tuple(fusion), fusion_nodes, inputs=2, output=output)
+    cells["fusion"] = shapes.dense(tuple(fusion), fusion_nodes, inputs=2, output=output)
   stages = []
   for width, count in zip(channels, counts):
     stages.append(Stage(first, 1, width, stride=2))

@@ -18,7 +18,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from dnas.space.space import Cell, Edge, SearchSpace, SpaceError, Stage
+from dnas.space import shapes
+from dnas.space.space import Cell, SearchSpace, SpaceError, Stage
 
 ACTIVATIONS = ("relu", "relu6", "swish")
 KERNELS, MAX_EXPANSION, GROUPS = (3, 5, 7), 16, (1, 2)
@@ -98,11 +99,6 @@ def blocks(
   return tuple(names)
 
 
-def chain(ops: Sequence[Sequence[str]]) -> Cell:
-  """The cell 0 -> 1 -> ... -> n with the given candidates on each edge."""
-  return Cell(1, tuple(Edge(i, i + 1, tuple(names)) for i, names in enumerate(ops)), (len(ops),))
-
-
 def chain_of(cell: Cell) -> tuple[str, ...] | None:
   """The blocks of a decided chain, in order; None for any other cell.
 
@@ -149,10 +145,10 @@ def network(
   for n, (channels, depth, stride, ops) in enumerate(layers, start=1):
     kept = [*ops, "skip_connect"] if skip and len(ops) > 1 else ops
     first = kept if stride == 1 and before == channels else ops
-    cells[f"mbconv{n}"] = chain([first] + [kept] * (depth - 1))
+    cells[f"mbconv{n}"] = shapes.chain([first] + [kept] * (depth - 1))
     stages.append(Stage(f"mbconv{n}", 1, channels, stride))
     before = channels
-  cells[HEAD] = chain([(f"conv_1x1_{activation}",)])
+  cells[HEAD] = shapes.chain([(f"conv_1x1_{activation}",)])
   return SearchSpace(
     cells=cells,
     stages=(*stages, Stage(HEAD, 1, head_channels)),

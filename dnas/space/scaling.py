@@ -16,7 +16,7 @@ import dataclasses
 import math
 from typing import NamedTuple
 
-from dnas.space import mbconv, yolo_nas
+from dnas.space import mbconv, shapes, yolo_nas
 from dnas.space.cell import Cell
 from dnas.space.checks import is_int
 from dnas.space.space import SearchSpace, SpaceError, Stage
@@ -114,7 +114,7 @@ def _is_reduction(stages: tuple[Stage, ...], n: int) -> bool:
 
 def _chain(blocks: tuple[str, ...], length: int) -> Cell:
   """A chain of `length` blocks: the last one repeated, or the last ones left out."""
-  return mbconv.chain([(op,) for op in blocks[:length] + blocks[-1:] * (length - len(blocks))])
+  return shapes.chain([(op,) for op in blocks[:length] + blocks[-1:] * (length - len(blocks))])
 
 
 def _inside(cell: Cell, width: float, depth: float) -> Cell:

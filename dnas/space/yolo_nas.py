@@ -20,7 +20,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from dnas.errors import choose_from
-from dnas.space.space import Cell, Edge, SearchSpace, SpaceError, Stage
+from dnas.space import shapes
+from dnas.space.space import SearchSpace, SpaceError, Stage
 
 BLOCKS = ("qarep", "conv")
 STAGES = ("stage1", "stage2", "stage3", "stage4")
@@ -178,7 +179,7 @@ def family(ops: dict[str, tuple[str, ...]], channels: Sequence[int] = CHANNELS) 
     for name in names:
       if read(name) is None:
         raise SpaceError(f"{cell}: {name!r} is not of the form {form}")
-  one = lambda *names: Cell(1, (Edge(0, 1, names),), (1,))
+  one = lambda *names: shapes.chain([names])
   stages = []
   for cell, width in zip(STAGES, channels, strict=True):
     stages += [Stage("down", 1, width, 2), Stage(cell, 1, width)]

@@ -38,7 +38,7 @@ from dnas.data.source import ClassificationSource
 from dnas.errors import DnasError
 from dnas.nn import mixed
 from dnas.nn.supernet import Supernet
-from dnas.space import cells, macro
+from dnas.space import cells, macro, shapes
 from dnas.space.space import SearchSpace
 from dnas.strategy import bilevel, hypergradient, optimizer, relaxation
 from dnas.tables import method_cost
@@ -153,7 +153,7 @@ def _classification(args: argparse.Namespace):
   if args.space == "darts":
     space = cells.darts(channels, args.cells or 5)
   else:
-    cell = cells.dense_cell(cells.NASBENCH201_OPS[: args.ops], nodes=3)
+    cell = shapes.dense(cells.NASBENCH201_OPS[: args.ops], nodes=3)
     space = macro.nasbench201(SearchSpace({"cell": cell}), channels, args.cells or 1)
   batches = tuple(
     {

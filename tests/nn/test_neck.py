@@ -10,7 +10,7 @@ import pytest
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
 from dnas.nn.neck import SUM, Neck, enlarge
-from dnas.space.cell import dense_cell
+from dnas.space import shapes
 from dnas.space.space import Cell, Edge, SpaceError
 
 WIDTHS, STRIDES = (3, 5, 6), (4, 8, 16)
@@ -65,7 +65,7 @@ def test_sum_by_hand():
 
 
 def test_a_searched_fusion_takes_mixing_weights():
-  cell = dense_cell(("skip_connect", "channel_attention"), nodes=2, inputs=2, output=(3,))
+  cell = shapes.dense(("skip_connect", "channel_attention"), nodes=2, inputs=2, output=(3,))
   module = neck(cell, "pan")
   one_hot = [jnp.array([0.0, 1.0])] * 5
   other = [jnp.array([1.0, 0.0])] * 5

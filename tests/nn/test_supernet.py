@@ -13,8 +13,7 @@ from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
 from dnas.nn.network import Network
 from dnas.nn.supernet import PLAIN, Supernet, only_largest
-from dnas.space import macro
-from dnas.space.cell import dense_cell
+from dnas.space import macro, shapes
 from dnas.space.space import SearchSpace, SpaceError
 
 OPS = ("none", "skip_connect", "nor_conv_1x1", "avg_pool_3x3")
@@ -146,7 +145,7 @@ def test_skip_dropout_hits_identities_alone_and_keeps_the_mean():
     )
 
 
-CELL = dense_cell(("skip_connect", "nor_conv_1x1"), 2)
+CELL = shapes.dense(("skip_connect", "nor_conv_1x1"), 2)
 SPACE = macro.nasbench201(SearchSpace({"cell": CELL}), 4, 1)
 MIX = {"cell": tuple(jnp.array([0.3, 0.7]) + 0.1 * i for i in range(3))}
 IMAGES = jax.random.normal(jax.random.key(5), (4, 8, 8, 3))

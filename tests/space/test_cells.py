@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from dnas.space import cells
-from dnas.space.cell import SpaceError, dense_cell
+from dnas.space import cells, shapes
+from dnas.space.cell import SpaceError
 
 
 def pairs(cell):
@@ -95,10 +95,10 @@ def test_dense():
   assert [(s.repeats, s.channels) for s in one.stages] == [(3, 4), (1, 8), (3, 8), (1, 16), (3, 16)]
   two = cells.dense(("a", "none"), nodes=1, inputs=2, keep=1, layers=3)
   assert two.size == 2**2
-  cell = dense_cell([("a",), ("a", "b"), ("c", "d", "e")], nodes=2, output=(1, 2))
+  cell = shapes.dense([("a",), ("a", "b"), ("c", "d", "e")], nodes=2, output=(1, 2))
   assert [edge.ops for edge in cell.edges] == [("a",), ("a", "b"), ("c", "d", "e")]
   assert cell.output == (1, 2)
-  assert dense_cell(("a",), nodes=2, inputs=3).output == (3, 4)
+  assert shapes.dense(("a",), nodes=2, inputs=3).output == (3, 4)
 
 
 @pytest.mark.parametrize(
@@ -107,9 +107,9 @@ def test_dense():
     (lambda: cells.dense(("a",), nodes=0), "nodes: must be 1 or more, got 0"),
     (lambda: cells.dense(("a",), nodes=True), "nodes: must be 1 or more, got True"),
     (lambda: cells.dense(("a",), nodes=1, inputs=3), "inputs: must be 1 or 2, got 3"),
-    (lambda: dense_cell(("a",), 1, inputs=0), "inputs: must be 1 or more, got 0"),
-    (lambda: dense_cell([("a",)], nodes=2), "ops: this cell has 3 edges, got .* for 1"),
-    (lambda: dense_cell("skip", nodes=1), "ops: must hold names of operations, got 'skip'"),
+    (lambda: shapes.dense(("a",), 1, inputs=0), "inputs: must be 1 or more, got 0"),
+    (lambda: shapes.dense([("a",)], nodes=2), "ops: this cell has 3 edges, got .* for 1"),
+    (lambda: shapes.dense("skip", nodes=1), "ops: must hold names of operations, got 'skip'"),
     (lambda: cells.dense((), nodes=1), r"cell.edges\[0\].ops: must name at least one"),
     (lambda: cells.dense(("a", "a"), nodes=1), r"cell.edges\[0\].ops: repeats a name"),
     (lambda: cells.darts(layers=2), "layers: must be 3 or more"),

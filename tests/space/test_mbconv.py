@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from dnas.space import mbconv
+from dnas.space import mbconv, shapes
 from dnas.space.mbconv import MBConv
 from dnas.space.space import SearchSpace, SpaceError
 
@@ -64,13 +64,13 @@ def test_efficientnet_b0_is_a_genotype_of_the_space():
 
 
 def test_a_chain_is_told_from_other_cells():
-  chain = mbconv.chain([("mbconv_3x3_e6",), ("skip_connect",), ("mbconv_5x5_e6",)])
+  chain = shapes.chain([("mbconv_3x3_e6",), ("skip_connect",), ("mbconv_5x5_e6",)])
   assert mbconv.chain_of(chain) == ("mbconv_3x3_e6", "mbconv_5x5_e6")
-  first = mbconv.chain([("skip_connect",), ("mbconv_3x3_e6",)])
+  first = shapes.chain([("skip_connect",), ("mbconv_3x3_e6",)])
   assert mbconv.chain_of(first) == ("skip_connect", "mbconv_3x3_e6")
   for op in ("nor_conv_1x1", "skip_connect"):
-    assert mbconv.chain_of(mbconv.chain([(op,)])) is None
-  assert mbconv.chain_of(mbconv.chain([("mbconv_3x3_e6", "mbconv_5x5_e6")])) is None
+    assert mbconv.chain_of(shapes.chain([(op,)])) is None
+  assert mbconv.chain_of(shapes.chain([("mbconv_3x3_e6", "mbconv_5x5_e6")])) is None
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from dnas.space import cells, genotypes, macro, mbconv, scaling, yolo_nas
+from dnas.space import cells, genotypes, macro, mbconv, scaling, shapes, yolo_nas
 from dnas.space.space import SpaceError
 
 
@@ -55,7 +55,7 @@ def test_chains_shrink_and_repeat_their_last_block():
 
 
 def test_a_cell_of_two_stages_is_scaled_in_each():
-  cell = mbconv.chain([("mbconv_3x3_e3",)])
+  cell = shapes.chain([("mbconv_3x3_e3",)])
   base = mbconv.mbconv((8,), (1,), (2,), kernels=(3,), expansions=(3,))
   stage = base.stages[0]
   twice = base.replace(cells={**base.cells, "mbconv1": cell}, stages=(stage, stage))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dnas.errors import DnasError
-from dnas.space.cell import dense_cell
+from dnas.space import shapes
 from dnas.space.space import Cell, Edge, SearchSpace, SpaceError
 from dnas.strategy import relaxation
 from dnas.strategy.alpha import edges_key, entropy, init_alpha, one_hot, operations, relax
@@ -94,11 +94,11 @@ def test_edge_weights_share_one_node_between_its_edges():
 
 def test_one_hot_is_the_inverse_of_argmax():
   alpha = {"cell": np.eye(3)[[2, 0, 1]]}
-  space = SearchSpace({"cell": dense_cell(OPS, 2)})
+  space = SearchSpace({"cell": shapes.dense(OPS, 2)})
   weights = one_hot(space, argmax()(space, alpha))
   np.testing.assert_array_equal(np.stack(weights["cell"]), alpha["cell"])
   # An edge that was left out has no weight at all.
-  kept = SearchSpace({"cell": dense_cell(OPS, 2, keep=1)})
+  kept = SearchSpace({"cell": shapes.dense(OPS, 2, keep=1)})
   weights = one_hot(kept, argmax()(kept, alpha))
   np.testing.assert_array_equal(np.stack(weights["cell"]).sum(1), [1, 0, 1])
   for genotype, message in ((space, "is not decided"), (SPACE, "'cell' is missing")):

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from dnas.errors import DnasError
-from dnas.space.cell import dense_cell
+from dnas.space import shapes
 from dnas.space.space import SearchSpace
 from dnas.strategy import observe, relaxation
 from dnas.strategy.discretize import argmax
 from dnas.strategy.problem import Problem, SearchState
 
 OPS = ("none", "skip_connect", "conv")
-SPACE = SearchSpace({"cell": dense_cell(OPS, 2)})  # 3 edges
+SPACE = SearchSpace({"cell": shapes.dense(OPS, 2)})  # 3 edges
 COST = jnp.array([[0.0, 1.0, 2.0], [3.0, 1.0, 0.5], [1.0, 1.0, 4.0]])
 
 

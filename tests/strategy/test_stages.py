@@ -12,8 +12,7 @@ from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
 from dnas.nn.network import Network, inherit
 from dnas.nn.supernet import Supernet
-from dnas.space import macro
-from dnas.space.cell import dense_cell
+from dnas.space import macro, shapes
 from dnas.space.space import Cell, Edge, SearchSpace
 from dnas.strategy import stages
 
@@ -34,7 +33,7 @@ def test_the_largest_stay_in_their_order():
 
 
 def test_where_none_cannot_be_chosen_another_stays():
-  space = SearchSpace({"cell": dense_cell(OPS, 2, inputs=2, keep=1)})
+  space = SearchSpace({"cell": shapes.dense(OPS, 2, inputs=2, keep=1)})
   likes_none = np.array([9.0, 0.1, 0.2, 0.3])
   alpha = {"cell": (likes_none,) * 5, "cell/edges": (np.zeros(2), np.zeros(3))}
   one, kept = stages.prune(space, alpha, 1)
@@ -45,13 +44,13 @@ def test_where_none_cannot_be_chosen_another_stays():
 
 
 def test_keep_must_be_a_count():
-  space = SearchSpace({"cell": dense_cell(OPS, 1)})
+  space = SearchSpace({"cell": shapes.dense(OPS, 1)})
   with pytest.raises(DnasError, match="stages: keep must be a whole number"):
     stages.prune(space, {"cell": (np.zeros(4),)}, 0)
 
 
 def test_the_pruned_supernet_inherits_and_is_the_same_function():
-  cell = dense_cell(("none", "skip_connect", "nor_conv_1x1", "avg_pool_3x3"), 2)
+  cell = shapes.dense(("none", "skip_connect", "nor_conv_1x1", "avg_pool_3x3"), 2)
   space = macro.detector(SearchSpace({"cell": cell}), channels=(4,), stem_channels=4)
   alpha = {"cell": tuple(np.array([0.0, 1.0, 2.0, -1.0]) + 0.01 * e for e in range(3))}
   few, _ = stages.prune(space, alpha, 2)
@@ -67,7 +66,7 @@ def test_the_pruned_supernet_inherits_and_is_the_same_function():
 
 def test_wider_operations_repeat_the_narrow_ones():
   build = lambda partial, seed: mixed.Cell(
-    dense_cell(("none", "nor_conv_3x3"), 1),
+    shapes.dense(("none", "nor_conv_3x3"), 1),
     [8],
     [1],
     8,
