@@ -14,9 +14,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from dnas.data.files import Info, file_images, inspect
+from dnas.data.checks import fit_box, is_number, split_candidates
+from dnas.data.image_files import Info, file_images, inspect
 from dnas.data.source import Annotations, DataError, DetectionSource, Report
-from dnas.data.validate import fit_box, is_number, split_candidates
 from dnas.errors import choose_from
 from dnas.files import text_of
 
@@ -40,8 +40,8 @@ def load(
     split: replaces `{split}`; "val" and "validation" are tried for each other. None or "train"
       if there is no placeholder.
     memory_mib: see `dnas.data.images.Images`.
-    decode_all: decode each image before training; see `dnas.data.files.inspect`.
-    skip_broken: leave out images that cannot be decoded; see `dnas.data.files.inspect`.
+    decode_all: decode each image before training; see `dnas.data.image_files.inspect`.
+    skip_broken: leave out images that cannot be decoded; see `dnas.data.image_files.inspect`.
 
   Raises:
     DataError: with everything that is wrong.

@@ -9,9 +9,9 @@ UCI Machine Learning Repository): scans of 32 x 32 binary px, counted in blocks 
 import numpy as np
 from sklearn.datasets import load_digits
 
+from dnas.data.checks import pick_split
 from dnas.data.images import Images
 from dnas.data.source import ClassificationSource
-from dnas.data.validate import pick_split
 
 CLASSES = tuple("0123456789")
 _COUNTS = {"train": 1197, "validation": 300, "test": 300}

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from dnas.data.files import SUFFIXES
+from dnas.data.image_files import SUFFIXES, images_in
 from dnas.data.images import ImageError, decode
 from dnas.data.source import DataError
 
@@ -82,7 +82,7 @@ def _path(text: str) -> list[Callable[[], Iterator[Picture]]]:
     raise DataError(f"{text}: addresses are not followed; give a file, a folder or a pattern")
   path = pathlib.Path(text).expanduser()
   if path.is_dir():
-    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+    files = images_in(path)
     if not files:
       raise DataError(f"{path} is a folder without images ({', '.join(SUFFIXES)})")
   elif path.is_file():

@@ -21,6 +21,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
+from dnas.data.checks import fit_box, pick_split
 from dnas.data.images import Images
 from dnas.data.source import (
   Annotations,
@@ -30,7 +31,6 @@ from dnas.data.source import (
   Report,
   Source,
 )
-from dnas.data.validate import fit_box, pick_split
 from dnas.errors import choose_from
 
 _NAME = re.compile(r"(?P<name>\w+)(/(?P<config>[\w.\-]+))?(:(?P<version>\d+\.\d+\.\d+))?")

@@ -23,16 +23,14 @@ from typing import Any
 import numpy as np
 import yaml
 
-from dnas.data.files import SUFFIXES, file_images, inspect
+from dnas.data.checks import fit_box, pick_split
+from dnas.data.image_files import SUFFIXES, file_images, images_in, inspect
 from dnas.data.source import Annotations, DataError, DetectionSource, Report
-from dnas.data.validate import fit_box, pick_split
 from dnas.files import text_of
 
 _SPLITS = ("train", "val", "validation", "valid", "dev", "test")
 _MAX_CLASSES = 100_000
 _SLACK = 0.1  # Coordinates this far outside [0, 1] are clipped; beyond that they are no parts.
-
-
 # Values in messages. What names itself ten times on ten levels is short in YAML, endless in words.
 _REPR = reprlib.Repr()
 _REPR.maxlevel = 2
@@ -53,8 +51,8 @@ def load(
     file: the YAML file.
     split: "train", "val" (or "validation"), "test".
     memory_mib: see `dnas.data.images.Images`.
-    decode_all: decode each image before training; see `dnas.data.files.inspect`.
-    skip_broken: leave out images that cannot be decoded; see `dnas.data.files.inspect`.
+    decode_all: decode each image before training; see `dnas.data.image_files.inspect`.
+    skip_broken: leave out images that cannot be decoded; see `dnas.data.image_files.inspect`.
 
   Raises:
     DataError: with everything that is wrong.
@@ -191,7 +189,7 @@ def _list_images(
       continue
     path = root / pathlib.Path(one).expanduser()
     if path.is_dir():
-      found += sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+      found += images_in(path)
     elif path.is_file() and path.suffix == ".txt":
       found += _read_list(path, root, report)
     else:

@@ -22,6 +22,11 @@ _ORIENTATION = 0x0112
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height.
 
 
+def images_in(folder: pathlib.Path) -> list[pathlib.Path]:
+  """The image files in a folder and those below it, sorted."""
+  return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+
+
 class Info(NamedTuple):
   """A file's size as stored, (height, width) px, and whether EXIF swaps the two."""
 
