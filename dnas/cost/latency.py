@@ -141,7 +141,7 @@ def device() -> dict[str, Any]:
   cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
   return {
     "platform": first.platform,
-    "kind": first.device_kind if first.platform != "cpu" else _processor(),
+    "kind": first.device_kind if first.platform != "cpu" else processor(),
     "cores": cores,
     "jax": importlib.metadata.version("jax"),
     "jaxlib": importlib.metadata.version("jaxlib"),
@@ -154,7 +154,8 @@ def clock_here() -> str:
   return "cpu" if (here["platform"], here["cores"]) == ("cpu", 1) else "wall"
 
 
-def _processor() -> str:
+def processor() -> str:
+  """The name of this machine's processor, as far as the system tells."""
   try:
     lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
   except OSError:

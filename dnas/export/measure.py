@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from dnas import runs
 from dnas.config import Config
-from dnas.data.pipeline import Pipeline
 from dnas.data.source import Source
 from dnas.export import to_onnx
 from dnas.method import task_of
@@ -18,7 +18,7 @@ from dnas.method import task_of
 
 def images_of(config: Config, source: Source, count: int) -> np.ndarray:
   """The first `count` images of a split as the network sees them: uint8 `[count, H, W, 3]`."""
-  pipeline = _pipeline(config, source, batch_size=min(count, len(source)))
+  pipeline = runs.pipeline(config, source, min(count, len(source)), train=False)
   return next(iter(pipeline))["image"]
 
 
@@ -44,7 +44,7 @@ def measured_by(
   batch: int | None = None,
 ) -> dict[str, Any]:
   """`measure` by any program: images uint8 `[B, H, W, 3]` -> named arrays."""
-  pipeline = _pipeline(config, source, batch or config.evaluate.batch_size)
+  pipeline = runs.pipeline(config, source, batch or config.evaluate.batch_size, train=False)
 
   def results() -> Iterator[tuple[dict[str, np.ndarray], Any]]:
     for examples in pipeline:
@@ -52,15 +52,3 @@ def measured_by(
 
   with tempfile.TemporaryDirectory(prefix="dnas-") as folder:
     return task_of(config, source).measure(source, results(), pathlib.Path(folder))
-
-
-def _pipeline(config: Config, source: Source, batch_size: int) -> Pipeline:
-  return Pipeline(
-    source=source,
-    batch_size=batch_size,
-    size=tuple(config.data.size),
-    train=False,
-    threads=config.data.threads,
-    content=config.data.get("content"),
-    interpolation=config.data.get("interpolation", "area"),
-  )

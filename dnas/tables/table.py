@@ -18,6 +18,7 @@ import numpy as np
 from scipy import stats
 
 from dnas import files
+from dnas.cost.latency import processor
 
 Row = Mapping[str, Any]
 
@@ -99,7 +100,7 @@ def origin() -> dict[str, Any]:
     "commit": _git("rev-parse", "--short=12", "HEAD") + ("+" if changed else ""),
     "python": platform.python_version(),
     "versions": {name: importlib.metadata.version(name) for name in names},
-    "hardware": f"{os.cpu_count()} CPU cores, {_processor()}",
+    "hardware": f"{os.cpu_count()} CPU cores, {processor()}",
   }
 
 
@@ -114,11 +115,3 @@ def _git(*arguments: str) -> str:
   root = pathlib.Path(__file__).resolve().parents[2]
   run = subprocess.run(["git", "-C", root, *arguments], capture_output=True, text=True, check=False)
   return run.stdout.strip() or "unknown" * (arguments[0] == "rev-parse")
-
-
-def _processor() -> str:
-  try:
-    lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-  except OSError:
-    return platform.processor()
-  return next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), "unknown")
