@@ -190,6 +190,7 @@ class Cell(nnx.Module):
       )
       for edge in cell.edges
     )
+    self.loops = () if cell.is_decided else looped.groups(cell, self.edges)
 
   @property
   def c_out(self) -> int:
@@ -222,8 +223,8 @@ class Cell(nnx.Module):
     single = any(edge.single for edge in self.edges)
     together = self.fused and fused.applies(weights, mode)
     alone = self.fused and single and weights is not None and not tally.active()
-    if (together or alone) and (loops := looped.groups(self.cell, self.edges)):
-      return self._nodes_in_loops(loops, nodes, weights, mode)
+    if self.loops and (together or alone):
+      return self._nodes_in_loops(nodes, weights, mode)
     if together and (not single or looped.pays(self.edges)):
       return self._nodes_by_source(nodes, weights, mode)
     return self._nodes_by_edge(nodes, weights, mode)
@@ -240,7 +241,7 @@ class Cell(nnx.Module):
       nodes[node] = functools.reduce(jnp.add, terms)
     return nodes
 
-  def _nodes_in_loops(self, loops, nodes, weights, mode: Mode) -> dict[int, jax.Array]:
+  def _nodes_in_loops(self, nodes, weights, mode: Mode) -> dict[int, jax.Array]:
     """All nodes, one edge after another in loops."""
 
     def call(edge: MixedOp, number: Any, x: jax.Array, w: jax.Array) -> jax.Array:
@@ -252,7 +253,7 @@ class Cell(nnx.Module):
       return edge.whole(y, x, w, its)
 
     given = [nodes[n] for n in range(self.cell.inputs)]
-    return dict(enumerate(looped.nodes(self.cell, self.edges, loops, given, weights, call)))
+    return dict(enumerate(looped.nodes(self.cell, self.edges, self.loops, given, weights, call)))
 
   def _nodes_by_source(self, nodes, weights, mode: Mode) -> dict[int, jax.Array]:
     """All nodes, the edges that leave one of them together."""
