@@ -15,7 +15,7 @@ import optax
 from dnas import data, hardware, mesh, runs
 from dnas import task as tasks
 from dnas.config import Config
-from dnas.cost import budget
+from dnas.cost import widths
 from dnas.errors import ConfigError
 from dnas.finite import skip_unless_finite
 from dnas.method import optimizer_of, task_of
@@ -60,7 +60,7 @@ def derived(config: Config, task: tasks.Task, genotype: SearchSpace) -> SearchSp
   genotype = hardware.trained(config, genotype)
   if config.train.macs is not None:
     macs = lambda network: tasks.cost(task, network).macs
-    genotype = budget.match(genotype, config.train.macs, macs)
+    genotype = widths.match(genotype, config.train.macs, macs)
   return genotype
 
 

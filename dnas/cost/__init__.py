@@ -3,5 +3,5 @@
 """What a network costs: `count` has parameters and MACs, `latency` and `energy` the others.
 
 `model` is the cost of every genotype of a space, with a gradient; `objective` makes one number of
-quality and cost; `budget` widens networks to equal cost.
+quality and cost; `widths` widens networks to equal cost.
 """

@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Networks of a given cost: comparisons are fair at equal budgets only.
 
->>> from dnas.cost import budget
+>>> from dnas.cost import widths
 >>> from dnas.space import cells, macro
 >>> network = macro.cifar(cells.darts(), channels=16, layers=3)
 >>> [stage.channels for stage in network.stages]
 [16, 32, 64]
->>> [stage.channels for stage in budget.widen(network, 1.5).stages]
+>>> [stage.channels for stage in widths.widen(network, 1.5).stages]
 [24, 48, 96]
 """
 
