@@ -110,8 +110,24 @@ def _read(path: str | pathlib.Path) -> tuple[ConfigDict, str]:
 # Command lines
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+  """Descriptions stay as they are written; behind each flag stands its default, if it has one."""
+
+  def _get_help_string(self, action: argparse.Action) -> str:
+    text = action.help or ""
+    none = action.default is None or action.default is False or action.default == []
+    silent = none or action.default is argparse.SUPPRESS or "default" in text
+    return text if silent else f"{text} (default: %(default)s)"
+
+
 class Parser(argparse.ArgumentParser):
-  """An ArgumentParser whose errors are one line; the usage is what `--help` is for."""
+  """The ArgumentParser of all scripts: flags are written out, and errors are one line.
+
+  The description is the script's docstring: what it does, and examples.
+  """
+
+  def __init__(self, **options: Any):
+    super().__init__(**{"formatter_class": _Help, "allow_abbrev": False, **options})
 
   def error(self, message: str) -> NoReturn:
     """Ends the process with code 2 and one line on stderr."""
@@ -119,7 +135,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def command_line(
-  description: str,
+  description: str | None,
   argv: Sequence[str] | None = None,
   extra: Callable[[argparse.ArgumentParser], object] = lambda parser: None,
   default: str | None = None,
@@ -127,7 +143,7 @@ def command_line(
   """Reads `--config FILE --workdir DIR --config.any.field=value`, and `--help`, which lists fields.
 
   Args:
-    description: what the script does; the first line of its help.
+    description: the script's docstring, with which its help begins.
     argv: the arguments; None: those of the process.
     extra: adds a script's own flags: `lambda p: p.add_argument("--json", action="store_true")`.
     default: the config file where none is named. None: `--config` is required.
@@ -140,8 +156,7 @@ def command_line(
     SystemExit: code 2 after one line on stderr for anything wrong, code 0 after `--help`.
   """
   argv = list(sys.argv[1:] if argv is None else argv)
-  parser = Parser(description=description, add_help=False, allow_abbrev=False)
-  parser.formatter_class = argparse.RawDescriptionHelpFormatter
+  parser = Parser(description=description, add_help=False)
   parser.add_argument("--config", metavar="FILE", default=default, help=default or "required")
   parser.add_argument("--workdir", metavar="DIR", type=pathlib.Path, help="default: runs/CONFIG")
   parser.add_argument(
@@ -151,6 +166,9 @@ def command_line(
   extra(parser)
   # Taken out first, because argparse takes an argument with a space in it for no flag at all.
   overrides, rest = _split_overrides(argv)
+  if "--help" in rest:
+    for action in parser._actions:
+      action.required = False
   flags = parser.parse_args(rest)
   with one_line_errors():
     if flags.help:
@@ -166,6 +184,13 @@ def command_line(
   file = pathlib.Path(flags.config.partition(".py:")[0])
   name = file.resolve().parent.name if file.name == "config.json" else file.stem
   return config, flags.workdir or pathlib.Path("runs", name), flags
+
+
+def add_resume(parser: argparse.ArgumentParser) -> None:
+  """The flag of scripts whose runs go on where they were, see `runs.folder`."""
+  parser.add_argument(
+    "--resume", default="auto", help="auto, force (with a changed config) or never"
+  )
 
 
 def _split_overrides(argv: Sequence[str]) -> tuple[list[str], list[str]]:

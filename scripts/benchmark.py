@@ -10,8 +10,6 @@ python scripts/benchmark.py trace --space nasbench201
 python scripts/benchmark.py yolo_nas --against 'PYTHON yolo_nas_torch.py --serve'
 """
 
-import argparse
-
 from benchmarks import data, growth, step, trace, yolo_nas
 
 from dnas import process
@@ -23,11 +21,12 @@ BENCHMARKS = {"data": data, "step": step, "growth": growth, "trace": trace, "yol
 
 def main(arguments: list[str] | None = None) -> None:
   """Runs one benchmark."""
-  parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+  parser = Parser(description=__doc__)
   commands = parser.add_subparsers(required=True, metavar="|".join(BENCHMARKS), dest="benchmark")
   for name, module in BENCHMARKS.items():
     text = (module.__doc__ or "").strip()
-    module.add_arguments(commands.add_parser(name, help=text, description=text))
+    first = text.partition("\n")[0]
+    module.add_arguments(commands.add_parser(name, help=first, description=text))
   args = parser.parse_args(arguments)
   with process.running(cache=False, keep=False):  # What is measured says what of it it wants.
     BENCHMARKS[args.benchmark].run(args)

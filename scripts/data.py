@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Looks at a data set before anything is trained on it: counts, classes, box sizes, faults.
 
-  python scripts/data.py --data digit_scenes --out sheet.png
-  python scripts/data.py --data 'coco:cbc/annotations/instances_{split}.json@cbc/images/{split}'
-  python scripts/data.py --data yolo:pets.yaml --split val --size 320 320
+python scripts/data.py --data digit_scenes --out sheet.png
+python scripts/data.py --data 'coco:cbc/annotations/instances_{split}.json@cbc/images/{split}'
+python scripts/data.py --data yolo:pets.yaml --split val --size 320 320
 
 Exit code 2 if the data cannot be used as they are; the message says what is wrong and where.
 """
@@ -29,12 +29,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
   parser = Parser(
     description=__doc__,
     epilog=f"SPEC is one of\n{specs}",
-    formatter_class=argparse.RawDescriptionHelpFormatter,
   )
   parser.add_argument("--data", required=True, metavar="SPEC", help="the data set, see below")
-  parser.add_argument(
-    "--split", default="train", help="train (default), validation or val, test, ..."
-  )
+  parser.add_argument("--split", default="train", help="train, validation or val, test, ...")
   parser.add_argument(
     "--size",
     type=int,
@@ -49,12 +46,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     metavar="SHEET.png",
     help="writes a contact sheet with the boxes drawn",
   )
-  parser.add_argument(
-    "--count", type=int, default=25, help="images on the contact sheet (default: %(default)s)"
-  )
-  parser.add_argument(
-    "--seed", type=int, default=0, help="which images are drawn (default: %(default)s)"
-  )
+  parser.add_argument("--count", type=int, default=25, help="images on the contact sheet")
+  parser.add_argument("--seed", type=int, default=0, help="which images are drawn")
   parser.add_argument(
     "--headers_only",
     action="store_true",

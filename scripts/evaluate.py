@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""Evaluates trained weights and writes evaluation.json.
+"""Evaluates the weights of --workdir (or of --workdir/train) on config.evaluate.split.
+
+It writes evaluation.json beside them.
 
 python scripts/evaluate.py --config configs/digits.py --workdir runs/digits
 """
@@ -12,9 +14,7 @@ from dnas.evaluate import evaluate
 
 def main() -> None:
   """Reads the command line and evaluates."""
-  config, workdir, _ = command_line(
-    "Evaluates the weights of --workdir (or of --workdir/train) on config.evaluate.split."
-  )
+  config, workdir, _ = command_line(__doc__)
   with process.running():
     result = evaluate(config, trained.folder_of(workdir))
   for name, value in result.items():

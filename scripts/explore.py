@@ -26,18 +26,28 @@ from dnas.tables import front
 
 def main(argv: list[str] | None = None) -> None:
   """Reads the flags and searches."""
-  parser = Parser(description="Black-box search by look-up in a benchmark table.")
-  parser.add_argument("--table", type=pathlib.Path, required=True, help="a .csv, .csv.gz or .json")
+  parser = Parser(description=__doc__)
+  parser.add_argument(
+    "--table", type=pathlib.Path, required=True, metavar="FILE", help="a .csv, .csv.gz or .json"
+  )
   names = ", ".join(functions(black_box))
   parser.add_argument("--strategy", default="evolution", help=f"{names}, or a dict with arguments")
   parser.add_argument("--dataset", default="cifar10", help=", ".join(tabular.DATASETS))
-  parser.add_argument("--split", default="valid", help="of the score: valid (default) or test")
-  parser.add_argument("--epochs", type=int, default=12, help="of the score (default 12)")
-  parser.add_argument("--budget", type=int, default=100, help="queries (default 100)")
-  parser.add_argument("--seed", type=int, default=0)
-  parser.add_argument("--workdir", type=pathlib.Path, default=pathlib.Path("runs", "explore"))
-  parser.add_argument("--devices", type=pathlib.Path, help="what cells cost: .csv.gz or .pickle")
-  parser.add_argument("--allow-pickle", action="store_true", help="HW-NAS-Bench's file is trusted")
+  parser.add_argument("--split", default="valid", help="of the score: valid or test")
+  parser.add_argument("--epochs", type=int, default=12, help="of the score")
+  parser.add_argument("--budget", type=int, default=100, help="queries")
+  parser.add_argument("--seed", type=int, default=0, help="of the strategy")
+  parser.add_argument(
+    "--workdir",
+    type=pathlib.Path,
+    default=pathlib.Path("runs", "explore"),
+    metavar="DIR",
+    help="where it goes on",
+  )
+  parser.add_argument(
+    "--devices", type=pathlib.Path, metavar="FILE", help="what cells cost: .csv.gz or .pickle"
+  )
+  parser.add_argument("--allow_pickle", action="store_true", help="HW-NAS-Bench's file is trusted")
   parser.add_argument("--cost", help="a column; writes front.csv and front.svg of score and it")
   rewards = ", ".join(objective.REWARDS)
   parser.add_argument("--reward", help=f"of score and --cost, a dict: {rewards}")
@@ -99,26 +109,26 @@ def _evaluator(flags: argparse.Namespace, table: tabular.Table) -> tuple[Evaluat
   if flags.reward:
     if not flags.cost:
       raise ConfigError("--reward is of the score and a cost: give --cost too")
-    about["reward"] = _entry(flags.reward)
+    about["reward"] = _entry("--reward", flags.reward)
     evaluator = Rewarded(evaluator, bind(about["reward"], objective), flags.cost)
   return evaluator, about
 
 
 def _strategy(flags: argparse.Namespace) -> str | dict:
   """The strategy's entry; NSGA-II minimises --cost unless its entry names costs."""
-  entry = _entry(flags.strategy)
+  entry = _entry("--strategy", flags.strategy)
   named = {"name": entry} if isinstance(entry, str) else entry
   if named.get("name") == "nsga2" and flags.cost:
     return {"costs": [flags.cost], **named}
   return entry
 
 
-def _entry(text: str) -> str | dict:
+def _entry(flag: str, text: str) -> str | dict:
   """A name, or a dict literal."""
   try:
     return ast.literal_eval(text) if text.startswith("{") else text
   except (ValueError, SyntaxError):
-    raise ConfigError(f"--strategy: {text} is neither a name nor a dict") from None
+    raise ConfigError(f"{flag}: {text} is neither a name nor a dict") from None
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Exports the trained network of a run for other programs, checked against JAX on test images.
 
-  python scripts/export.py --workdir runs/quickstart --out detector.onnx
-  python scripts/export.py --workdir runs/quickstart --out detector.stablehlo --outputs boxes
-  python scripts/export.py --workdir runs/quickstart --out detector.tflite --batch 1
-  python scripts/export.py --workdir runs/cbc --out small.onnx --int8 activations --measure
+python scripts/export.py --workdir runs/quickstart --out detector.onnx
+python scripts/export.py --workdir runs/quickstart --out detector.stablehlo --outputs boxes
+python scripts/export.py --workdir runs/quickstart --out detector.tflite --batch 1
+python scripts/export.py --workdir runs/cbc --out small.onnx --int8 activations --measure
 
 Input `images`: uint8 [B, H, W, 3], RGB, letterboxed; scaling is inside. Converters whose pins clash
 with ours (jax2onnx, TensorFlow) get an environment in the cache the first time, which needs a
@@ -22,9 +22,9 @@ OUTPUTS = ("detections", "boxes", "raw")
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
   """The command line."""
-  parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+  parser = Parser(description=__doc__)
   parser.add_argument(
-    "--workdir", required=True, type=pathlib.Path, help="of a run, or of a training"
+    "--workdir", required=True, type=pathlib.Path, metavar="DIR", help="of a run, or of a training"
   )
   parser.add_argument(
     "--out",
@@ -37,8 +37,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     "--outputs",
     choices=OUTPUTS,
     default="detections",
-    help="of a detector: boxes after suppression (default), boxes and scores of all anchors, or "
-    "what the head says",
+    help="of a detector: boxes after suppression, boxes and scores of all anchors, or what the "
+    "head says",
   )
   parser.add_argument("--batch", type=int, help="size of a batch (default: any; .tflite needs it)")
   parser.add_argument(
@@ -50,16 +50,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     help="of .onnx: 8 bits for the weights, or for weights and activations",
   )
   parser.add_argument(
-    "--images",
-    type=int,
-    default=8,
-    help="test images that the file is checked with (default: %(default)s)",
+    "--images", type=int, default=8, help="test images that the file is checked with"
   )
   parser.add_argument(
     "--calibration",
     type=int,
     default=64,
-    help="training images from which ranges of activations are taken (default: %(default)s)",
+    help="training images from which ranges of activations are taken",
   )
   parser.add_argument(
     "--measure",

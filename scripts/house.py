@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""Draws the house from its imports: floors, folders, modules, arrows.
+"""Draws which parts of dnas import which: floors, folders, modules, arrows.
 
 python scripts/house.py
 """
@@ -17,9 +17,13 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 def main() -> None:
   """Reads the command line and draws the picture."""
-  parser = Parser(description="Draws which parts of dnas import which.")
+  parser = Parser(description=__doc__)
   parser.add_argument(
-    "--out", type=pathlib.Path, default=ROOT / "paper_results" / "quality" / "house.svg"
+    "--out",
+    type=pathlib.Path,
+    default=ROOT / "paper_results" / "quality" / "house.svg",
+    metavar="FILE.svg",
+    help="default: paper_results/quality/house.svg",
   )
   flags = parser.parse_args()
   with one_line_errors():

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tells what a genotype or a search space is and what its network costs, without running it.
 
-  python scripts/info.py --genotype DARTS_V2 --network imagenet --auxiliary
-  python scripts/info.py --genotype runs/digits/genotype.json --json
-  python scripts/info.py --genotype '|nor_conv_3x3~0|+|none~0|skip_connect~1|' --layers 1
-  python scripts/info.py --space darts --supernet
-  python scripts/info.py --model yolo_nas_s --json
+python scripts/info.py --genotype DARTS_V2 --network imagenet --auxiliary
+python scripts/info.py --genotype runs/digits/genotype.json --json
+python scripts/info.py --genotype '|nor_conv_3x3~0|+|none~0|skip_connect~1|' --layers 1
+python scripts/info.py --space darts --supernet
+python scripts/info.py --model yolo_nas_s --json
 
 Parameters include the auxiliary head; MACs are of evaluation, where it is off. One MAC is one
 multiplication and one addition of a convolution or linear layer.
@@ -30,9 +30,7 @@ def positive(text: str) -> int:
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
   """The command line."""
-  parser = Parser(
-    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-  )
+  parser = Parser(description=__doc__)
   what = parser.add_mutually_exclusive_group(required=True)
   what.add_argument(
     "--genotype",

@@ -22,11 +22,13 @@ from dnas.strategy import pairs
 
 def main() -> None:
   """Reads the flags, runs the searches and prints the table."""
-  parser = Parser(description="Success rates on the planted search problem.")
-  parser.add_argument("--seeds", type=int, default=100, help="searches per method (default 100)")
+  parser = Parser(description=__doc__)
+  parser.add_argument("--seeds", type=int, default=100, help="searches per method")
   for kind, members in pairs.METHODS.items():
     parser.add_argument(f"--{kind}", choices=sorted(members), help="only this one")
-  parser.add_argument("--json", action="store_true", help="one JSON list instead of the table")
+  parser.add_argument(
+    "--json", action="store_true", help="prints one JSON list instead of the table"
+  )
   flags = parser.parse_args()
   with process.running():
     chosen = pairs.pairs(flags.relaxation, flags.hypergradient)

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Finds objects on images and videos; draws them, or lists them as JSON.
 
-  python scripts/predict.py --model runs/quickstart --source photos/
-  python scripts/predict.py --model yolo_nas_s.npz --source 'clip.mp4' --out frames
-  python scripts/predict.py --model runs/quickstart --source a.jpg --json
+python scripts/predict.py --model runs/quickstart --source photos/
+python scripts/predict.py --model yolo_nas_s.npz --source 'clip.mp4' --out frames
+python scripts/predict.py --model runs/quickstart --source a.jpg --json
 
 The drawn pictures are in --out, and beside them `results.jsonl`, an object a picture.
 """
@@ -25,7 +25,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
   parser.add_argument(
     "--source", required=True, help="an image, a video, a folder, or a pattern in quotes"
   )
-  parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("predictions"))
+  parser.add_argument(
+    "--out", type=pathlib.Path, default=pathlib.Path("predictions"), metavar="DIR", help="is made"
+  )
   parser.add_argument("--json", action="store_true", help="prints JSON lines and draws nothing")
   return parser.parse_args(arguments)
 

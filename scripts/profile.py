@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures what operations cost on this device, for `config.cost.table`; goes on where it stopped.
 
+Of latency, every operation of a space at each of its sizes; of energy, one of its networks.
+
 python scripts/profile.py latency --config configs/digits.py --out latency.json
 python scripts/profile.py energy --config configs/quickstart.py --genotype genotype.json
 taskset -c 0 python scripts/profile.py latency --config configs/quickstart.py --out latency.json \\
@@ -24,17 +26,21 @@ from dnas.task import timing
 
 def main(argv: list[str] | None = None) -> None:
   """Reads the command line and measures."""
-  parser = configs.Parser(
-    description="Measures the latency of every operation of a space at each of its sizes, or the "
-    "energy of one of its networks."
-  )
-  parser.add_argument("what", choices=["latency", "energy"])
-  parser.add_argument("--config", required=True, help="whose space, network and image are measured")
-  parser.add_argument("--out", type=pathlib.Path, help="of latency: the table, a JSON file")
-  parser.add_argument("--genotype", help="of energy: a file, or a name or string of the space")
-  parser.add_argument("--seconds", type=float, default=10, help="of energy: how long (default 10)")
+  parser = configs.Parser(description=__doc__)
+  parser.add_argument("what", choices=["latency", "energy"], help="in ms, in mJ")
   parser.add_argument(
-    "--protocol", default="{}", help="fields of dnas.cost.latency.Protocol as a dict"
+    "--config",
+    required=True,
+    metavar="FILE",
+    help="whose space, network and image are measured; --config.FIELD=VALUE sets any field",
+  )
+  parser.add_argument(
+    "--out", type=pathlib.Path, metavar="FILE", help="of latency: the table, a JSON file"
+  )
+  parser.add_argument("--genotype", help="of energy: a file, or a name or string of the space")
+  parser.add_argument("--seconds", type=float, default=10, help="of energy: how long")
+  parser.add_argument(
+    "--protocol", default="{}", metavar="DICT", help="fields of dnas.cost.latency.Protocol"
   )
   flags, overrides = parser.parse_known_args(argv)
   needed = {"latency": "out", "energy": "genotype"}[flags.what]

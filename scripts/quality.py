@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""Breaks one line at a time of the modules that matter most: do the tests notice?
+"""Breaks one line at a time of the modules that matter most, in a copy: do the tests notice?
 
 python scripts/quality.py --mutants 5 --only space          a first look
 python scripts/quality.py                                   the table of paper_results/quality
@@ -19,17 +19,26 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 def main() -> None:
   """Reads the command line and makes the table."""
-  parser = Parser(description="Breaks lines in a copy of the tree and runs their module's tests.")
-  parser.add_argument("--only", action="append", default=[], metavar="PART", help="of modules")
-  parser.add_argument("--mutants", type=int, default=18, help="a module (default 18)")
-  parser.add_argument("--seed", type=int, default=0, help="of the draw")
+  parser = Parser(description=__doc__)
+  parser.add_argument(
+    "--only", action="append", default=[], metavar="PART", help="modules with this in their path"
+  )
+  parser.add_argument("--mutants", type=int, default=18, help="of each module")
+  parser.add_argument("--seed", type=int, default=0, help="which lines are broken")
   parser.add_argument(
     "--workdir",
     type=pathlib.Path,
     default=pathlib.Path("runs/quality"),
-    help="goes on where it was",
+    metavar="DIR",
+    help="where it goes on",
   )
-  parser.add_argument("--out", type=pathlib.Path, default=ROOT / "paper_results" / "quality")
+  parser.add_argument(
+    "--out",
+    type=pathlib.Path,
+    default=ROOT / "paper_results" / "quality",
+    metavar="DIR",
+    help="of the table; default: paper_results/quality",
+  )
   flags = parser.parse_args()
   if flags.mutants < 1:
     parser.error(f"--mutants must be 1 or more, got {flags.mutants}")

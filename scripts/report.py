@@ -18,15 +18,16 @@ from dnas.report import serve
 
 def main(argv: list[str] | None = None) -> None:
   """Reads the command line and writes or serves the page."""
-  parser = Parser(description="What runs have found, as one HTML page that opens offline.")
+  parser = Parser(description=__doc__)
   parser.add_argument("runs", nargs="+", type=pathlib.Path, metavar="RUN", help="a run's folder")
   parser.add_argument(
     "--out",
     type=pathlib.Path,
+    metavar="FILE",
     help="default: report.html in the run's folder; of several: comparison.html in the one above",
   )
   parser.add_argument("--serve", action="store_true", help="show it live on this machine instead")
-  parser.add_argument("--port", type=int, default=8311, help="for --serve (default 8311)")
+  parser.add_argument("--port", type=int, default=8311, help="for --serve")
   flags = parser.parse_args(argv)
   with one_line_errors():
     if flags.serve:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""Makes the tables of paper_results/.
+"""Makes the tables of paper_results/; what is there already is not computed again.
 
 python scripts/reproduce.py --list
 python scripts/reproduce.py detection_digit_scenes --seeds 3
@@ -49,146 +49,137 @@ def _literal(text: str) -> tuple[str, str]:
   return field, value
 
 
-# name -> (what it shows, run time on 2 cores, data, how it is made, run time at full scale if it is
-# another, run time on 2 cores in minutes if it is known): see `every.Table`.
-# A table's function names what it takes: `seeds` or `cells`, `data`, `workdir`, `overrides`.
-_ENTRIES = {
-  "architectures": (
+# name -> what it shows, its run time on 2 cores, the data that it needs, and how it is made. A
+# table's function names what it takes: `seeds` or `cells`, `data`, `workdir`, `overrides`.
+TABLES = {
+  "architectures": every.Table(
     "parameters and MACs of published cells and of YOLO-NAS S, M and L, counted",
     "half a minute",
     "none",
     architectures.make,
-    "the same",
-    1,
+    minutes=1,
   ),
-  "detection_digit_scenes": (
+  "detection_digit_scenes": every.Table(
     "searched, random, hand-made and EfficientNet's cells at equal MACs, paired over the seeds",
     "13 minutes a seed, and 20 CPU minutes more for EfficientNet's cells",
     "embedded",
     functools.partial(detection.compare, ROOT / "configs" / "quickstart.py", seeds=5),
   ),
-  "detection_cbc": (
+  "detection_cbc": every.Table(
     "the same on real blood cells",
     "not timed alone yet",
     "../shared/data/cbc, or --set data.spec=coco:...",
     functools.partial(detection.compare, ROOT / "configs" / "cbc_detection.py", seeds=3),
   ),
-  "detection_foda": (
+  "detection_foda": every.Table(
     "the same on debris on airfields",
     "not timed alone yet",
     "../shared/data/foda, or --set data.spec=coco:...",
     functools.partial(detection.compare, ROOT / "configs" / "foda_detection.py", seeds=3),
   ),
-  "detection_spread": (
+  "detection_spread": every.Table(
     "AP of random cells: does the cell matter?",
     "not timed alone yet",
     "embedded",
     functools.partial(detection.spread, ROOT / "configs" / "quickstart.py", cells=10),
   ),
-  "nasbench201_blackbox": (
+  "nasbench201_blackbox": every.Table(
     "random search, evolution, REINFORCE and local search by look-up, beside published numbers",
     "one CPU minute",
     "--data FOLDER with nasbench201_table.csv.gz",
     nasbench201_blackbox.make,
-    "the same",
-    2,
+    minutes=2,
   ),
-  "nasbench201_zero_cost": (
+  "nasbench201_zero_cost": every.Table(
     "zero-cost proxies: rank correlation with accuracy, and with the published scores",
     "half an hour, shared",
     "--data FOLDER with nasbench201_table.csv.gz; TFDS cifar10:3.0.2 in TFDS_DATA_DIR",
     nasbench201_zero_cost.make,
-    "the same",
-    30,
+    minutes=30,
   ),
-  "nasbench201_oneshot": (
+  "nasbench201_oneshot": every.Table(
     "each differentiable method on CIFAR-10 at CPU scale, beside published numbers and cheap rules",
     "several hours",
     "--data FOLDER with nasbench201_table.csv.gz; TFDS cifar10:3.0.2 in TFDS_DATA_DIR",
     functools.partial(nasbench201_oneshot.make, ROOT),
-    "GPU days, configs/nasbench201_cifar10.py:paper; not timed",
+    full="GPU days, configs/nasbench201_cifar10.py:paper; not timed",
   ),
-  "efficientnet": (
+  "efficientnet": every.Table(
     "parameters, MACs and anchors of EfficientNet B0 to B7 and EfficientDet D0 to D6, counted",
     "five minutes, shared",
     "none",
     efficientnet.make,
-    "the same",
-    5,
+    minutes=5,
   ),
-  "estimates": (
+  "estimates": every.Table(
     "how well one-shot, short training and zero-cost estimates rank, against seconds",
     "hours",
     "--data FOLDER with nasbench201_table.csv.gz; TFDS cifar10:3.0.2 in TFDS_DATA_DIR",
     functools.partial(estimates.make, ROOT),
-    "GPU days; not timed",
+    full="GPU days; not timed",
   ),
-  "hardware": (
+  "hardware": every.Table(
     "accuracy against latency on four devices: random, NSGA-II and gradient against the true front",
     "a quarter of an hour, shared",
     "--data FOLDER with nasbench201_table.csv.gz and nasbench201_latency_ms.csv.gz",
     hardware.make,
-    "the same",
-    15,
+    minutes=15,
   ),
-  "hardware_detection": (
+  "hardware_detection": every.Table(
     "the quickstart's search without and with a budget of latency, three of them; best on one core",
     "hours; half an hour with --set search.steps=100 --set train.steps=300",
     "embedded",
     functools.partial(detection_latency.make, ROOT / "configs" / "quickstart.py"),
   ),
-  "export": (
+  "export": every.Table(
     "AP of trained detectors as ONNX files in float32 and in 8 bits",
     "a minute a run",
     "--workdir FOLDER of a trained run, or of several",
     int8.make,
   ),
-  "latency": (
+  "latency": every.Table(
     "predicted against measured latency of 80 NAS-Bench-201 cells; best with `taskset -c 0`",
     "half an hour, shared",
     "embedded",
     latency.make,
-    "the same",
-    30,
+    minutes=30,
   ),
-  "latency_mbconv": (
+  "latency_mbconv": every.Table(
     "the same for 80 chains of MBConv blocks",
     "an hour, shared",
     "embedded",
     functools.partial(latency.make, space="mbconv", rounds=9, calls=8, copies=4),
-    "the same",
-    60,
+    minutes=60,
   ),
-  "method_cost": (
+  "method_cost": every.Table(
     "time and memory of a step of each differentiable method, against first-order DARTS",
     "not timed alone yet",
     "none",
     functools.partial(method_cost.make, ROOT / "configs" / "methods"),
   ),
-  "seeds_at_once": (
+  "seeds_at_once": every.Table(
     "config.seeds: several searches in one program, against one after another",
     "two minutes",
     "embedded",
     functools.partial(method_cost.seeds_at_once, ROOT / "configs" / "digits.py"),
-    "the same",
-    2,
+    minutes=2,
   ),
-  "scaling": (
+  "scaling": every.Table(
     "what a search step communicates, counted; XLA_FLAGS=--xla_force_host_platform_device_count=8",
     "two minutes",
     "embedded",
     functools.partial(scaling.make, ROOT / "configs" / "digits.py"),
-    "a pod; not timed",
-    2,
+    full="a pod; not timed",
+    minutes=2,
   ),
-  "robustness": (
+  "robustness": every.Table(
     "RobustDARTS' spaces S1 to S4: who collapses, what prevents it; share, eigenvalue, accuracy",
     "some 25 CPU minutes a seed, judged by S1",
     "TFDS cifar10:3.0.2 in TFDS_DATA_DIR",
     functools.partial(robustness.make, ROOT),
-    "GPU days; not timed",
+    full="GPU days; not timed",
   ),
-  "tuning": (
+  "tuning": every.Table(
     "the quickstart's training tuned by 12 trials: the gain on the test split, paired over seeds",
     "hours: 22 trainings of the quickstart, some of them pruned",
     "embedded",
@@ -198,22 +189,20 @@ _ENTRIES = {
       ROOT / "configs" / "tuning" / "training.py",
     ),
   ),
-  "planted": (
+  "planted": every.Table(
     "does each differentiable method find what was planted; which withstand a skip collapse",
     "not timed alone yet",
     "none",
     functools.partial(planted.success_rates, ROOT / "configs" / "methods", seeds=100),
   ),
 }
-TABLES = {name: every.Table(*entry) for name, entry in _ENTRIES.items()}
 
 
 def main() -> None:
   """Reads the command line and makes one table, or all."""
-  parser = Parser(
-    description="Makes the tables of paper_results/; what is there already is not computed again."
-  )
-  parser.add_argument("table", nargs="?", choices=["all", *sorted(TABLES)], help="see --list")
+  parser = Parser(description=__doc__)
+  names = ["all", *sorted(TABLES)]
+  parser.add_argument("table", nargs="?", choices=names, metavar="TABLE", help="all, or see --list")
   parser.add_argument("--list", action="store_true", help="the tables, and what each takes")
   parser.add_argument("--budget", metavar="TIME", help="for all: 90s, 60m, 1.5h; makes what fits")
   parser.add_argument("--seeds", type=int, help="seeds, or cells of detection_spread")
@@ -221,8 +210,9 @@ def main() -> None:
     "--methods", type=lambda text: text.split(","), help="of the table, with commas; default: all"
   )
   parser.add_argument("--data", type=pathlib.Path, metavar="FOLDER", help="of the data, see --list")
-  parser.add_argument("--out", type=pathlib.Path, help="default: paper_results/TABLE")
-  parser.add_argument("--workdir", type=pathlib.Path, help="of the runs; default: runs/TABLE")
+  add_folder = functools.partial(parser.add_argument, type=pathlib.Path, metavar="DIR")
+  add_folder("--out", help="of the table; default: paper_results/TABLE")
+  add_folder("--workdir", help="of the runs; default: runs/TABLE")
   parser.add_argument(
     "--set",
     type=_literal,

@@ -1,22 +1,17 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a whole experiment: search, train the derived network, evaluate, draw.
+"""Searches, trains the derived network from scratch, evaluates it and draws what was found.
 
 python scripts/run.py --config configs/digits.py --workdir runs/digits
 """
 
 from dnas import experiment, process
-from dnas.config import command_line
+from dnas.config import add_resume, command_line
 
 
 def main() -> None:
   """Reads the command line and runs the experiment."""
-  config, workdir, flags = command_line(
-    "Searches, trains the derived network from scratch, evaluates it and draws what was found.",
-    extra=lambda parser: parser.add_argument(
-      "--resume", default="auto", help="auto (default), force (with a changed config) or never"
-    ),
-  )
+  config, workdir, flags = command_line(__doc__, extra=add_resume)
   with process.running():
     result = experiment.run(config, workdir, flags.resume)
   for name, value in result.items():

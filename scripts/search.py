@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""Searches and writes genotype.json.
+"""Searches an architecture and writes genotype.json; started again, it goes on.
 
 python scripts/search.py --config configs/digits.py --workdir runs/digits
 """
@@ -8,14 +8,12 @@ python scripts/search.py --config configs/digits.py --workdir runs/digits
 import argparse
 
 from dnas import explore, process, report, runs
-from dnas.config import command_line
+from dnas.config import add_resume, command_line
 from dnas.search import search
 
 
 def _flags(parser: argparse.ArgumentParser) -> None:
-  parser.add_argument(
-    "--resume", default="auto", help="auto (default), force (with a changed config) or never"
-  )
+  add_resume(parser)
   parser.add_argument(
     "--worker",
     action="store_true",
@@ -25,10 +23,7 @@ def _flags(parser: argparse.ArgumentParser) -> None:
 
 def main() -> None:
   """Reads the command line and searches."""
-  config, workdir, flags = command_line(
-    "Searches an architecture and writes genotype.json; started again, it goes on.",
-    extra=_flags,
-  )
+  config, workdir, flags = command_line(__doc__, extra=_flags)
   with process.running():
     if flags.worker:
       print(f"{explore.work(config, workdir)} evaluations")

@@ -19,16 +19,28 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 def main() -> None:
   """Reads the command line, runs, kills and compares."""
-  parser = Parser(
-    description="Runs an experiment undisturbed and killed at random moments; both must be equal."
-  )
-  parser.add_argument("--config", type=pathlib.Path, default=ROOT / "configs" / "digits.py")
+  parser = Parser(description=__doc__)
   parser.add_argument(
-    "--workdir", type=pathlib.Path, default=pathlib.Path("runs/soak"), help="goes on where it was"
+    "--config",
+    type=pathlib.Path,
+    default=ROOT / "configs" / "digits.py",
+    metavar="FILE",
+    help="default: configs/digits.py",
   )
-  parser.add_argument("--out", type=pathlib.Path, help="folder of the table; default: WORKDIR")
-  parser.add_argument("--kills", type=int, default=20)
-  parser.add_argument("--every", type=float, help="seconds in its loop after which a life ends")
+  parser.add_argument(
+    "--workdir",
+    type=pathlib.Path,
+    default=pathlib.Path("runs/soak"),
+    metavar="DIR",
+    help="where it goes on",
+  )
+  parser.add_argument(
+    "--out", type=pathlib.Path, metavar="DIR", help="of the table; default: --workdir"
+  )
+  parser.add_argument("--kills", type=int, default=20, help="how often it is killed")
+  parser.add_argument(
+    "--every", type=float, metavar="SECONDS", help="each life in its loop; default: at random"
+  )
   parser.add_argument("--seed", type=int, default=0, help="of the moments")
   parser.add_argument("--note", help="a sentence for the table, such as what else ran meanwhile")
   parser.add_argument(

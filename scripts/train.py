@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""Trains a genotype from scratch and writes weights.npz.
+"""Trains a genotype from scratch and writes weights.npz; started again, it goes on.
 
 python scripts/train.py --config configs/digits.py --genotype runs/digits/genotype.json
 """
@@ -8,7 +8,7 @@ python scripts/train.py --config configs/digits.py --genotype runs/digits/genoty
 import argparse
 
 from dnas import process
-from dnas.config import command_line
+from dnas.config import add_resume, command_line
 from dnas.space import genotypes
 from dnas.train import train
 
@@ -19,17 +19,12 @@ def _flags(parser: argparse.ArgumentParser) -> None:
     help="a file or a published name; default: genotype.json of --workdir, trained in"
     " --workdir/train",
   )
-  parser.add_argument(
-    "--resume", default="auto", help="auto (default), force (with a changed config) or never"
-  )
+  add_resume(parser)
 
 
 def main() -> None:
   """Reads the command line and trains."""
-  config, workdir, flags = command_line(
-    "Trains a genotype from scratch and writes weights.npz; started again, it goes on.",
-    extra=_flags,
-  )
+  config, workdir, flags = command_line(__doc__, extra=_flags)
   with process.running():
     genotype = genotypes.load(flags.genotype or workdir / "genotype.json")
     path = train(config, genotype, workdir if flags.genotype else workdir / "train", flags.resume)

@@ -32,9 +32,7 @@ def _flags(parser: argparse.ArgumentParser) -> None:
 
 def main(argv: list[str] | None = None) -> None:
   """Reads the command line and tunes."""
-  config, workdir, flags = command_line(
-    "Finds the values of config fields that do best on held-out training data.", argv, _flags
-  )
+  config, workdir, flags = command_line(__doc__, argv, _flags)
   with process.running():
     tune(
       config,

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures a detector on a split of any data set: COCO's and the YOLO tools' figures, and speed.
 
-  python scripts/val.py --model runs/quickstart --data digit_scenes --split test
-  python scripts/val.py --model yolo_nas_s.npz --data coco.yaml --batch 8
+python scripts/val.py --model runs/quickstart --data digit_scenes --split test
+python scripts/val.py --model yolo_nas_s.npz --data coco.yaml --batch 8
 
 (`scripts/evaluate.py` measures a run as its config says, classifiers too.) Pictures are in --out.
 """
@@ -21,8 +21,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
   """The command line."""
   parser = flags.parser(__doc__, VALIDATION, batch=16)
   parser.add_argument("--data", required=True, metavar="SPEC", help="as in scripts/data.py")
-  parser.add_argument("--split", default="val", help="%(default)s")
-  parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("runs/val"))
+  parser.add_argument("--split", default="val", help="train, validation or val, test, ...")
+  parser.add_argument(
+    "--out", type=pathlib.Path, default=pathlib.Path("runs/val"), metavar="DIR", help="of pictures"
+  )
   parser.add_argument("--json", action="store_true", help="prints one JSON object")
   return parser.parse_args(arguments)
 

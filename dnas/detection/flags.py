@@ -17,22 +17,17 @@ def parser(description: str | None, thresholds: Thresholds, batch: int) -> argpa
     thresholds: the defaults.
     batch: how many images by default.
   """
-  made = Parser(
-    description=description,
-    formatter_class=argparse.RawDescriptionHelpFormatter,
-    allow_abbrev=False,
-  )
+  made = Parser(description=description)
   add = made.add_argument
   add(
     "--model", required=True, help="folder of a run, weights (.npz, .pt, .pth), genotype, or name"
   )
-  add("--weights", help="a weight file for a name or a genotype")
-  shown = "(%(default)s)"
-  add("--conf", type=float, default=thresholds.score, help=f"least score {shown}")
-  add("--iou", type=float, default=thresholds.iou, help=f"most overlap {shown}")
-  add("--max_det", type=int, default=thresholds.max_detections, help=f"most detections {shown}")
-  add("--size", type=int, nargs=2, metavar=("H", "W"), help="of the network, px")
-  add("--batch", type=int, default=batch, help=f"images at a time {shown}")
+  add("--weights", metavar="FILE", help="for a name or a genotype")
+  add("--conf", type=float, default=thresholds.score, help="least score")
+  add("--iou", type=float, default=thresholds.iou, help="most overlap of two boxes of a class")
+  add("--max_det", type=int, default=thresholds.max_detections, help="most detections an image")
+  add("--size", type=int, nargs=2, metavar=("H", "W"), help="px; default: the network's own")
+  add("--batch", type=int, default=batch, help="images at a time")
   add("--rect", action="store_true", help="pads images as little as possible")
   return made
 

@@ -124,7 +124,7 @@ def hw_nas_bench(
   if not allow_pickle:
     raise TableError(
       f"{path} is a pickle, which may run any code when it is read; if you trust it, say so with "
-      "--allow-pickle"
+      "--allow_pickle"
     )
   if dataset not in HW_NAS_BENCH_DATASETS:
     raise TableError(f"dataset {dataset!r}: valid are {', '.join(HW_NAS_BENCH_DATASETS)}")

@@ -30,34 +30,30 @@ MIX = [{"name": "mosaic", "probability": 0.5}, {"name": "mixup", "probability": 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   """The flags of `benchmark.py data`."""
+  parser.add_argument("--data", default="digit_scenes", metavar="SPEC", help="as in data.py")
+  parser.add_argument("--split", default="train", help="train, validation or val, test, ...")
   parser.add_argument(
-    "--data", default="digit_scenes", metavar="SPEC", help="as in data.py (default: %(default)s)"
+    "--size", type=int, nargs=2, default=(96, 96), metavar=("H", "W"), help="px; default: 96 96"
   )
-  parser.add_argument("--split", default="train", help="(default: %(default)s)")
-  parser.add_argument(
-    "--size", type=int, nargs=2, default=(96, 96), metavar=("H", "W"), help="(default: 96 96)"
-  )
-  parser.add_argument("--batch_size", type=int, default=32, help="(default: %(default)s)")
+  parser.add_argument("--batch_size", type=int, default=32, help="images")
   parser.add_argument(
     "--threads",
     type=int,
     default=os.cpu_count() or 1,
     help="that make batches in advance (default: one per CPU, here %(default)s)",
   )
-  parser.add_argument(
-    "--seconds", type=float, default=4.0, help="of each measurement (default: %(default)s)"
-  )
+  parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
   parser.add_argument(
     "--step_channels",
     type=int,
     default=16,
-    help="width of the network whose step the overlap is measured with (default: %(default)s)",
+    help="width of the network whose step the overlap is measured with",
   )
   parser.add_argument(
     "--wait_ms",
     type=float,
     default=25.0,
-    help="the step that leaves the CPU free, as on an accelerator (default: %(default)s)",
+    help="the step that leaves the CPU free, as on an accelerator",
   )
   parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="writes the figures")
 

@@ -40,7 +40,7 @@ STEP = [sys.executable, str(pathlib.Path(__file__).parents[1] / "benchmark.py"),
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   """The flags of `benchmark.py growth`."""
   parser.add_argument("--out", type=pathlib.Path, required=True, help="folder of table and plot")
-  parser.add_argument("--steps", type=int, default=5, help="timed each (default: %(default)s)")
+  parser.add_argument("--steps", type=int, default=5, help="timed each")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -50,8 +50,8 @@ class Kind(NamedTuple):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   """The flags of `benchmark.py trace`."""
   step.add_problem_arguments(parser)
-  parser.add_argument("--steps", type=int, default=3, help="traced (default: %(default)s)")
-  parser.add_argument("--top", type=int, default=10, help="kinds shown (default: %(default)s)")
+  parser.add_argument("--steps", type=int, default=3, help="traced")
+  parser.add_argument("--top", type=int, default=10, help="kinds shown")
 
 
 def run(args: argparse.Namespace) -> None:

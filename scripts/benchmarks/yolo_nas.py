@@ -31,13 +31,14 @@ from dnas.space import yolo_nas as spaces
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   """The flags of `benchmark.py yolo_nas`."""
-  parser.add_argument("--model", choices=spaces.NAMES, default="yolo_nas_s")
-  parser.add_argument("--sizes", type=int, nargs="+", default=[320, 640], metavar="PX")
-  parser.add_argument("--batches", type=int, nargs="+", default=[1, 8], metavar="B")
+  several = dict(type=int, nargs="+")
+  parser.add_argument("--model", choices=spaces.NAMES, default="yolo_nas_s", help="which")
   parser.add_argument(
-    "--passes", type=int, default=3, help="timed in a turn (default: %(default)s)"
+    "--sizes", **several, default=[320, 640], metavar="PX", help="default: 320 640"
   )
-  parser.add_argument("--rounds", type=int, default=5, help="turns each (default: %(default)s)")
+  parser.add_argument("--batches", **several, default=[1, 8], metavar="B", help="default: 1 8")
+  parser.add_argument("--passes", type=int, default=3, help="timed in a turn")
+  parser.add_argument("--rounds", type=int, default=5, help="turns each")
   parser.add_argument("--against", metavar="COMMAND", help="serves the same network elsewhere")
 
 

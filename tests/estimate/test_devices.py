@@ -81,7 +81,7 @@ def test_a_pickle_is_read_only_if_allowed(bench, tmp_path):
   path, energy = tmp_path / "hw.pickle", list(range(COUNT))
   columns = {"config": [{}] * COUNT, "fpga_energy": energy, "pixel3_latency": energy}
   path.write_bytes(pickle.dumps({"nasbench201": {"cifar10": columns}}))
-  with pytest.raises(TableError, match=r"may run any code .* --allow-pickle"):
+  with pytest.raises(TableError, match=r"may run any code .* --allow_pickle"):
     devices.hw_nas_bench(bench, path)
   table = devices.hw_nas_bench(bench, path, allow_pickle=True)
   assert set(table.columns) - set(bench.columns) == {"fpga_energy", "pixel3_latency"}
