@@ -78,10 +78,8 @@ class NAS:
     return self.loaded.classes
 
   def __repr__(self) -> str:
-    loaded = self.loaded
-    height, width = loaded.image
-    kind = "random" if loaded.random else "trained"
-    classes = len(loaded.classes)
+    loaded, (height, width) = self.loaded, self.loaded.image
+    kind, classes = "random" if loaded.random else "trained", len(loaded.classes)
     return f"<NAS {loaded.name}: {classes} classes, {width} x {height} px, {kind} weights>"
 
   def info(self, size: Size = None, verbose: bool = True) -> profile.Info:
@@ -135,7 +133,7 @@ class NAS:
       split,
       size=size,
       batch=batch,
-      thresholds=VALIDATION._replace(score=conf, iou=iou, max_detections=max_det),
+      thresholds=VALIDATION.of(conf, iou, max_det),
       rect=rect,
       folder=None if folder is None else pathlib.Path(folder),
     )
@@ -172,26 +170,32 @@ class NAS:
     Raises:
       DnasError: nothing is there, or none of it can be decoded.
     """
-    found: list[Result] = []
-    skipped: list[tuple[str, str]] = []
-    stream_of = pictures(
-      self.programs, source, conf=conf, iou=iou, max_det=max_det, size=size, batch=batch, rect=rect
+    thresholds = PREDICTION.of(conf, iou, max_det)
+    every = list(
+      pictures(self.programs, source, thresholds=thresholds, size=size, batch=batch, rect=rect)
     )
-    for one in stream_of:
-      if isinstance(one, Result):
-        found.append(one)
-      else:
-        skipped.append(one)
-    _say_skipped(skipped, len(found) + len(skipped))
+    found = [one for one in every if isinstance(one, Result)]
+    skipped = [one for one in every if not isinstance(one, Result)]
+    _say_skipped(skipped, len(every))
     return Results(found, self.names, skipped)
 
-  def predict_each(self, source: Any, **options: Any) -> Iterator[Result]:
+  def predict_each(
+    self,
+    source: Any,
+    *,
+    conf: float = PREDICTION.score,
+    iou: float = PREDICTION.iou,
+    max_det: int = PREDICTION.max_detections,
+    **options: Any,
+  ) -> Iterator[Result]:
     """`predict`, one result at a time as it comes: for long videos and large folders.
 
-    What cannot be decoded is named on stderr, and counted at the end.
+    What cannot be decoded is named on stderr, and counted at the end. `options` are `size`, `batch`
+    and `rect`.
     """
     count, skipped = 0, []
-    for one in pictures(self.programs, source, **options):
+    thresholds = PREDICTION.of(conf, iou, max_det)
+    for one in pictures(self.programs, source, thresholds=thresholds, **options):
       count += 1
       if isinstance(one, Result):
         yield one
@@ -282,7 +286,7 @@ class NAS:
     """
     from dnas import export as exporting  # Brings in packages of other formats.
 
-    given = PREDICTION._replace(score=conf, iou=iou, max_detections=max_det).check()
+    given = PREDICTION.of(conf, iou, max_det).check()
     model = exporting.of_detector(self.loaded, given if detections else None, size)
     return exporting.export(model, path, **options)
 

@@ -135,9 +135,9 @@ def stream(
   programs: Programs,
   jobs: Iterable[Job[Key]],
   *,
-  size: Size,
-  batch: int,
-  thresholds: Thresholds,
+  size: Size = None,
+  batch: int = 1,
+  thresholds: Thresholds = PREDICTION,
   rect: bool = False,
   threads: int | None = None,
 ) -> Iterator[Found[Key]]:
@@ -190,18 +190,13 @@ def stream(
   yield from _flush(programs, waiting, batch, thresholds)
 
 
-def pictures(
-  programs: Programs,
-  source: Any,
-  *,
-  conf: float = PREDICTION.score,
-  iou: float = PREDICTION.iou,
-  max_det: int = PREDICTION.max_detections,
-  size: Size = None,
-  batch: int = 1,
-  rect: bool = False,
-) -> Iterator[Result | tuple[str, str]]:
-  """`stream` of what people call pictures, see `NAS.predict` for the arguments.
+def pictures(programs: Programs, source: Any, **options: Any) -> Iterator[Result | tuple[str, str]]:
+  """`stream` of what people call pictures.
+
+  Args:
+    programs: of the detector.
+    source: see `data.media.pictures`.
+    options: of `stream`.
 
   Yields:
     A result, or (picture, why) for what cannot be decoded, picture by picture.
@@ -214,9 +209,7 @@ def pictures(
 
     return Job(picture, read)
 
-  thresholds = PREDICTION._replace(score=conf, iou=iou, max_detections=max_det)
-  jobs = map(job, media.pictures(source))
-  for one in stream(programs, jobs, size=size, batch=batch, thresholds=thresholds, rect=rect):
+  for one in stream(programs, map(job, media.pictures(source)), **options):
     picture = one.key
     if one.fault is not None:
       yield picture.name, one.fault

@@ -22,6 +22,10 @@ class Thresholds(NamedTuple):
   top_k: int = 1024
   max_detections: int = 300
 
+  def of(self, conf: float, iou: float, max_det: int) -> "Thresholds":
+    """The same with these, by the names that the YOLO tools give them."""
+    return self._replace(score=conf, iou=iou, max_detections=max_det)
+
   def check(self) -> "Thresholds":
     """Itself.
 

@@ -92,7 +92,7 @@ def detection(
     iou_weight=iou_weight,
     dfl_weight=dfl_weight,
   )
-  found = _thresholds(score_threshold, iou_threshold, max_detections)
+  found = VALIDATION.of(score_threshold, iou_threshold, max_detections).check()
   scaled = computing(dtype, network.image_to_float)
   return _on_boxes(source, image, build, scaled, criterion, found, _of_points)
 
@@ -138,7 +138,7 @@ def yolo_nas(
     iou_weight=iou_weight,
     dfl_weight=dfl_weight,
   )
-  found = _thresholds(score_threshold, iou_threshold, max_detections)
+  found = VALIDATION.of(score_threshold, iou_threshold, max_detections).check()
   scaled = computing(dtype, lambda images: images.astype(jnp.float32) / 255)
   return _on_boxes(source, image, build, scaled, criterion, found, _of_points)
 
@@ -191,7 +191,7 @@ def efficientdet(
   def boxes(outputs: effdet.Outputs, size: tuple[int, int]) -> tuple[jax.Array, jax.Array]:
     return effdet.decode(outputs.deltas, effdet.anchors(*size)), jax.nn.sigmoid(outputs.logits)
 
-  found = _thresholds(score_threshold, iou_threshold, max_detections)
+  found = VALIDATION.of(score_threshold, iou_threshold, max_detections).check()
   standard = lambda images: (images.astype(jnp.float32) / 255 - _IMAGENET_MEAN) / _IMAGENET_STD
   scaled = computing(dtype, standard)
   return _on_boxes(source, image, build, scaled, criterion, found, boxes)
@@ -200,11 +200,6 @@ def efficientdet(
 # Of R, G and B over ImageNet's training images, as published backbones expect them.
 _IMAGENET_MEAN = np.asarray([0.485, 0.456, 0.406], np.float32)
 _IMAGENET_STD = np.asarray([0.229, 0.224, 0.225], np.float32)
-
-
-def _thresholds(score: float, iou: float, max_detections: int) -> Thresholds:
-  given = dict(score=score, iou=iou, max_detections=max_detections)
-  return VALIDATION._replace(**given).check()
 
 
 def _of_points(
