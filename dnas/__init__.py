@@ -49,7 +49,8 @@ Contents, from the top; an import may only point down (`dnas.tables.house`):
   trees        pytrees as named host arrays and back
   lock         one run, one folder
   memory       of the process: buffers are kept between steps
-  mesh         one device, eight, or many hosts; the cache of compiled programs
+  mesh         one device, eight, or many hosts
+  cache        what is kept between runs: prepared data, compiled programs
   finite       NaN and infinity in a step
   jaxprs       traced functions evaluated again, equation by equation
   preemption   SIGTERM: save, and say "start me again"

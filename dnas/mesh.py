@@ -1,17 +1,12 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""Devices: one mesh for one device, eight, or many hosts; and the cache of compiled programs.
+"""Devices: one mesh for one device, eight, or many hosts.
 
 A mesh has the axis `data`, over which batches are split, and may have others (`seed`, independent
 runs side by side). Parameters are replicated. Under `jax.jit` a program sees whole arrays, so that
 a mean over the batch is the mean over the global batch, whatever the mesh.
 """
 
-import hashlib
-import importlib.metadata
-import os
-import pathlib
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -22,9 +17,6 @@ from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from dnas.errors import DnasError
-
-CACHE_MAX_BYTES = 4 << 30
-"""What `enable_compilation_cache` keeps at most, unless told otherwise."""
 
 
 class MeshError(DnasError):
@@ -182,69 +174,3 @@ def meet(place: str) -> None:
 def is_key(leaf: Any) -> bool:
   """Whether `leaf` is an array of typed PRNG keys."""
   return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
-def enable_compilation_cache(
-  folder: str | os.PathLike | None = None, max_bytes: int = CACHE_MAX_BYTES
-) -> pathlib.Path | None:
-  """Keeps compiled programs on disk, so that a second run of the same program starts at once.
-
-  Call it before the first compilation. Programs that took over 0.3 s to compile are kept, apart
-  for each jaxlib and each kind of host processor (a CPU program may use instructions that another
-  machine sharing the home folder lacks). At each call the oldest go until `max_bytes` are left.
-  (`jax_compilation_cache_max_size` would bound it at each write, but needs a further package and
-  takes a lock for each read.)
-
-  Args:
-    folder: default: `xla` in the folder of the environment variable DNAS_CACHE, which is
-      `~/.cache/dnas` unless set. "off" in DNAS_XLA_CACHE: no cache.
-    max_bytes: the bound on all that lies in the folder.
-
-  Returns:
-    The folder in use. None if the cache is off, or if its folder cannot be written: a run must
-    not die of that.
-  """
-  if os.environ.get("DNAS_XLA_CACHE") == "off":
-    return None
-  root = pathlib.Path(
-    folder or pathlib.Path(os.environ.get("DNAS_CACHE") or "~/.cache/dnas", "xla")
-  )
-  root = root.expanduser().absolute()
-  host = hashlib.sha256(_host_processor().encode()).hexdigest()[:8]
-  path = root / f"jaxlib-{importlib.metadata.version('jaxlib')}-{platform.machine()}-{host}"
-  try:
-    path.mkdir(parents=True, exist_ok=True)
-    _bound(root, max_bytes)
-  except OSError:
-    return None
-  if not os.access(path, os.W_OK):
-    return None
-  jax.config.update("jax_compilation_cache_dir", str(path))
-  jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
-  return path
-
-
-def _host_processor() -> str:
-  """The instruction set of this machine, as far as the system tells."""
-  try:
-    lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-  except OSError:
-    return platform.processor()
-  return next((line for line in lines if line.startswith(("flags", "Features"))), "")
-
-
-def _bound(root: pathlib.Path, max_bytes: int) -> None:
-  """Deletes the oldest files under `root` until the rest is at most `max_bytes`."""
-  files = []
-  for path in root.rglob("*"):
-    try:
-      if path.is_file():
-        files.append((path.stat().st_mtime, path.stat().st_size, path))
-    except FileNotFoundError:
-      continue  # Another process deleted it first.
-  total = sum(size for _, size, _ in files)
-  for _, size, path in sorted(files):
-    if total <= max_bytes:
-      return
-    path.unlink(missing_ok=True)
-    total -= size

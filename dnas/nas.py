@@ -20,7 +20,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from dnas import mesh, profile, terminal
+from dnas import cache, profile, terminal
 from dnas.data.images import ImageError
 from dnas.detection.results import Result, Results
 from dnas.detection.thresholds import PREDICTION, VALIDATION
@@ -54,7 +54,7 @@ class NAS:
     classes: int | Sequence[str] | None = None,
   ):
     if jax.config.values["jax_compilation_cache_dir"] is None:
-      mesh.enable_compilation_cache()
+      cache.keep_programs()
     self._take(load(model, weights=weights, classes=classes))
     if self.loaded.random:
       of_yolo = self.loaded.config.task.name == "yolo_nas"

@@ -24,7 +24,8 @@ from collections.abc import Iterator
 
 import jax
 
-from dnas import memory, mesh, preemption
+from dnas import memory, preemption
+from dnas.cache import keep_programs
 from dnas.errors import ConfigError, one_line_errors
 
 HEARTBEAT_S = 30
@@ -53,7 +54,7 @@ def running(cache: bool = True, keep: bool = True) -> Iterator[None]:
       memory.keep()
     join()
     if cache:
-      mesh.enable_compilation_cache()
+      keep_programs()
     if jax.process_count() > 1:
       with _together():
         yield
@@ -171,4 +172,4 @@ def _begin(keep: bool) -> None:
   signal.signal(signal.SIGINT, signal.SIG_IGN)
   if keep:
     memory.keep()
-  mesh.enable_compilation_cache()
+  keep_programs()

@@ -38,11 +38,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.error(f"--classes must be 1 or more, got {flags.classes}")
   if len(flags.phi) > 3:
     parser.error(f"--phi takes one to three numbers, got {len(flags.phi)}")
-  from dnas import mesh
+  from dnas import cache
   from dnas.cost.latency import Protocol, clock_here
   from dnas.tables import family
 
-  mesh.enable_compilation_cache()
+  cache.keep_programs()
   with one_line_errors():
     out = flags.out or pathlib.Path("families", pathlib.Path(flags.genotype).stem)
     rows = family.make(

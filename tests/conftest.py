@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 import jax
 import pytest
 
-from dnas import mesh
+from dnas import cache
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -53,7 +53,7 @@ def _compiled_programs(tmp_path_factory):
   too (for `scripts/quality.py`: hundreds of sessions, nearly all of their programs equal).
   """
   folder = os.environ.get("DNAS_TEST_XLA")
-  mesh.enable_compilation_cache(folder or tmp_path_factory.mktemp("xla"))
+  cache.keep_programs(folder or tmp_path_factory.mktemp("xla"))
   if folder:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 

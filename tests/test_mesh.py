@@ -1,9 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""One device equals eight; batches that do not divide are refused; the program cache is bounded."""
+"""One device equals eight; batches that do not divide are refused."""
 
 import os
-import pathlib
 import subprocess
 import sys
 
@@ -102,43 +101,3 @@ def test_replicate_keeps_values_types_and_keys_and_shares_no_memory():
 def test_a_scalar_is_no_batch():
   with pytest.raises(lib.MeshError, match=r"batch\['n'\] has the shape \(\)"):
     lib.shard_batch({"n": 3}, lib.make())
-
-
-CACHED = """
-import sys, jax, jax.numpy as jnp
-from dnas import mesh
-path = mesh.enable_compilation_cache()
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-jax.jit(lambda x: jnp.sin(x) @ x)(jnp.ones((8, 8))).block_until_ready()
-print(path)
-"""
-
-
-def test_programs_are_kept_between_processes(tmp_path):
-  folder = pathlib.Path(python(CACHED, DNAS_CACHE=str(tmp_path)).strip())
-  assert tmp_path in folder.parents
-  kept = {path.name for path in folder.iterdir()}
-  assert kept
-  python(CACHED, DNAS_CACHE=str(tmp_path))
-  assert {path.name for path in folder.iterdir()} == kept
-
-
-def test_the_cache_can_be_switched_off(monkeypatch):
-  monkeypatch.setenv("DNAS_XLA_CACHE", "off")
-  before = jax.config.jax_compilation_cache_dir
-  assert lib.enable_compilation_cache() is None
-  assert jax.config.jax_compilation_cache_dir == before
-
-
-def test_a_cache_that_cannot_be_written_does_not_stop_a_run(tmp_path):
-  (tmp_path / "file").write_text("")
-  assert lib.enable_compilation_cache(tmp_path / "file") is None
-
-
-def test_the_cache_loses_its_oldest_files_first(tmp_path, monkeypatch):
-  monkeypatch.setattr(jax.config, "update", lambda name, value: None)
-  for age, name in enumerate(["new", "middle", "old"]):
-    (tmp_path / name).write_bytes(bytes(100))
-    os.utime(tmp_path / name, (1e9 - age, 1e9 - age))
-  lib.enable_compilation_cache(tmp_path, max_bytes=250)
-  assert {path.name for path in tmp_path.iterdir() if path.is_file()} == {"new", "middle"}

@@ -3,9 +3,9 @@
 """From the string that names a data set, the same everywhere, to a `Source`."""
 
 import os
-import pathlib
 from typing import Any
 
+from dnas.cache import folder as cache_folder
 from dnas.data.source import DataError, DetectionSource, Source
 from dnas.errors import choose_from
 
@@ -16,11 +16,6 @@ SPECS = {
   "coco:FILE.json@FOLDER": "COCO JSON; {split} in the paths stands for the split",
   "yolo:FILE.yaml": "a YOLO data file",
 }
-
-
-def cache_folder(cache: str | os.PathLike | None = None) -> pathlib.Path:
-  """Where prepared data are kept: `cache`, else $DNAS_CACHE, else ~/.cache/dnas."""
-  return pathlib.Path(cache or os.environ.get("DNAS_CACHE") or "~/.cache/dnas").expanduser()
 
 
 def load(
@@ -40,7 +35,7 @@ def load(
       `yolo:FILE.yaml`.
     split: "train", "validation" (or "val"), "test", or what else the data set has. None: the only
       one, of COCO files without {split}.
-    cache: where embedded sets are prepared; see `cache_folder`.
+    cache: where embedded sets are prepared; see `dnas.cache.folder`.
     data_dir: of TFDS; else $TFDS_DATA_DIR, else ~/tensorflow_datasets.
     memory_mib: decoded images are kept in memory up to this much.
     decode_all: decode every image file once to find broken ones; None: if there are at most

@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import dnas
-from dnas.data.loading import cache_folder
+from dnas import cache
 from dnas.errors import DnasError
 from dnas.files import atomic_write
 from dnas.lock import run_lock
@@ -61,7 +61,7 @@ def python_with(module: str, requirements: Sequence[str]) -> pathlib.Path:
   packages = _packages()
   state = repr((sys.version, packages, sorted(requirements)))
   digest = hashlib.sha256(state.encode()).hexdigest()[:12]
-  folder = cache_folder().absolute() / "environments" / f"{module}-{digest}"
+  folder = cache.folder().absolute() / "environments" / f"{module}-{digest}"
   python, ready = folder / "bin" / "python", folder / "ready"
   if ready.is_file():
     return python

@@ -37,7 +37,7 @@ FLOORS = (
   (
     *("checkpoint", "retention", "seal", "trees", "lock", "memory", "mesh", "finite", "jaxprs"),
     *("preemption", "process", "log", "config", "naming", "fields", "files", "terminal"),
-    *("figures", "errors"),
+    *("cache", "figures", "errors"),
   ),
 )
 HEIGHT = {name: len(FLOORS) - row for row, names in enumerate(FLOORS) for name in names}

@@ -28,8 +28,8 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from dnas import cache, data, memory, method, naming, train
 from dnas import config as configs
-from dnas import data, memory, mesh, method, naming, train
 from dnas import search as searches
 from dnas import task as tasks
 from dnas.data.images import Images
@@ -245,7 +245,7 @@ def run(args: argparse.Namespace) -> None:
     _alternate(args)
     return
   if args.cache:
-    mesh.enable_compilation_cache()
+    cache.keep_programs()
   figures = measure(args)
   if args.json:
     print(json.dumps(figures))
