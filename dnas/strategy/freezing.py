@@ -5,7 +5,7 @@
 Every public function returns a `Freezing`, so that a config can name it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -57,7 +57,7 @@ def gradient_matching(threshold: float = 0.4, window: int = 20) -> Freezing:
   check_count("gradient_matching: window", window, 1)
 
   def init(params: PyTree) -> PyTree:
-    count = len(set(_owners(params)) - {None})
+    count = len(_operations(_owners(params)))
     return {
       "sum": jnp.zeros(count, jnp.float32),
       "steps": jnp.zeros((), jnp.int32),
@@ -65,22 +65,9 @@ def gradient_matching(threshold: float = 0.4, window: int = 20) -> Freezing:
     }
 
   def update(state: PyTree, train_gradient: PyTree, validation_gradient: PyTree):
-    owners = _owners(train_gradient)
-    index = {owner: i for i, owner in enumerate(dict.fromkeys(o for o in owners if o is not None))}
-    leaves, tree = jax.tree.flatten(train_gradient)
-    others = jax.tree.leaves(validation_gradient)
-    products = [[jnp.zeros(())] * 3 for _ in index]
-    for owner, a, b in zip(owners, leaves, others, strict=True):
-      if owner is not None:
-        terms = (jnp.vdot(a, b), jnp.vdot(a, a), jnp.vdot(b, b))
-        products[index[owner]] = [
-          total + term for total, term in zip(products[index[owner]], terms, strict=True)
-        ]
-    dot, aa, bb = jnp.array(products).T if index else jnp.zeros((3, 0))
-    # An operation that nothing flows through (a hard sample left it out) says nothing: 1.
-    norm = jnp.sqrt(aa) * jnp.sqrt(bb)
-    cosine = jnp.where(norm > 0, dot / jnp.where(norm > 0, norm, 1), 1.0)
-    total, steps = state["sum"] + cosine, state["steps"] + 1
+    owners, (leaves, tree) = _owners(train_gradient), jax.tree.flatten(train_gradient)
+    cosines = _cosines(owners, leaves, jax.tree.leaves(validation_gradient))
+    total, steps = state["sum"] + cosines, state["steps"] + 1
     full = steps == window
     frozen = state["frozen"] | (full & (total < threshold * window))
     state = {
@@ -88,6 +75,7 @@ def gradient_matching(threshold: float = 0.4, window: int = 20) -> Freezing:
       "steps": jnp.where(full, 0, steps),
       "frozen": frozen,
     }
+    index = _operations(owners)
     learns = [
       jnp.ones((), leaf.dtype) if owner is None else (~frozen[index[owner]]).astype(leaf.dtype)
       for owner, leaf in zip(owners, leaves, strict=True)
@@ -95,6 +83,27 @@ def gradient_matching(threshold: float = 0.4, window: int = 20) -> Freezing:
     return state, jax.tree.unflatten(tree, learns)
 
   return Freezing(init, update)
+
+
+def _cosines(owners: Sequence[str | None], a: Sequence[Any], b: Sequence[Any]) -> jax.Array:
+  """The cosine of two gradients, given by their leaves, for each operation: `[operations]`."""
+  index = _operations(owners)
+  products = [[jnp.zeros(())] * 3 for _ in index]
+  for owner, x, y in zip(owners, a, b, strict=True):
+    if owner is not None:
+      terms = jnp.vdot(x, y), jnp.vdot(x, x), jnp.vdot(y, y)
+      before = products[index[owner]]
+      products[index[owner]] = [old + new for old, new in zip(before, terms, strict=True)]
+  dot, xx, yy = jnp.array(products).T if index else jnp.zeros((3, 0))
+  # An operation that nothing flows through (a hard sample left it out) says nothing: 1.
+  norm = jnp.sqrt(xx) * jnp.sqrt(yy)
+  return jnp.where(norm > 0, dot / jnp.where(norm > 0, norm, 1), 1.0)
+
+
+def _operations(owners: Sequence[str | None]) -> dict[str, int]:
+  """Each operation and its number, in the order of the leaves."""
+  names = dict.fromkeys(owner for owner in owners if owner is not None)
+  return {name: i for i, name in enumerate(names)}
 
 
 def _owners(params: PyTree) -> list[str | None]:

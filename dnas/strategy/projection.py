@@ -140,13 +140,14 @@ def projector(
     args = search.params, search.stats, weights, batch, loss_key, True, jnp.float32(1)
     return wrapped.loss(*args)[0]
 
-  def step(i: int, state: Projecting, weight_batch: Any, alpha_batch: Any):
-    turn, place = divmod(i - 1, each)
-    name, edges = decisions[turn]
-    if place >= batches:
-      fixed = [Fixed(b, state.free, state.fixed) for b in (weight_batch, alpha_batch)]
-      search, report = machine.step(state.search, *fixed)
-      return dataclasses.replace(state, search=search, step=state.step + 1), report
+  def tune_step(state: Projecting, weight_batch: Any, alpha_batch: Any):
+    fixed = [Fixed(b, state.free, state.fixed) for b in (weight_batch, alpha_batch)]
+    search, report = machine.step(state.search, *fixed)
+    return dataclasses.replace(state, search=search, step=state.step + 1), report
+
+  def trial_step(
+    name: str, edges: int | list[int], place: int, state: Projecting, alpha_batch: Any
+  ):
     now = relaxed(state.search.alpha)[name]
     without = lambda e, weights: Fixed(
       alpha_batch, _at(state.free, name, e, 0), _at(state.fixed, name, e, weights)
@@ -162,6 +163,12 @@ def projector(
       else:
         state = _drop_edges(space, name, edges, losses[: len(loss)], state)
     return state, {"trial_loss": jnp.mean(jnp.stack(loss)), "skipped": jnp.zeros((), jnp.int32)}
+
+  def step(i: int, state: Projecting, weight_batch: Any, alpha_batch: Any):
+    turn, place = divmod(i - 1, each)
+    if place >= batches:
+      return tune_step(state, weight_batch, alpha_batch)
+    return trial_step(*decisions[turn], place, state, alpha_batch)
 
   return Projection(
     len(decisions) * each,
