@@ -20,7 +20,9 @@ class LockError(DnasError):
 
 
 @contextlib.contextmanager
-def run_lock(workdir: str | os.PathLike, active: bool = True) -> Iterator[None]:
+def run_lock(
+  workdir: str | os.PathLike, active: bool = True, name: str = ".lock"
+) -> Iterator[None]:
   """Holds a run's folder for this process; it ends with the process, however that ends.
 
   It is a POSIX record lock: worker processes that outlive a killed run do not inherit it.
@@ -29,6 +31,7 @@ def run_lock(workdir: str | os.PathLike, active: bool = True) -> Iterator[None]:
     workdir: made if need be.
     active: False in all processes of a run but the first (`jax.process_index() == 0`): they do
       nothing here.
+    name: of the file that is locked; another name is another lock.
 
   Raises:
     LockError: another process has it; names that process.
@@ -37,7 +40,7 @@ def run_lock(workdir: str | os.PathLike, active: bool = True) -> Iterator[None]:
   if not active:
     yield
     return
-  path = pathlib.Path(workdir).absolute() / ".lock"
+  path = pathlib.Path(workdir).absolute() / name
   if path in _held:
     raise LockError(f"{path.parent} is in use by this very process")
   path.parent.mkdir(parents=True, exist_ok=True)

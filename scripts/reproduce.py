@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes the tables of paper_results/; what is there already is not computed again.
 
+Finished runs of long tables stand in the table's done.jsonl: `--out` of another folder makes all
+anew. The same command started several times, with one --workdir, shares the runs.
+
 python scripts/reproduce.py --list
 python scripts/reproduce.py detection_digit_scenes --seeds 3
 python scripts/reproduce.py nasbench201_blackbox --data FOLDER
@@ -9,6 +12,7 @@ python scripts/reproduce.py all --budget 60m --data FOLDER
 """
 
 import argparse
+import contextlib
 import functools
 import inspect
 import pathlib
@@ -38,6 +42,7 @@ from dnas.tables import (
   scaling,
   tuning,
 )
+from dnas.tables.once import kept
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -235,9 +240,11 @@ def main() -> None:
     parser.error("--budget belongs to all")
   make = TABLES[flags.table].make
   arguments = _arguments(parser, flags, inspect.signature(make).parameters)
-  with process.running():
+  out = flags.out or ROOT / "paper_results" / flags.table
+  runs = kept(out, arguments["workdir"]) if "workdir" in arguments else contextlib.nullcontext()
+  with process.running(), runs:
     make(
-      flags.out or ROOT / "paper_results" / flags.table,
+      out,
       command=shlex.join(["python", "scripts/reproduce.py", *sys.argv[1:]]),
       **arguments,
     )

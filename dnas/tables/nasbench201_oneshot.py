@@ -6,6 +6,7 @@ Each method is what its config in configs/methods changes of configs/digits.py, 
 configs/nasbench201_cifar10.py. The table is looked at when all searches are done.
 """
 
+import functools
 import json
 import pathlib
 import statistics
@@ -25,9 +26,11 @@ from dnas.fields import plain
 from dnas.report.progress import read_watch
 from dnas.search import search
 from dnas.space import cells as spaces
+from dnas.space import genotypes
+from dnas.space.genotypes import to_nasbench201
 from dnas.space.space import SearchSpace
 from dnas.tables import plot, published, table
-from dnas.tables.once import once
+from dnas.tables.once import all_of, once
 
 FILE = "nasbench201_table.csv.gz"
 SEEDS, FRESH, BEST = 3, 5, 3  # of every method; of the best methods anew; how many these are
@@ -45,15 +48,17 @@ class Run(NamedTuple):
   """A search that is done.
 
   Attributes:
-    genotype: what it decided.
+    genotype: what it decided, as NAS-Bench-201 writes it.
     curve: (step, what it would have decided then), as it was watched.
-    metrics: of the last observation.
+    skip_share, edge_entropy, gap_accuracy: of the last observation.
     seconds: of all of it; NaN where it was interrupted.
   """
 
-  genotype: SearchSpace
-  curve: list[tuple[int, SearchSpace]]
-  metrics: Mapping[str, Any]
+  genotype: str
+  curve: list[tuple[int, str]]
+  skip_share: float
+  edge_entropy: float
+  gap_accuracy: float
   seconds: float
 
 
@@ -97,12 +102,10 @@ def make(
   given = {
     name: transfer(configs.load(folder / f"{name}.py"), digits, base) for name in methods or there
   }
-  first = {n: [one(c, workdir / n, seed) for seed in range(seeds)] for n, c in given.items()}
+  first = _searched(given, workdir, range(seeds))
   score = {n: statistics.mean(_official(benchmark, runs, DATASETS[0])) for n, runs in first.items()}
   best = sorted(score, key=lambda name: -score[name])[:BEST]
-  counted = dict(first)
-  for name in best:
-    counted[name] = [one(given[name], workdir / name, seeds + i) for i in range(FRESH)]
+  counted = first | _searched({n: given[n] for n in best}, workdir, range(seeds, seeds + FRESH))
   rows = [
     _row(benchmark, name, counted[name], dataset, score[name])
     for name in sorted(counted, key=lambda name: -score[name])
@@ -160,24 +163,39 @@ def transfer(method: Config, origin: Config, base: Config) -> Config:
   return configs.changed(base, {f"search.{name}": value for name, value in changes.items()})
 
 
+def _searched(
+  given: Mapping[str, Config], workdir: pathlib.Path, seeds: Sequence[int]
+) -> dict[str, list[Run]]:
+  """The searches of all methods; a seed of each, then the next one."""
+  jobs = [(name, seed) for seed in seeds for name in given]
+  runs = all_of([functools.partial(one, given[n], workdir / n, seed) for n, seed in jobs])
+  return {n: [run for run, job in zip(runs, jobs, strict=True) if job[0] == n] for n in given}
+
+
 def one(config: Config, folder: pathlib.Path, seed: int) -> Run:
-  """The search of one seed; from its files, if it is done."""
+  """The search of one seed; what was kept of it, if it is done."""
   config, folder = configs.changed(config, {"seed": seed}), folder / str(seed)
   is_new, start = not folder.exists(), time.monotonic()
 
   def run() -> dict[str, Any]:
-    search(config, folder)
-    return {"seconds": time.monotonic() - start if is_new else None}
+    found = search(config, folder)
+    curve, metrics, before = [], {}, 0
+    for stage in sorted(folder.glob("stage*")) or [folder]:
+      watched = read_watch(stage)
+      for step, metrics in watched.items():
+        seen = SearchSpace.from_json(json.dumps(metrics["genotype"]))
+        curve.append((before + step, to_nasbench201(cell_of(seen))))
+      before += max(watched, default=0)
+    return Run(
+      to_nasbench201(cell_of(found)),
+      curve,
+      metrics["skip_share"],
+      float(np.mean(metrics["edge_entropy/cell"])),
+      metrics["gap/accuracy"],
+      time.monotonic() - start if is_new else float("nan"),
+    )._asdict()
 
-  seconds = once(folder, config, run)["seconds"]
-  genotype = SearchSpace.from_json((folder / "genotype.json").read_text(encoding="utf-8"))
-  curve, metrics, before = [], {}, 0
-  for stage in sorted(folder.glob("stage*")) or [folder]:
-    watched = read_watch(stage)
-    for step, metrics in watched.items():
-      curve.append((before + step, SearchSpace.from_json(json.dumps(metrics["genotype"]))))
-    before += max(watched, default=0)
-  return Run(genotype, curve, metrics, float("nan") if seconds is None else seconds)
+  return Run(**once(folder, config, run))
 
 
 def cell_of(genotype: SearchSpace) -> SearchSpace:
@@ -192,8 +210,9 @@ def _official(benchmark: tabular.Table, runs: Sequence[Run], dataset: str) -> li
   return [_look_up(benchmark, run.genotype, dataset) for run in runs]
 
 
-def _look_up(benchmark: tabular.Table, genotype: SearchSpace, dataset: str) -> float:
-  return benchmark.query(cell_of(genotype), dataset=dataset, split="test", epochs=200)
+def _look_up(benchmark: tabular.Table, genotype: str, dataset: str) -> float:
+  cell = genotypes.from_nasbench201(genotype)
+  return benchmark.query(cell, dataset=dataset, split="test", epochs=200)
 
 
 def _row(
@@ -202,14 +221,13 @@ def _row(
   values = _official(benchmark, runs, dataset)
   mean, deviation, _ = table.interval(values)
   median = lambda of: float(np.median([of(run) for run in runs]))
-  entropies = lambda run: np.mean(run.metrics["edge_entropy/cell"])
   return {
     **_known(method, dataset, mean, deviation if len(values) > 1 else "", len(values)),
     "worst": min(values),
     "first_seeds": first if dataset == DATASETS[0] else "",
-    "skip_share": median(lambda run: run.metrics["skip_share"]),
-    "edge_entropy": median(entropies),
-    "gap_accuracy": median(lambda run: run.metrics["gap/accuracy"]),
+    "skip_share": median(lambda run: run.skip_share),
+    "edge_entropy": median(lambda run: run.edge_entropy),
+    "gap_accuracy": median(lambda run: run.gap_accuracy),
     "seconds": median(lambda run: run.seconds),
   }
 

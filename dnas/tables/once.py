@@ -1,18 +1,31 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""A table's run that is finished is kept, and never computed again."""
+"""A table's run that is finished is kept, and never computed again; several processes share runs.
 
+with kept(out, workdir):
+  rows = all_of([functools.partial(once, workdir / name, config, run) for name in names])
+"""
+
+import contextlib
 import json
 import pathlib
-from collections.abc import Callable, Mapping
-from typing import Any
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from dnas import config as configs
 from dnas import files
 from dnas.config import Config
 from dnas.errors import ConfigError
+from dnas.lock import LockError, run_lock
+from dnas.tables.table import origin
+
+_T = TypeVar("_T")
 
 FILE = "done.json"
+"""In the folder of a finished run: its config, its result, and where it was computed."""
+KEPT = "done.jsonl"
+"""In the folder of a table: FILE of each of its runs, a line each, with the run's `folder`."""
 
 
 def once(
@@ -27,11 +40,17 @@ def once(
 
   Raises:
     ConfigError: a run is finished there with another config (the message lists the fields).
+    LockError: another process is at it.
   """
   path, about = folder / FILE, json.loads(configs.to_json(config))
   if not path.exists():
-    record = {"config": about, "result": dict(make())}
-    files.atomic_write(path, json.dumps(record) + "\n")
+    with run_lock(folder, name=".once"):
+      if not path.exists():
+        result = dict(make())
+        where = {name: origin()[name] for name in ("commit", "hardware")}
+        files.atomic_write(
+          path, json.dumps({"config": about, "result": result, "origin": where}) + "\n"
+        )
   record = files.json_of(path)
   if changes := configs.diff(record["config"], about):
     raise ConfigError(
@@ -39,3 +58,60 @@ def once(
       "--workdir"
     )
   return record["result"]
+
+
+def all_of(jobs: Sequence[Callable[[], _T]], wait_s: float = 5.0) -> list[_T]:
+  """The result of each job, in their order.
+
+  A job that another process has at hand is left to it, and looked at again when the others are
+  done: start the same command several times, and the processes share the runs.
+
+  Args:
+    jobs: each calls `once`, or something else that raises LockError.
+    wait_s: between two looks while all that is left is with other processes.
+  """
+  results: dict[int, _T] = {}
+  while len(results) < len(jobs):
+    before = len(results)
+    for i, job in enumerate(jobs):
+      if i not in results:
+        with contextlib.suppress(LockError):
+          results[i] = job()
+    if len(results) == before:
+      time.sleep(wait_s)
+  return [results[i] for i in range(len(jobs))]
+
+
+@contextlib.contextmanager
+def kept(out: pathlib.Path, workdir: pathlib.Path) -> Iterator[None]:
+  """Finished runs that `out` knows need not be in `workdir`; those of `workdir` go to `out`.
+
+  So a table goes on where its folder was copied or cloned to, without the runs' own folders.
+
+  Args:
+    out: folder of the table, with KEPT.
+    workdir: folder of its runs.
+  """
+  known = _read(out / KEPT)
+  for name, record in known.items():
+    if not (path := workdir / name / FILE).exists():
+      files.atomic_write(path, json.dumps(record) + "\n")
+  try:
+    yield
+  finally:
+    here = {
+      path.parent.relative_to(workdir).as_posix(): files.json_of(path)
+      for path in workdir.rglob(FILE)
+    }
+    known = _read(out / KEPT) | here  # Read anew: another process may have added some.
+    if known:
+      lines = (json.dumps({"folder": name, **known[name]}) for name in sorted(known))
+      files.atomic_write(out / KEPT, "\n".join(lines) + "\n")
+
+
+def _read(path: pathlib.Path) -> dict[str, dict[str, Any]]:
+  """Folder -> record of a run."""
+  if not path.exists():
+    return {}
+  records = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+  return {record.pop("folder"): record for record in records}

@@ -1,0 +1,95 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""Finished runs: kept by a table, known again, and shared by processes."""
+
+import functools
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+from ml_collections import ConfigDict
+
+from dnas.errors import ConfigError
+from dnas.tables.once import FILE, KEPT, all_of, kept, once
+
+CONFIG = ConfigDict(dict(steps=3, data=dict(spec="digits")))
+HOLD = (
+  "import sys\nfrom dnas.lock import run_lock\n"
+  "with run_lock(sys.argv[1], name='.once'):\n  print('held', flush=True)\n  sys.stdin.read()\n"
+)
+
+
+@pytest.fixture
+def run(tmp_path):
+  """name -> its result; `calls` has those that were computed."""
+  calls = []
+
+  def run(name, workdir="runs", config=CONFIG):
+    def make():
+      calls.append(name)
+      return {"AP": len(name) / 10, "seconds": math.nan}
+
+    return once(tmp_path / workdir / name, config, make)
+
+  run.calls = calls
+  return run
+
+
+def test_a_finished_run_is_not_computed_again(run):
+  first = run("a/0")
+  assert first["AP"] == 0.3
+  assert math.isnan(run("a/0")["seconds"])
+  assert run.calls == ["a/0"]
+  with pytest.raises(ConfigError, match=r"a/0 holds a finished run with another config \(steps: 3"):
+    run("a/0", config=ConfigDict(dict(steps=4, data=dict(spec="digits"))))
+
+
+def test_a_table_goes_on_elsewhere(run, tmp_path):
+  out = tmp_path / "table"
+  with kept(out, tmp_path / "runs"):
+    run("a/0")
+  lines = [json.loads(text) for text in (out / KEPT).read_text().splitlines()]
+  assert [line["folder"] for line in lines] == ["a/0"]
+  assert set(lines[0]) == {"folder", "config", "result", "origin"}
+  assert set(lines[0]["origin"]) == {"commit", "hardware"}
+  with kept(out, tmp_path / "elsewhere"):
+    assert run("a/0", "elsewhere")["AP"] == 0.3
+    run("b/10", "elsewhere")
+  assert run.calls == ["a/0", "b/10"]
+  folders = [json.loads(text)["folder"] for text in (out / KEPT).read_text().splitlines()]
+  assert folders == ["a/0", "b/10"]
+
+
+def test_what_was_finished_is_kept_when_a_later_run_fails(run, tmp_path):
+  with pytest.raises(KeyError), kept(tmp_path / "table", tmp_path / "runs"):
+    run("a/0")
+    raise KeyError
+  assert (tmp_path / "table" / KEPT).exists()
+
+
+def test_no_runs_no_file(tmp_path):
+  with kept(tmp_path / "table", tmp_path / "runs"):
+    pass
+  assert not (tmp_path / "table").exists()
+
+
+def test_a_run_that_another_process_has_at_hand_comes_last(run, tmp_path):
+  held = tmp_path / "runs" / "held"
+  with subprocess.Popen(
+    [sys.executable, "-c", HOLD, held], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+  ) as other:
+    other.stdout.readline()
+
+    def free():
+      """The other process finishes its run once ours is done."""
+      result = run("free")
+      record = {"config": CONFIG.to_dict(), "result": {"AP": 0.9}}
+      (held / FILE).write_text(json.dumps(record))
+      other.stdin.close()
+      return result
+
+    found = all_of([functools.partial(run, "held"), free], wait_s=0.01)
+  assert [result["AP"] for result in found] == [0.9, 0.4]
+  assert run.calls == ["free"]
