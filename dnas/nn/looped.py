@@ -24,18 +24,16 @@ Call = Callable[[Any, jax.Array, jax.Array, jax.Array], jax.Array]
 
 def pays(edges: Sequence[Any]) -> bool:
   """Whether a loop is worth while: on CPUs, where some edge may be a depthwise convolution."""
-  slow = blocks.ReluDepthwiseNorm | blocks.Separable
-  return jax.default_backend() == "cpu" and any(
-    isinstance(op, slow) for edge in edges for op in edge.ops
-  )
+  return _has_depthwise(edges) and jax.default_backend() == "cpu"
 
 
 def groups(cell: Cell, edges: Sequence[Any]) -> tuple[tuple[int, ...], ...]:
   """The edges of a cell in the order of a loop, or of two: from the inputs, then from its nodes.
 
-  () where a loop does not pay and where edges that would share one differ.
+  () where a loop pays nowhere and where edges that would share one differ. It does not ask what
+  device there is: a network may be built where none is wanted, to be counted.
   """
-  if not pays(edges):
+  if not _has_depthwise(edges):
     return ()
   kinds = [functional.split(edge)[0] for edge in edges]
   order = [i for node in cell.nodes for i in cell.incoming(node)]
@@ -45,6 +43,11 @@ def groups(cell: Cell, edges: Sequence[Any]) -> tuple[tuple[int, ...], ...]:
   if then and equal(order):
     return (tuple(order),)
   return tuple(filter(None, (first, then))) if equal(first) and equal(then) else ()
+
+
+def _has_depthwise(edges: Sequence[Any]) -> bool:
+  slow = blocks.ReluDepthwiseNorm | blocks.Separable
+  return any(isinstance(op, slow) for edge in edges for op in edge.ops)
 
 
 def nodes(

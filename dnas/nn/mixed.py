@@ -223,9 +223,10 @@ class Cell(nnx.Module):
     single = any(edge.single for edge in self.edges)
     together = self.fused and fused.applies(weights, mode)
     alone = self.fused and single and weights is not None and not tally.active()
-    if self.loops and (together or alone):
+    pays = (together or alone) and looped.pays(self.edges)
+    if self.loops and pays:
       return self._nodes_in_loops(nodes, weights, mode)
-    if together and (not single or looped.pays(self.edges)):
+    if together and (not single or pays):
       return self._nodes_by_source(nodes, weights, mode)
     return self._nodes_by_edge(nodes, weights, mode)
 

@@ -180,10 +180,11 @@ def test_wrong_files_are_one_line_and_code_2(run, tmp_path):
     assert message in error
 
 
-def test_counting_starts_no_device(root):
+@pytest.mark.parametrize("space", ["nasbench201", "darts"])
+def test_counting_starts_no_device(root, space):
   """The command runs beside a training that holds the GPU: it must not even look for one."""
   code = (
-    "import sys; sys.argv = ['info.py', '--space', 'nasbench201', '--supernet', '--channels', '2'];"
+    f"import sys; sys.argv = ['info.py', '--space', {space!r}, '--supernet', '--channels', '2'];"
     f"sys.path.insert(0, {str(root)!r});"
     f"exec(open({str(root / 'scripts' / 'info.py')!r}).read());"
     "from jax._src import xla_bridge; print(list(xla_bridge._backends))"
