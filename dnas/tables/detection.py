@@ -6,6 +6,7 @@ Each seed searches anew; the others get the width at which they cost what the se
 (within 5 %), and all are trained alike. So the seeds are pairs.
 """
 
+import functools
 import json
 import pathlib
 import random
@@ -26,7 +27,7 @@ from dnas.search import search
 from dnas.space import genotypes, mbconv
 from dnas.space.space import SearchSpace
 from dnas.tables import plot, table
-from dnas.tables.once import once
+from dnas.tables.once import all_of, once
 from dnas.train import train
 
 SEARCHED, RANDOM, MADE, EFFICIENTNET = "searched", "random", "hand-made", "EfficientNet-like"
@@ -46,7 +47,8 @@ def compare(
 ) -> list[table.Row]:
   """Makes the table, `runs.json` and `plot.svg`; a finished run is not repeated.
 
-  Written anew after each seed: cut short, the table has the seeds that all methods have.
+  Written anew after each seed: cut short, the table has the seeds that all methods have. Started
+  several times, the processes share the seeds.
 
   Args:
     config_file: of a detection search.
@@ -62,28 +64,33 @@ def compare(
   """
   if unknown := [name for name in methods if name not in METHODS]:
     raise DnasError(choose_from("method:", unknown[0], METHODS))
-  start, runs = time.monotonic(), []
-  rows: list[table.Row] = []
-  for seed in range(seeds):
-    config = configs.load(config_file, {**(overrides or {}), "seed": seed})
-    runs += _of_a_seed(config, workdir / f"seed{seed}", [SEARCHED, *methods])
+  start = time.monotonic()
+  config = configs.load(config_file, overrides or {})
+
+  def write(seeded: Sequence[Sequence[dict[str, Any]]]) -> None:
+    runs = [run for of_a_seed in seeded for run in of_a_seed]
     provenance = {
       "command": command,
       "config": config_file.name,
       "overrides": dict(overrides or {}),
-      "seeds": list(range(seed + 1)),
+      "seeds": _seeds(runs),
       "wall_s_of_this_call": round(time.monotonic() - start),
     }
-    rows = _summaries(runs)
     files.atomic_write(out / "runs.json", json.dumps(runs, indent=1) + "\n")
     figures.save(_draw(runs), out / "plot.svg")
-    table.write(out, _title(config), rows, provenance)
-  return rows
+    table.write(out, _title(config), _summaries(runs), provenance)
+
+  def job(seed: int) -> list[dict[str, Any]]:
+    seeded = configs.changed(config, {"seed": seed})
+    return _of_a_seed(seeded, workdir / f"seed{seed}", [SEARCHED, *methods])
+
+  done = all_of([functools.partial(job, seed) for seed in range(seeds)], write)
+  return _summaries([run for of_a_seed in done for run in of_a_seed])
 
 
 def _of_a_seed(config: Config, base: pathlib.Path, methods: Sequence[str]) -> list[dict[str, Any]]:
   """The runs of one seed, the searched one first."""
-  found = search(config, base / "search")
+  found = _search(config, base / "search")
   runs, macs = [], 0
   for method in dict.fromkeys(methods):
     own = config
@@ -156,6 +163,15 @@ def _efficientnet(config: Config) -> SearchSpace:
     stages.append(stage)
   used = {stage.cell: whole.cells[stage.cell] for stage in stages}
   return whole.replace(cells=used, stages=tuple(stages))
+
+
+def _search(config: Config, folder: pathlib.Path) -> SearchSpace:
+  """The genotype that a search finds in `folder`."""
+
+  def run() -> dict[str, Any]:
+    return {"genotype": json.loads(search(config, folder).to_json())}
+
+  return SearchSpace.from_json(json.dumps(once(folder, config, run)["genotype"]))
 
 
 def _train(config: Config, genotype: SearchSpace, folder: pathlib.Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ One-shot, short training and zero-cost estimates of the same cells, by `dnas.est
 configs/nasbench201_cifar10.py, as a search with a black-box strategy would have them.
 """
 
+import functools
 import json
 import pathlib
 import random
@@ -15,10 +16,11 @@ from typing import Any
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 from scipy import stats
 
 from dnas import config as configs
-from dnas import files, naming
+from dnas import naming
 from dnas.config import Config
 from dnas.errors import choose_from
 from dnas.estimate import estimates, tabular
@@ -27,9 +29,9 @@ from dnas.method import space_of
 from dnas.space import genotypes
 from dnas.space.space import SearchSpace
 from dnas.strategy import history
-from dnas.strategy.ask_tell import Query
 from dnas.tables import plot, table
 from dnas.tables.nasbench201_zero_cost import listed
+from dnas.tables.once import all_of, once
 
 FILE = "nasbench201_table.csv.gz"
 PROXIES = ("naswot", "synflow", "logsynflow", "snip", "grasp", "jacob_cov", "grad_norm", "zen")
@@ -81,10 +83,13 @@ def make(
   rows = random.Random(config.seed).sample(range(benchmark.space.size), cells)
   names = list(benchmark.rows)
   chosen = [genotypes.from_nasbench201(names[row]) for row in rows]
+  jobs = [
+    functools.partial(estimate, config, ENTRIES[name], chosen, workdir / name)
+    for name in methods or ENTRIES
+  ]
   found: list[table.Row] = []
-  for name in methods or ENTRIES:
-    queries, shared_s = estimate(config, ENTRIES[name], chosen, workdir / name)
-    found += _rows(name, queries, shared_s, benchmark, rows)
+  for name, (metrics, shared_s) in zip(methods or ENTRIES, all_of(jobs), strict=True):
+    found += _rows(name, metrics, shared_s, benchmark, rows)
     print(f"{name}: tau {found[-len(DATASETS)]['mean']:.3f}", flush=True)
   provenance = {
     "command": command,
@@ -105,39 +110,42 @@ def make(
 
 def estimate(
   config: Config, entry: Mapping[str, Any], chosen: Sequence[SearchSpace], folder: pathlib.Path
-) -> tuple[list[Query], float]:
-  """The metrics of cells, with `seconds` each; and the seconds of what they share (a supernet).
+) -> tuple[list[Mapping[str, float]], float]:
+  """The metrics of cells, with `wall_s` each; and the seconds of what they share (a supernet).
 
   What they share is timed when it is made, and NaN where that was interrupted.
   """
-  space, timing = space_of(config), folder / "shared.json"
-  is_new, start = not folder.exists(), time.perf_counter()
-  evaluator = naming.bind(dict(entry), estimates, config, space, folder)
-  if not timing.exists():
-    seconds = time.perf_counter() - start if is_new else None
-    files.atomic_write(timing, json.dumps({"seconds": seconds}) + "\n")
+  is_new, space = not folder.exists(), space_of(config)
+  cells = [genotypes.to_nasbench201(genotype) for genotype in chosen]
 
-  def timed(genotype: SearchSpace, key: jax.Array) -> dict[str, float]:
-    begun = time.perf_counter()
-    metrics = evaluator(genotype, key)
-    return {**metrics, "wall_s": time.perf_counter() - begun}
+  def run() -> dict[str, Any]:
+    start = time.perf_counter()
+    evaluator = naming.bind(dict(entry), estimates, config, space, folder)
+    seconds = time.perf_counter() - start if is_new else float("nan")
 
-  queries = history.run(
-    space,
-    listed(space, chosen),
-    timed,
-    folder / "history.jsonl",
-    budget=len(chosen),
-    seed=config.seed,
-    about={"config": json.loads(configs.to_json(config)), "estimate": dict(entry)},
-  )
-  shared_s = json.loads(timing.read_text(encoding="utf-8"))["seconds"]
-  return queries, float("nan") if shared_s is None else shared_s
+    def timed(genotype: SearchSpace, key: jax.Array) -> dict[str, float]:
+      begun = time.perf_counter()
+      metrics = evaluator(genotype, key)
+      return {**metrics, "wall_s": time.perf_counter() - begun}
+
+    queries = history.run(
+      space,
+      listed(space, chosen),
+      timed,
+      folder / "history.jsonl",
+      budget=len(chosen),
+      seed=config.seed,
+      about={"config": json.loads(configs.to_json(config)), "estimate": dict(entry)},
+    )
+    return {"metrics": [query.metrics for query in queries], "shared_s": seconds}
+
+  found = once(folder, ConfigDict({**config, "estimate": entry, "cells": cells}), run)
+  return found["metrics"], found["shared_s"]
 
 
 def _rows(
   name: str,
-  queries: Sequence[Query],
+  cells: Sequence[Mapping[str, float]],
   shared_s: float,
   benchmark: tabular.Table,
   rows: Sequence[int],
@@ -146,10 +154,10 @@ def _rows(
   lines = []
   proxies = PROXIES if name == "zero_cost" else ("score",)
   for metric in proxies:
-    scores = np.array([query.metrics[metric] for query in queries])
+    scores = np.array([metrics[metric] for metrics in cells])
     # The first one compiles what the others use.
     seconds = f"{metric}_s" if name == "zero_cost" else "wall_s"
-    per_cell = float(np.median([query.metrics[seconds] for query in queries]))
+    per_cell = float(np.median([metrics[seconds] for metrics in cells]))
     shared = 0.0 if name == "zero_cost" else shared_s
     for dataset in DATASETS:
       accuracy = benchmark.accuracy(dataset=dataset, split="test", epochs=200)[rows]
@@ -157,7 +165,7 @@ def _rows(
       line = {"method": metric if name == "zero_cost" else name, "dataset": dataset}
       line |= {"mean": mean, "std": deviation, "seeds": 1}
       line |= dict.fromkeys(("published", "published_std", "status", "source"), "")
-      total = shared + per_cell * len(queries)
+      total = shared + per_cell * len(cells)
       lines.append({**line, "shared_s": shared, "cell_s": per_cell, "total_s": total})
   return lines
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from dnas import figures, files
 from dnas.space.space import SearchSpace
-from dnas.strategy.ask_tell import Query
+from dnas.strategy.ask_tell import Query, comparable
 from dnas.strategy.nsga2 import pareto
 
 
@@ -38,7 +38,7 @@ def write(
   figure = Figure(figsize=(5, 3.6), layout="constrained")
   axes = figure.subplots()
   points = lambda several: [[q.metrics[name] for q in several] for name in (costs[0], "score")]
-  axes.plot(*points(queries), ".", color="#999999", markersize=3, label="looked at")
+  axes.plot(*points(comparable(queries)), ".", color="#999999", markersize=3, label="looked at")
   axes.step(*points(found), "o-", where="post", color="#D55E00", markersize=4, label="front")
   axes.set(xlabel=costs[0], ylabel="score")
   axes.legend()

@@ -60,7 +60,11 @@ def once(
   return record["result"]
 
 
-def all_of(jobs: Sequence[Callable[[], _T]], wait_s: float = 5.0) -> list[_T]:
+def all_of(
+  jobs: Sequence[Callable[[], _T]],
+  so_far: Callable[[list[_T]], object] = lambda results: None,
+  wait_s: float = 5.0,
+) -> list[_T]:
   """The result of each job, in their order.
 
   A job that another process has at hand is left to it, and looked at again when the others are
@@ -68,6 +72,7 @@ def all_of(jobs: Sequence[Callable[[], _T]], wait_s: float = 5.0) -> list[_T]:
 
   Args:
     jobs: each calls `once`, or something else that raises LockError.
+    so_far: is given the results that are there, in the order of the jobs, after each new one.
     wait_s: between two looks while all that is left is with other processes.
   """
   results: dict[int, _T] = {}
@@ -77,6 +82,7 @@ def all_of(jobs: Sequence[Callable[[], _T]], wait_s: float = 5.0) -> list[_T]:
       if i not in results:
         with contextlib.suppress(LockError):
           results[i] = job()
+          so_far([results[n] for n in sorted(results)])
     if len(results) == before:
       time.sleep(wait_s)
   return [results[i] for i in range(len(jobs))]

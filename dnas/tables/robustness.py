@@ -7,6 +7,7 @@ configs/robustness_cifar10.py.
 """
 
 import collections
+import functools
 import hashlib
 import json
 import pathlib
@@ -31,7 +32,7 @@ from dnas.space.space import SearchSpace
 from dnas.strategy import diagnostics
 from dnas.tables import plot, published, table
 from dnas.tables.nasbench201_oneshot import transfer
-from dnas.tables.once import once
+from dnas.tables.once import all_of, once
 from dnas.train import train
 
 # The operation of each space that a collapsed search picks.
@@ -55,7 +56,8 @@ def make(
 ) -> list[table.Row]:
   """Makes the table, `runs.json`, `curves.csv` and `curves.svg`; finished runs are not repeated.
 
-  Written anew after each seed of a space: cut short, the table has what was done.
+  Written anew after each seed of a space: cut short, the table has what was done. Started several
+  times, the processes share those.
 
   Args:
     root: of the repository, for `configs`.
@@ -81,20 +83,31 @@ def make(
   bases = {s: configs.load(f"{folder / _CONFIG}:{s}", overrides or {}) for s in spaces}
   given = {name: configs.load(folder / "methods" / f"{name}.py") for name in methods}
   chance = {space: _chance(space, base) for space, base in bases.items()}
-  runs: list[dict[str, Any]] = []
+  of_space = {
+    space: {name: transfer(config, digits, base) for name, config in given.items()}
+    for space, base in bases.items()
+  }
+  jobs = [
+    functools.partial(
+      _of_a_space, space, base, of_space[space], workdir / space / f"seed{seed}", seed
+    )
+    for seed in range(seeds)
+    for space, base in bases.items()
+  ]
   rows: list[table.Row] = []
-  for seed in range(seeds):
-    for space, base in bases.items():
-      searched = {n: transfer(config, digits, base) for n, config in given.items()}
-      runs += _of_a_space(space, base, searched, workdir / space / f"seed{seed}", seed)
-      provenance = {
-        "command": command,
-        "config": _CONFIG,
-        "overrides": dict(overrides or {}),
-        "seeds": list(range(seed + 1)),
-        "wall_s_of_this_call": round(time.monotonic() - start),
-      }
-      rows = _write(out, runs, chance, _title(base), provenance)
+
+  def write(done: Sequence[Sequence[dict[str, Any]]]) -> None:
+    runs = [run for of_a_space in done for run in of_a_space]
+    provenance = {
+      "command": command,
+      "config": _CONFIG,
+      "overrides": dict(overrides or {}),
+      "seeds": sorted({run["seed"] for run in runs}),
+      "wall_s_of_this_call": round(time.monotonic() - start),
+    }
+    rows[:] = _write(out, runs, chance, _title(next(iter(bases.values()))), provenance)
+
+  all_of(jobs, write)
   return rows
 
 

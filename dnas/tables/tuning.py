@@ -6,21 +6,23 @@ The trials see a part of the training split and are judged on the rest; their se
 The seeds here are others, and train on all of the training split.
 """
 
+import functools
 import json
 import pathlib
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from dnas import config as configs
 from dnas import data, figures, files
 from dnas.config import Config
 from dnas.evaluate import evaluate
 from dnas.fields import leaves
-from dnas.space import genotypes
 from dnas.space.space import SearchSpace
 from dnas.tables import plot, table
-from dnas.tables.once import once
+from dnas.tables.once import FILE, all_of, once
 from dnas.train import train
 from dnas.tune import held_out, tune
 
@@ -54,43 +56,67 @@ def make(
   """
   start = time.monotonic()
   config, space = configs.load(config_file, overrides or {}), configs.load(space_file)
-  say = lambda text: print(text, flush=True)
-  best = tune(config, space, workdir / "tuned", trials=trials, say=say)
-  genotype = genotypes.load(workdir / "tuned" / "search" / "genotype.json")
-  record = files.json_of(workdir / "tuned" / "tuning.json")
+  best, genotype, record = _tuned(config, space, workdir / "tuned", trials)
   name = held_out.headline(config, data.labelled(config.data.spec, config.data.train_split))
-  runs: list[dict[str, Any]] = []
+  seeded = range(config.seed + 1, config.seed + 1 + seeds)
+  jobs = [
+    functools.partial(_run, configs.changed(one, {"seed": seed}), genotype, workdir, kind)
+    for seed in seeded
+    for kind, one in ((UNTUNED, config), (TUNED, best))
+  ]
   rows: list[table.Row] = []
-  for seed in range(config.seed + 1, config.seed + 1 + seeds):
-    for kind, one in ((UNTUNED, config), (TUNED, best)):
-      own = configs.changed(one, {"seed": seed})
-      runs.append({"config": kind, "seed": seed, **_run(own, genotype, workdir, kind)})
-      print(runs[-1], flush=True)
+
+  def write(runs: Sequence[Mapping[str, Any]]) -> None:
+    print(runs[-1], flush=True)
+    by_seed = {seed: {r["config"]: r for r in runs if r["seed"] == seed} for seed in seeded}
+    both = {seed: pair for seed, pair in by_seed.items() if len(pair) == 2}
+    if not both:
+      return
     provenance = {
       "command": command,
       "config": config_file.name,
       "space": space_file.name,
       "overrides": dict(overrides or {}),
       "trials": trials,
-      "seeds": [run["seed"] for run in runs if run["config"] == TUNED],
+      "seeds": list(both),
       "wall_s_of_this_call": round(time.monotonic() - start),
     }
-    rows = [_row(runs, kind, name) for kind in (UNTUNED, TUNED)]
-    files.atomic_write(out / "runs.json", json.dumps(runs, indent=1) + "\n")
+    paired = [run for pair in both.values() for run in pair.values()]
+    rows[:] = [_row(paired, kind, name) for kind in (UNTUNED, TUNED)]
+    files.atomic_write(out / "runs.json", json.dumps(paired, indent=1) + "\n")
     files.atomic_write(out / "best.json", configs.to_json(best))
     files.atomic_write(out / "trials.csv", table.csv_text(_trials(record)))
-    by_seed = {run["seed"]: {} for run in runs}
-    for run in runs:
-      by_seed[run["seed"]][run["config"]] = run[name]
-    figures.save(plot.paired(by_seed, f"{name}, {config.evaluate.split} split"), out / "plot.svg")
+    points = {s: {kind: run[name] for kind, run in pair.items()} for s, pair in both.items()}
+    figures.save(plot.paired(points, f"{name}, {config.evaluate.split} split"), out / "plot.svg")
     table.write(out, _title(config_file, space_file, config, best, record, name), rows, provenance)
+
+  all_of(jobs, write)
   return rows
 
 
-def _run(
-  config: Config, genotype: SearchSpace, workdir: pathlib.Path, kind: str
-) -> dict[str, float]:
-  """The numbers of a training on the test split."""
+def _tuned(
+  config: Config, space: Config, folder: pathlib.Path, trials: int
+) -> tuple[Config, SearchSpace, dict[str, Any]]:
+  """The best config, the genotype that all trials trained, and what `tuning.json` holds."""
+  tuned = None
+  if not (folder / FILE).exists():  # Several processes share the trials, so not within `once`.
+    tuned = tune(config, space, folder, trials=trials, say=functools.partial(print, flush=True))
+
+  def read() -> dict[str, Any]:
+    return {
+      "best": json.loads(configs.to_json(tuned)),
+      "genotype": files.json_of(folder / "search" / "genotype.json"),
+      "tuning": files.json_of(folder / "tuning.json"),
+    }
+
+  about = ConfigDict({"config": config, "space": space, "trials": trials})
+  (found,) = all_of([functools.partial(once, folder, about, read)])
+  best = configs.from_json(json.dumps(found["best"]), source=f"{folder}/best.json").lock()
+  return best, SearchSpace.from_json(json.dumps(found["genotype"])), found["tuning"]
+
+
+def _run(config: Config, genotype: SearchSpace, workdir: pathlib.Path, kind: str) -> dict[str, Any]:
+  """Which config and seed, and the numbers of its training on the test split."""
   folder = workdir / str(config.seed) / kind.replace(" ", "_")
 
   def run() -> dict[str, Any]:
@@ -98,7 +124,7 @@ def _run(
     numbers = evaluate(config, folder)
     return {k: v for k, v in numbers.items() if isinstance(v, float)}
 
-  return once(folder, config, run)
+  return {"config": kind, "seed": config.seed, **once(folder, config, run)}
 
 
 def _row(runs: Sequence[Mapping[str, Any]], kind: str, name: str) -> table.Row:

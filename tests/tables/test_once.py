@@ -63,9 +63,13 @@ def test_a_table_goes_on_elsewhere(run, tmp_path):
 
 
 def test_what_was_finished_is_kept_when_a_later_run_fails(run, tmp_path):
-  with pytest.raises(KeyError), kept(tmp_path / "table", tmp_path / "runs"):
-    run("a/0")
-    raise KeyError
+  def fail():
+    with kept(tmp_path / "table", tmp_path / "runs"):
+      run("a/0")
+      raise KeyError
+
+  with pytest.raises(KeyError):
+    fail()
   assert (tmp_path / "table" / KEPT).exists()
 
 
@@ -90,6 +94,10 @@ def test_a_run_that_another_process_has_at_hand_comes_last(run, tmp_path):
       other.stdin.close()
       return result
 
-    found = all_of([functools.partial(run, "held"), free], wait_s=0.01)
+    seen = []
+    found = all_of(
+      [functools.partial(run, "held"), free], lambda so_far: seen.append(len(so_far)), 0.01
+    )
+  assert seen == [1, 2]
   assert [result["AP"] for result in found] == [0.9, 0.4]
   assert run.calls == ["free"]

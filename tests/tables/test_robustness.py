@@ -55,7 +55,7 @@ def pretended(monkeypatch):
 
   def train(config, genotype, folder):
     calls.append(("train", folder.name, config.seed))
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "genotype.json").write_text(genotype.to_json())
 
   def evaluate(config, folder):

@@ -58,7 +58,9 @@ def test_the_gain_is_that_of_pairs_and_fresh_seeds(root, tmp_path, monkeypatch):
     return {"accuracy": 0.6 + gain, "images": 4}
 
   monkeypatch.setattr(tuning, "tune", tune)
-  monkeypatch.setattr(tuning, "train", lambda config, genotype, folder: folder.mkdir(parents=True))
+  monkeypatch.setattr(
+    tuning, "train", lambda config, genotype, folder: folder.mkdir(parents=True, exist_ok=True)
+  )
   monkeypatch.setattr(tuning, "evaluate", evaluate)
   before, after = make(root, tmp_path, 2, config="digits")
   assert calls == [(seed, ema) for seed in (1, 2) for ema in (0.99, 0.9)]
