@@ -22,7 +22,6 @@ from dnas.config import Config
 from dnas.errors import DnasError, choose_from
 from dnas.estimate import tabular
 from dnas.estimate.tabular import DATASETS
-from dnas.fields import plain
 from dnas.report.progress import read_watch
 from dnas.search import search
 from dnas.space import cells as spaces
@@ -31,6 +30,7 @@ from dnas.space.genotypes import to_nasbench201
 from dnas.space.space import SearchSpace
 from dnas.tables import plot, published, table
 from dnas.tables.once import all_of, once
+from dnas.tables.transfer import transfer
 
 FILE = "nasbench201_table.csv.gz"
 SEEDS, FRESH, BEST = 3, 5, 3  # of every method; of the best methods anew; how many these are
@@ -127,40 +127,6 @@ def make(
   }
   table.write(out, _title(base, seeds, rows, set(there) - set(given)), rows, provenance)
   return rows
-
-
-def transfer(method: Config, origin: Config, base: Config) -> Config:
-  """`base` with what `method` changes of `origin` in its search, at the length of `base`.
-
-  Stages share the steps of `base` in proportion to their own; a warm-up keeps its share of the
-  steps. What is watched, and how often, is the base's, but for the Hessian-vector products of a
-  method that has another number of them than the origin.
-  """
-  settings, old, new = (plain(config.search) for config in (method, origin, base))
-  longer = new["steps"] / old["steps"]
-  changes: dict[str, Any] = {}
-  for name, value in settings.items():
-    if name in ("network", "steps", "watch") or value == old[name]:
-      continue
-    same = isinstance(value, dict) and isinstance(old[name], dict)
-    if same and value.get("name") == old[name].get("name"):
-      different = {key: v for key, v in value.items() if v != old[name].get(key)}
-      changes |= {f"{name}.{key}": v for key, v in different.items()}
-    else:
-      changes[name] = round(value * longer) if name == "warmup_steps" else value
-  if stages := changes.get("stages"):
-    share = new["steps"] / sum(stage["steps"] for stage in stages)
-    scaled = ("steps", "warmup_steps")
-    changes["stages"] = tuple(
-      {key: round(v * share) if key in scaled else v for key, v in stage.items()}
-      for stage in stages
-    )
-  if settings["projection"]:
-    changes["average"] = 0.0
-  products = settings["watch"]["hessian_steps"]
-  if products != old["watch"]["hessian_steps"]:
-    changes["watch.hessian_steps"] = products
-  return configs.changed(base, {f"search.{name}": value for name, value in changes.items()})
 
 
 def _searched(

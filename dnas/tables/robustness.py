@@ -31,8 +31,8 @@ from dnas.settings import settings_of
 from dnas.space.space import SearchSpace
 from dnas.strategy import diagnostics
 from dnas.tables import plot, published, table
-from dnas.tables.nasbench201_oneshot import transfer
 from dnas.tables.once import all_of, once
+from dnas.tables.transfer import transfer
 from dnas.train import train
 
 # The operation of each space that a collapsed search picks.
