@@ -125,8 +125,6 @@ def projector(
       f"projection: batches must be 1 or more and tune_steps 0 or more, got {batches}, {tune_steps}"
     )
   space, wrapped = problem.space, fixable(problem)
-  machine, decisions = tune(wrapped), _decisions(space, seed)
-  each = batches + tune_steps
 
   @jax.jit
   def relaxed(alpha):
@@ -140,42 +138,68 @@ def projector(
     args = search.params, search.stats, weights, batch, loss_key, True, jnp.float32(1)
     return wrapped.loss(*args)[0]
 
-  def tune_step(state: Projecting, weight_batch: Any, alpha_batch: Any):
+  machine, decisions = tune(wrapped), _decisions(space, seed)
+  steps = _Steps(space, machine, decisions, batches, batches + tune_steps, relaxed, measure)
+  return Projection(
+    len(decisions) * steps.each,
+    functools.partial(_start, space, machine),
+    steps.step,
+    functools.partial(_genotype, space),
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Steps:
+  """The steps of a projection; see `projector`.
+
+  Attributes:
+    space: what was searched.
+    machine: the loop of the fine-tuning.
+    decisions: of `_decisions`.
+    batches: trial steps of a decision.
+    each: steps of a decision in all.
+    relaxed: alpha -> mixing weights.
+    measure: (state of the search, `Fixed` batch) -> loss.
+  """
+
+  space: SearchSpace
+  machine: Bilevel
+  decisions: list[tuple[str, int | list[int]]]
+  batches: int
+  each: int
+  relaxed: Callable[[Any], Any]
+  measure: Callable[[SearchState, Fixed], jax.Array]
+
+  def step(self, i: int, state: Projecting, weight_batch: Any, alpha_batch: Any):
+    turn, place = divmod(i - 1, self.each)
+    if place >= self.batches:
+      return self._tune(state, weight_batch, alpha_batch)
+    return self._try(*self.decisions[turn], place, state, alpha_batch)
+
+  def _tune(self, state: Projecting, weight_batch: Any, alpha_batch: Any):
     fixed = [Fixed(b, state.free, state.fixed) for b in (weight_batch, alpha_batch)]
-    search, report = machine.step(state.search, *fixed)
+    search, report = self.machine.step(state.search, *fixed)
     return dataclasses.replace(state, search=search, step=state.step + 1), report
 
-  def trial_step(
-    name: str, edges: int | list[int], place: int, state: Projecting, alpha_batch: Any
+  def _try(
+    self, name: str, edges: int | list[int], place: int, state: Projecting, alpha_batch: Any
   ):
-    now = relaxed(state.search.alpha)[name]
+    """Adds up the loss without each candidate; after the last batch, decides."""
+    now = self.relaxed(state.search.alpha)[name]
     without = lambda e, weights: Fixed(
       alpha_batch, _at(state.free, name, e, 0), _at(state.fixed, name, e, weights)
     )
-    trials = _trials(space, name, edges, now, state)
-    loss = [measure(state.search, without(*trial)) for trial in trials]
+    trials = _trials(self.space, name, edges, now, state)
+    loss = [self.measure(state.search, without(*trial)) for trial in trials]
     before = state.losses if place else jnp.zeros_like(state.losses)
     losses = before.at[: len(loss)].add(jnp.stack(loss))
     state = dataclasses.replace(state, losses=losses, step=state.step + 1)
-    if place == batches - 1:
+    if place == self.batches - 1:
       if isinstance(edges, int):
-        state = _decide_edge(space, name, edges, now[edges], losses[: len(loss)], state)
+        state = _decide_edge(self.space, name, edges, now[edges], losses[: len(loss)], state)
       else:
-        state = _drop_edges(space, name, edges, losses[: len(loss)], state)
+        state = _drop_edges(self.space, name, edges, losses[: len(loss)], state)
     return state, {"trial_loss": jnp.mean(jnp.stack(loss)), "skipped": jnp.zeros((), jnp.int32)}
-
-  def step(i: int, state: Projecting, weight_batch: Any, alpha_batch: Any):
-    turn, place = divmod(i - 1, each)
-    if place >= batches:
-      return tune_step(state, weight_batch, alpha_batch)
-    return trial_step(*decisions[turn], place, state, alpha_batch)
-
-  return Projection(
-    len(decisions) * each,
-    functools.partial(_start, space, machine),
-    step,
-    functools.partial(_genotype, space),
-  )
 
 
 def run(projection: Projection, state: SearchState, draw: Callable[[str, int], Any]) -> SearchSpace:
