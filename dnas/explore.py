@@ -28,7 +28,7 @@ from dnas.fields import complete, plain
 from dnas.method import space_of, task_of
 from dnas.nn.init import Rngs
 from dnas.space.space import SearchSpace
-from dnas.strategy import black_box, history, shared
+from dnas.strategy import ask_tell, black_box, history, shared
 from dnas.strategy.ask_tell import Evaluator, Query
 
 PARTS = ("seed", "seeds", "data", "task", "space", "search", "train", "checkpoint", "log")
@@ -71,10 +71,11 @@ def explore(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Sear
     )
   space = space_of(config)
   strategy = naming.bind(settings.strategy, black_box, space)
+  evaluator = Evaluate(configs.to_json(config), str(workdir))
+  ask_tell.check_rungs(strategy, evaluator)
   source = data.labelled(config.data.spec, config.data.train_split)
   task_of(config, source).build(space, Rngs(None))  # An unknown operation is found now.
   with runs.folder(workdir, config, PARTS, resume), contextlib.ExitStack() as stack:
-    evaluator = Evaluate(configs.to_json(config), str(workdir))
     evaluator.prepare()  # Wrong settings are found, and a supernet is trained, in this process.
     parallel = None
     if settings.elsewhere:
@@ -93,7 +94,7 @@ def explore(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Sear
       about={"strategy": plain(settings.strategy), "estimate": plain(settings.estimate)},
       watch=functools.partial(_say, settings.budget),
     )
-  print(f"best of {settings.budget}: query {best.number}, score {best.metrics['score']:.5g}")
+  print(f"best of {settings.budget}: query {best.number}, {_found(best)}")
   return genotype
 
 
@@ -148,13 +149,20 @@ class Evaluate:
   config: str
   workdir: str
 
+  @property
+  def rungs(self) -> int:
+    """How many lengths the estimate has; known without making it."""
+    config: Config = configs.from_json(self.config)
+    entry = config.search.estimate
+    return estimates.rungs_of(naming.resolve(entry, estimates, given=3))
+
   def prepare(self) -> Evaluator:
     """The evaluator, made once in each process."""
     return _evaluator(self.config, self.workdir)
 
-  def __call__(self, genotype: SearchSpace, key: Any) -> Mapping[str, float]:
-    """The metrics of a genotype."""
-    return self.prepare()(genotype, key)
+  def __call__(self, genotype: SearchSpace, key: Any, *rung: int) -> Mapping[str, float]:
+    """The metrics of a genotype, at a rung where the estimate has several."""
+    return self.prepare()(genotype, key, *rung)
 
 
 @functools.lru_cache(maxsize=1)
@@ -167,13 +175,18 @@ def _evaluator(text: str, workdir: str) -> Evaluator:
     return estimate
   task = task_of(config, data.labelled(config.data.spec, config.data.train_split))
 
-  def with_costs(genotype: SearchSpace, key: Any) -> Mapping[str, float]:
+  def with_costs(genotype: SearchSpace, key: Any, *rung: int) -> Mapping[str, float]:
     cost = tasks.cost(task, train.derived(config, task, genotype))
     known = {name: float(getattr(cost, name)) for name in settings.costs}
-    return {**estimate(genotype, key), **known}
+    return {**estimate(genotype, key, *rung), **known}
 
   return with_costs
 
 
 def _say(budget: int, query: Query) -> None:
-  print(f"query {query.number} of {budget}: score {query.metrics['score']:.5g}", flush=True)
+  print(f"query {query.number} of {budget}: {_found(query)}", flush=True)
+
+
+def _found(query: Query) -> str:
+  at = f" at rung {query.rung}" if query.rung else ""
+  return f"score {query.metrics['score']:.5g}{at}"

@@ -67,9 +67,10 @@ def test_every_name_in_a_config_exists(name):
   path = ROOT / "configs" / "strategies" / f"{name}.py"
   config = configs.load(path)
   settings = explore.settings_of(config.search)
-  naming.resolve(settings.estimate, estimates, given=3)
+  entry = naming.resolve(settings.estimate, estimates, given=3)
   space = methods.space_of(config)
   strategy = naming.bind(settings.strategy, black_box, space)
+  assert strategy.rungs == estimates.rungs_of(entry)
   proposal, _ = strategy.ask(strategy.init(), random.Random(0))
   assert space.decide(proposal["choices"]).is_genotype
   assert f"configs/strategies/{name}.py" in path.read_text()
@@ -106,6 +107,55 @@ def test_costs_are_among_the_metrics(lab, tmp_path):
     # Bias-free 1x1 kernels and the norms' scale and bias, at widths 2, 4 and 8.
     assert query.metrics["params"] >= convolutions * sum(c * c + 2 * c for c in (2, 4, 8))
     assert query.metrics["macs"] > convolutions
+
+
+HALVING = dict(name="successive_halving", candidates=4, rungs=2)
+
+
+def halving(lab, values=(1.0, 2.0), **overrides):
+  """Brackets of 4 and 2 queries; at rung 1 a convolution is worth twice as much."""
+  estimate = dict(name="at_lengths", estimate=lab, field="worth", values=values)
+  given = {"search__strategy": HALVING, "search__estimate": estimate, **overrides}
+  return small("successive_halving", **given)
+
+
+def test_rungs_by_config(lab, tmp_path, capsys):
+  """Two brackets; the result is the best of what was looked at longest."""
+  config = halving(lab, search__budget=12, search__costs=("params",))
+  genotype = search.search(config, tmp_path)
+  queries = history.read(tmp_path / "history.jsonl")
+  assert [query.rung for query in queries] == [0, 0, 0, 0, 1, 1] * 2
+  for query in queries:
+    convolutions = query.choices["cell"].count("nor_conv_1x1")
+    assert query.metrics["worth"] == 1.0 + query.rung
+    assert round(query.metrics["score"]) == convolutions * query.metrics["worth"]
+    assert query.metrics["params"] > 0
+  best = ask_tell.best(queries)
+  assert best.rung == 1
+  assert genotype == methods.space_of(config).decide(best.choices)
+  assert f"best of 12: query {best.number}, score {best.metrics['score']:.5g} at rung 1" in (
+    capsys.readouterr().out
+  )
+
+
+@pytest.mark.parametrize(
+  ("overrides", "message"),
+  [
+    ({"values": (1.0, 2.0, 4.0)}, r"asks at 2 rung\(s\), the estimate has 3 length"),
+    ({"values": (2.0, 1.0)}, r"at_lengths: values: must be 2 or more rising .*got \(2\.0, 1\.0\)"),
+    ({"values": 3}, "at_lengths: values: must be 2 or more rising numbers above 0, got 3"),
+    ({"search__strategy": "random_search"}, r"asks at 1 rung\(s\), the estimate has 2 length"),
+    (
+      {"search__estimate": dict(name="one_shot", steps=9)},
+      r"asks at 2 .*the estimate has 1 length",
+    ),
+    ({"search__strategy": {**HALVING, "etas": 2}}, "successive_halving: 'etas'"),
+  ],
+)
+def test_rungs_that_do_not_fit_are_named_before_anything_is_made(lab, tmp_path, overrides, message):
+  with pytest.raises(DnasError, match=message):
+    search.search(halving(lab, **overrides), tmp_path / "run")
+  assert not (tmp_path / "run").exists()  # nor a supernet trained
 
 
 def test_look_up_by_config(tmp_path):
@@ -168,13 +218,21 @@ ESTIMATES = {
   "short_training": dict(name="short_training", steps=2, channels=2, size=(4, 4), images=100),
   "one_shot": dict(name="one_shot", steps=3, calibration=1, images=64),
   "zero_cost": dict(name="zero_cost", proxies=("naswot", "synflow"), batch_size=4),
+  "at_lengths": dict(
+    name="at_lengths",
+    estimate=dict(name="short_training", channels=2, size=(4, 4), images=100),
+    field="steps",
+    values=(2, 4),
+  ),
 }
 
 
 @pytest.mark.slow  # compiles networks
 @pytest.mark.parametrize("name", ESTIMATES)
 def test_each_estimate_by_its_name(tmp_path, name):
-  config = small("random_search", search__estimate=ESTIMATES[name], search__budget=2)
+  rungs = {"search__strategy": dict(name="successive_halving", candidates=1, rungs=2)}
+  given = rungs if name == "at_lengths" else {}
+  config = small("random_search", search__estimate=ESTIMATES[name], search__budget=2, **given)
   search.search(config, tmp_path)
   queries = history.read(tmp_path / "history.jsonl")
   assert all(math.isfinite(query.metrics["score"]) for query in queries)
@@ -184,6 +242,34 @@ def test_each_estimate_by_its_name(tmp_path, name):
     space = methods.space_of(config)
     found = again(space.decide(queries[0].choices), jax.random.key(0))
     assert found == queries[0].metrics
+
+
+@pytest.mark.parametrize(
+  "entry",
+  [
+    dict(name="early_stopping", values=(1, 2, 4), threshold=0.9),
+    dict(name="at_lengths", values=(1, 2)),
+  ],
+)
+def test_early_stopping_and_at_lengths_refuse_the_same(tmp_path, monkeypatch, entry):
+  """Both make another estimate at several lengths; what does not fit is found before it is made."""
+  monkeypatch.setattr(estimates.data, "labelled", lambda *call: pytest.fail("data are read"))
+
+  def made(field, estimate, **changes):
+    spec = {**entry, "field": field, "estimate": estimate, **changes}
+    return naming.bind(spec, estimates, None, None, tmp_path)
+
+  inner = dict(name="at_lengths", estimate=dict(name="tabular", table="t"), field="epochs")
+  for field, estimate, message in (
+    ("steps", dict(name="short_training", steps=3), r"estimate\.steps must not be set"),
+    ("step", dict(name="short_training"), "its field 'step': missing a required .*'steps'"),
+    ("values", inner, "estimate has lengths itself"),
+    ("steps", dict(name="one_shot"), "field of one_shot 'steps'. Valid: calibration, images"),
+  ):
+    with pytest.raises(DnasError, match=f"^{entry['name']}: .*{message}"):
+      made(field, estimate)
+  with pytest.raises(DnasError, match=f"^{entry['name']}: values: must be . or more rising"):
+    made("images", dict(name="one_shot", steps=3), values=(1, 4, 2))
 
 
 def test_early_stopping_gives_up_what_another_estimate_says_is_hopeless(tmp_path, user_folder):
@@ -224,7 +310,7 @@ from dnas import naming
 
 SPACE = cells.nasbench201()
 
-def evaluate(genotype, key):
+def evaluate(genotype, key, rung=0):
   time.sleep(0.004)
   ops = [edge.ops[0] for edge in genotype.cells["cell"].edges]
   return {"score": ops.count("nor_conv_3x3") + 0.1 * float(jax.random.uniform(key)), "params": 1.0}
@@ -232,6 +318,7 @@ def evaluate(genotype, key):
 def main(folder, budget):
   for name in sorted(naming.functions(black_box)):
     strategy = naming.bind(name, black_box, SPACE)
+    evaluate.rungs = strategy.rungs
     history.run(SPACE, strategy, evaluate, folder / name, budget=budget, seed=3)
 
 if __name__ == "__main__":
@@ -271,18 +358,24 @@ def test_every_strategy_survives_kill_9_at_a_random_query(tmp_path, user_folder)
 
 
 @pytest.mark.slow  # starts processes that import jax
-def test_several_processes_from_the_command_line_killed_and_resumed(tmp_path, user_folder):
+@pytest.mark.parametrize("name", ["local_search", "successive_halving"])
+def test_several_processes_from_the_command_line_killed_and_resumed(tmp_path, user_folder, name):
   """Their histories are those of one process that has as many open; none outlives its parent."""
   (user_folder / "my_lab.py").write_text(
     MY_LAB.replace("  def evaluate(genotype, key):", "  def evaluate(genotype, key):\n" + SLOW)
   )
   fields = [f"--config.{key}={value!r}" for key, value in SMALL.items() if key != "search.budget"]
-  fields += ["--config.search.estimate=my_lab.convolutions", "--config.search.budget=12"]
+  estimate = "my_lab.convolutions"
+  if name == "successive_halving":
+    lengths = halving(dict(name=estimate)).search
+    estimate = lengths.estimate.to_dict()
+    fields.append(f"--config.search.strategy={lengths.strategy.to_dict()!r}")
+  fields += [f"--config.search.estimate={estimate}", "--config.search.budget=12"]
   environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{user_folder}"}
-  script, config = ROOT / "scripts" / "search.py", ROOT / "configs/strategies/local_search.py"
+  script, config = ROOT / "scripts" / "search.py", ROOT / "configs" / "strategies" / f"{name}.py"
 
-  def start(name):
-    command = [sys.executable, script, "--config", config, "--workdir", tmp_path / name, *fields]
+  def start(folder):
+    command = [sys.executable, script, "--config", config, "--workdir", tmp_path / folder, *fields]
     return subprocess.Popen([*command, "--config.search.workers=2"], env=environment)
 
   killed = tmp_path / "killed"
@@ -303,8 +396,8 @@ def test_several_processes_from_the_command_line_killed_and_resumed(tmp_path, us
   assert len(history.read(killed / "history.jsonl")) < 12
   assert start("killed").wait() == 0
   assert start("whole").wait() == 0
-  for name in ("history.jsonl", "genotype.json"):
-    assert (killed / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+  for file in ("history.jsonl", "genotype.json"):
+    assert (killed / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
 
 
 SLOW = """

@@ -19,7 +19,7 @@ import jax
 from dnas import data, method, runs
 from dnas.config import Config
 from dnas.data.pipeline import Pipeline
-from dnas.errors import DnasError
+from dnas.errors import DnasError, choose_from
 from dnas.estimate import learning_curve, nats
 from dnas.estimate import one_shot as shared
 from dnas.estimate import short_training as short
@@ -32,7 +32,10 @@ from dnas.strategy import optimizer
 from dnas.strategy.ask_tell import Evaluator
 from dnas.trees import load_tree, save_tree
 
-__all__ = ["early_stopping", "one_shot", "short_training", "tabular", "zero_cost"]
+# The fields of `one_shot` that say how well a candidate is looked at, not how the supernet is made.
+_OF_A_CANDIDATE = ("calibration", "images")
+
+__all__ = ["at_lengths", "early_stopping", "one_shot", "short_training", "tabular", "zero_cost"]
 
 
 def short_training(
@@ -168,16 +171,75 @@ def early_stopping(
     values: three or more, rising; the score stands for the last.
     threshold, margin: see `learning_curve.early_stopping`.
   """
+  learning_curve.check_lengths("early_stopping: values", values, 3)
+  made = _made("early_stopping", (config, space, workdir), estimate, field, values)
+  return learning_curve.early_stopping(made.__getitem__, tuple(values), threshold, margin)
+
+
+def at_lengths(
+  config: Config,
+  space: SearchSpace,
+  workdir: pathlib.Path,
+  *,
+  estimate: Callable[..., Evaluator],
+  field: str,
+  values: Sequence[float],
+) -> Evaluator:
+  """`learning_curve.AtLengths`: another estimate at the length that the strategy asks for.
+
+      dict(name="at_lengths", estimate=dict(name="short_training", share=0.5),
+           field="steps", values=(25, 50, 100, 200))
+
+  For strategies with as many rungs, `successive_halving`. As in `early_stopping` every length is
+  an evaluation of its own.
+
+  Args:
+    config, space, workdir: see the module.
+    estimate, field: as in `early_stopping`; of `one_shot`, "images" or "calibration".
+    values: two or more, rising, one for each rung of the strategy.
+  """
+  learning_curve.check_lengths("at_lengths: values", values, 2)
+  made = _made("at_lengths", (config, space, workdir), estimate, field, values)
+  return learning_curve.AtLengths(field, made)
+
+
+def rungs_of(entry: functools.partial) -> int:
+  """How many rungs an estimate has, by its entry (`naming.resolve`): before anything is made of it.
+
+  Raises:
+    CurveError: `values` are no lengths.
+  """
+  if entry.func is not at_lengths:
+    return 1
+  learning_curve.check_lengths("at_lengths: values", entry.keywords["values"], 2)
+  return len(entry.keywords["values"])
+
+
+def _made(
+  name: str, given: tuple, estimate: Callable[..., Evaluator], field: str, values: Sequence[float]
+) -> dict[float, Evaluator]:
+  """value -> the estimate with `field` so large; whatever does not fit is found before any is made.
+
+  Args:
+    name: of who asks, for messages.
+    given: config, space, workdir.
+    estimate, field, values: as in `at_lengths`.
+  """
+  function = getattr(estimate, "func", estimate)
   if field in getattr(estimate, "keywords", {}):
-    raise DnasError(f"early_stopping: values give {field}, so estimate.{field} must not be set")
-  made = {}
+    raise DnasError(f"{name}: values give {field}, so estimate.{field} must not be set")
+  if function is at_lengths:
+    raise DnasError(f"{name}: estimate has lengths itself (at_lengths); it must have one")
+  if function is one_shot and field not in _OF_A_CANDIDATE:
+    # All lengths look at the one supernet in the run's folder, whose training this would change.
+    raise DnasError(f"{name}: {choose_from('field of one_shot', field, _OF_A_CANDIDATE)}")
+  calls = {}
   for value in values:
     try:
-      call = inspect.signature(estimate).bind(config, space, workdir, **{field: value})
+      calls[value] = inspect.signature(estimate).bind(*given, **{field: value})
     except TypeError as error:
-      raise DnasError(f"early_stopping: estimate and its field {field!r}: {error}") from None
-    made[value] = estimate(*call.args, **call.kwargs)
-  return learning_curve.early_stopping(made.__getitem__, tuple(values), threshold, margin)
+      raise DnasError(f"{name}: estimate and its field {field!r}: {error}") from None
+  return {value: estimate(*call.args, **call.kwargs) for value, call in calls.items()}
 
 
 def _supernet(config, problem, training: Pipeline, folder: pathlib.Path, steps, lr, weight_decay):

@@ -1,11 +1,12 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""Learning curves: stop bad candidates early, and halve a set of them as training goes on.
+"""Learning curves: bad candidates are stopped early, or a strategy says how long it looks at each.
 
-Both take a function epochs -> Evaluator: `lambda e: look_up(table, epochs=e)`, or a short training
-of so many epochs.
+Both are made of evaluators at several lengths: `look_up(table, epochs=e)`, or a short training of
+so many epochs.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -107,59 +108,35 @@ def early_stopping(
   return evaluate
 
 
-class Rung(NamedTuple):
-  """One round of successive halving.
-
-  Attributes:
-    epochs: of this round.
-    scores: index of a candidate -> its score; the candidates of this round only.
-  """
-
-  epochs: int
-  scores: Mapping[int, float]
-
-  def ranked(self) -> list[int]:
-    """The candidates, best first; of equals the earlier one."""
-    return sorted(self.scores, key=lambda i: (-self.scores[i], i))
+def check_lengths(what: str, values: Sequence[float], least: int) -> None:
+  """CurveError unless `values` are `least` or more numbers above 0, each larger than the last."""
+  are_numbers = isinstance(values, Sequence) and all(type(v) in (int, float) for v in values)
+  rise = are_numbers and all(a < b for a, b in itertools.pairwise([0, *values]))
+  if not rise or len(values) < least:
+    raise CurveError(f"{what}: must be {least} or more rising numbers above 0, got {values!r}")
 
 
-def successive_halving(
-  candidates: Sequence[SearchSpace],
-  at: AtEpochs,
-  epochs: Sequence[int],
-  eta: int = 2,
-  keys: Sequence[Any] | None = None,
-) -> list[Rung]:
-  """Round r evaluates the best ceil(n / eta^r) candidates at `epochs[r]`.
+class AtLengths:
+  """f(x, key, r) = the evaluator of the r-th length: an `Evaluator` with rungs.
 
-  With epochs that grow by eta every round costs alike, n * epochs[0]. The winner is
-  `rungs[-1].ranked()[0]`.
+  For strategies that look at many candidates shortly and at few for long, `successive_halving`.
 
   Args:
-    candidates: n genotypes.
-    at: epochs -> the evaluator after so many.
-    epochs: one number a round, rising.
-    eta: one in so many goes on.
-    keys: one for each candidate; None: none, for look-ups.
+    field: what is longer at a higher rung, "steps" or "epochs"; its value is among the metrics.
+    at: that value -> the evaluator, two or more, the shortest first.
 
   Raises:
-    CurveError: no candidates, epochs that do not rise, eta below 2, or keys of another number.
-
-  Source: Jamieson and Talwalkar 2016 (arXiv:1502.07943).
+    CurveError: the lengths do not rise; when called: there is no such rung.
   """
-  if not candidates:
-    raise CurveError("successive_halving: no candidates")
-  if not epochs or any(b <= a for a, b in zip([0, *epochs], epochs)):
-    raise CurveError(f"successive_halving: epochs must rise from 1 on, got {list(epochs)}")
-  if eta < 2:
-    raise CurveError(f"successive_halving: eta must be 2 or more, got {eta}")
-  keys = [None] * len(candidates) if keys is None else keys
-  if len(keys) != len(candidates):
-    raise CurveError(f"successive_halving: {len(keys)} keys for {len(candidates)} candidates")
-  left, rungs = list(range(len(candidates))), []
-  for number, epoch in enumerate(epochs):
-    left = left[: math.ceil(len(candidates) / eta**number)]
-    evaluate = at(epoch)
-    rungs.append(Rung(epoch, {i: score_of(evaluate(candidates[i], keys[i])) for i in left}))
-    left = rungs[-1].ranked()
-  return rungs
+
+  def __init__(self, field: str, at: Mapping[float, Evaluator]):
+    check_lengths(field, list(at), 2)
+    self.field, self.at = field, dict(at)
+    self.rungs = len(self.at)
+
+  def __call__(self, genotype: SearchSpace, key: Any, rung: int) -> dict[str, float]:
+    """The metrics of a genotype at a rung, counted from 0."""
+    if rung not in range(self.rungs):
+      raise CurveError(f"rung {rung}: {self.field} has the lengths {list(self.at)}, from rung 0 on")
+    value, evaluate = list(self.at.items())[rung]
+    return {**evaluate(genotype, key), self.field: float(value)}

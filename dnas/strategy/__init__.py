@@ -8,8 +8,8 @@ prunes in between; `diagnostics` and `observe` watch. Below them: `alpha`, `leve
 `optimizer`, `schedule`, and `problem`, what a search is given.
 
 As a black box: `ask_tell` is the loop, `black_box` names the strategies (`random_search`,
-`evolution`, `local_search`, `reinforce`, `nsga2`), `history` keeps and `shared` spreads what they
-ask for; `front` measures what they find.
+`evolution`, `local_search`, `reinforce`, `nsga2`, `successive_halving`), `history` keeps and
+`shared` spreads what they ask for; `front` measures what they find.
 
 Where the answer is known: `landscape`, `planted`, `pairs`.
 """

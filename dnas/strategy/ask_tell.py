@@ -36,8 +36,10 @@ PlainChoices = dict[str, list[str | None]]
 State = dict[str, Any]
 Proposal = dict[str, Any]
 Metrics = Mapping[str, float]
-# (genotype, key of jax.random) -> numbers by name; a higher "score" is better.
-Evaluator = Callable[[SearchSpace, Any], Metrics]
+# (genotype, key of jax.random) -> numbers by name; a higher "score" is better. One that can look
+# longer or shorter says at how many lengths in its attribute `rungs`, and is called with
+# (genotype, key, rung), rung 0 being the shortest.
+Evaluator = Callable[..., Metrics]
 
 
 class StrategyError(DnasError):
@@ -51,13 +53,16 @@ class Strategy:
   Attributes:
     init: () -> the state before the first query.
     ask: (state, rng) -> (proposal, state). `proposal["choices"]` is what `SearchSpace.decide`
-      takes; whatever else is in it is for `tell`.
+      takes, `proposal["rung"]` the length at which it is to be judged (absent: 0); whatever else
+      is in it is for `tell`.
     tell: (state, proposal, metrics) -> state. Proposals may be told in any order.
+    rungs: at how many lengths it asks; the evaluator needs as many (`check_rungs`).
   """
 
   init: Callable[[], State]
   ask: Callable[[State, random.Random], tuple[Proposal, State]]
   tell: Callable[[State, Proposal, Metrics], State]
+  rungs: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,17 +74,19 @@ class Query:
     asked: how many candidates had been asked for when this one was told.
     choices: the candidate.
     metrics: what the evaluator said of it.
+    rung: the length at which it was judged, 0 the shortest.
   """
 
   number: int
   asked: int
   choices: PlainChoices
   metrics: dict[str, float]
+  rung: int = 0
 
 
 def explore(
   strategy: Strategy,
-  submit: Callable[[PlainChoices, int], Callable[[], Metrics]],
+  submit: Callable[..., Callable[[], Metrics]],
   *,
   budget: int,
   seed: int,
@@ -93,8 +100,8 @@ def explore(
 
   Args:
     strategy: what to run.
-    submit: (choices, number) -> a function that waits for the result. It may start the
-      evaluation in another process.
+    submit: (choices, number) -> a function that waits for the result; with a strategy that has
+      several rungs (choices, number, rung). It may start the evaluation in another process.
     budget: number of queries in all.
     seed: of all that the strategy draws.
     ahead: how many candidates may be open at a time.
@@ -103,7 +110,8 @@ def explore(
 
   Raises:
     StrategyError: an argument is out of range, `told` is not what this strategy and seed would
-      have asked, or a result has no number `score`.
+      have asked, a rung is asked for that the strategy does not have, or a result has no number
+      `score`.
   """
   if budget < len(told) or budget < 1:
     raise StrategyError(f"budget: {budget} queries, but {len(told)} have been made already")
@@ -116,28 +124,55 @@ def explore(
     while asked < max(wanted, number):
       proposal, state = strategy.ask(state, random.Random(f"{seed} {asked}"))
       asked += 1
-      is_new = asked > len(told)
-      waiting.append((proposal, submit(proposal["choices"], asked) if is_new else None))
+      call = proposal["choices"], asked, *_rungs(strategy, proposal, asked)
+      waiting.append((proposal, submit(*call) if asked > len(told) else None))
     proposal, result = waiting.popleft()
-    if known and known.choices != proposal["choices"]:
+    rung = proposal.get("rung", 0)
+    if known and (known.choices, known.rung) != (proposal["choices"], rung):
       raise StrategyError(
-        f"query {number}: the history has {known.choices}, this strategy and seed ask for "
-        f"{proposal['choices']}; it belongs to another strategy, space, seed or version"
+        f"query {number}: the history has {known.choices} at rung {known.rung}, this strategy and "
+        f"seed ask for {proposal['choices']} at rung {rung}; it belongs to another strategy, "
+        "space, seed or version"
       )
     metrics = known.metrics if known else _numbers(result(), number)
     state = strategy.tell(state, proposal, metrics)
     if not known:
-      yield Query(number, asked, proposal["choices"], metrics)
+      yield Query(number, asked, proposal["choices"], metrics, rung)
 
 
-def at_once(evaluate: Callable[[PlainChoices, int], Metrics]) -> Callable:
+def at_once(evaluate: Callable[..., Metrics]) -> Callable:
   """An evaluation in this process as a `submit` of `explore`: done when its result is wanted."""
-  return lambda choices, number: functools.partial(evaluate, choices, number)
+  return lambda *call: functools.partial(evaluate, *call)
+
+
+def check_rungs(strategy: Strategy, evaluator: Any) -> None:
+  """StrategyError unless the evaluator has as many rungs as the strategy asks for.
+
+  Fewer could not answer; further ones would never be looked at, which nobody means who gives them.
+  """
+  there = getattr(evaluator, "rungs", 1)
+  if strategy.rungs != there:
+    raise StrategyError(
+      f"strategy and estimate: the strategy asks at {strategy.rungs} rung(s), the estimate has "
+      f"{there} length(s). Valid: as many lengths (at_lengths) as a strategy with rungs has "
+      "(successive_halving); neither for all others"
+    )
+
+
+def comparable(queries: Sequence[Query]) -> list[Query]:
+  """The queries of the highest rung reached: scores of other lengths say nothing about theirs.
+
+  A rung counts as reached when something has a score there: if all that got so far has diverged
+  (NaN, -inf), the rung below decides.
+  """
+  has_score = lambda query: score_of(query.metrics) > -math.inf
+  top = max(((has_score(query), query.rung) for query in queries), default=(False, 0))[1]
+  return [query for query in queries if query.rung == top]
 
 
 def best(queries: Sequence[Query]) -> Query:
-  """The query of the highest score, the first of equals; NaN counts as lowest."""
-  return max(queries, key=lambda query: score_of(query.metrics))
+  """The highest score of the `comparable` ones, the first of equals; NaN counts as lowest."""
+  return max(comparable(queries), key=lambda query: score_of(query.metrics))
 
 
 def score_of(metrics: Metrics, name: str = "score") -> float:
@@ -164,14 +199,15 @@ class Rewarded:
 
   def __init__(self, evaluator: Evaluator, reward: Callable[[float, float], float], cost: str):
     self.evaluator, self.reward, self.cost = evaluator, reward, cost
+    self.rungs: int = getattr(evaluator, "rungs", 1)
 
-  def __call__(self, genotype: Any, key: Any) -> Metrics:
+  def __call__(self, genotype: Any, key: Any, *rung: int) -> Metrics:
     """The evaluator's numbers with `score` the reward.
 
     Raises:
       StrategyError: the evaluator gave no such cost.
     """
-    metrics = dict(self.evaluator(genotype, key))
+    metrics = dict(self.evaluator(genotype, key, *rung))
     quality, cost = _given(metrics, "score"), _given(metrics, self.cost)
     return {**metrics, "quality": quality, "score": self.reward(quality, cost)}
 
@@ -208,6 +244,16 @@ def require(name: str, value: Any, least: float, most: float = math.inf) -> None
   if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
     valid = f"{least} or more" if most == math.inf else f"in [{least}, {most}]"
     raise StrategyError(f"{name}: must be {valid}, got {value!r}")
+
+
+def _rungs(strategy: Strategy, proposal: Proposal, number: int) -> tuple[int, ...]:
+  """The rung of a proposal as a further argument; none for a strategy that has but one."""
+  rung = proposal.get("rung", 0)
+  if rung not in range(strategy.rungs):
+    raise StrategyError(
+      f"query {number}: the strategy asks at rung {rung}; it has {strategy.rungs}, counted from 0"
+    )
+  return (rung,) if strategy.rungs > 1 else ()
 
 
 def _given(metrics: Metrics, name: str) -> float:

@@ -11,5 +11,13 @@ from dnas.strategy.local_search import local_search
 from dnas.strategy.nsga2 import nsga2
 from dnas.strategy.random_search import random_search
 from dnas.strategy.reinforce import reinforce
+from dnas.strategy.successive_halving import successive_halving
 
-__all__ = ["evolution", "local_search", "nsga2", "random_search", "reinforce"]
+__all__ = [
+  "evolution",
+  "local_search",
+  "nsga2",
+  "random_search",
+  "reinforce",
+  "successive_halving",
+]

@@ -5,7 +5,8 @@
     strategy = black_box.evolution(space, population=20)
     genotype, best = history.search(space, strategy, evaluator, workdir, budget=100)
 
-`history.jsonl` has a line a query; `read` gives them.
+`history.jsonl` has a line a query; `read` gives them. Queries at rung 0, the only one of most
+strategies, have no field `rung` there.
 """
 
 import concurrent.futures
@@ -19,6 +20,7 @@ from typing import Any
 import jax
 
 from dnas import files, log
+from dnas.errors import check_count
 from dnas.space.space import SearchSpace
 from dnas.strategy import ask_tell, shared
 from dnas.strategy.ask_tell import Evaluator, Metrics, PlainChoices, Query, Strategy, StrategyError
@@ -74,7 +76,8 @@ def run(
   Args:
     space: to be searched.
     strategy: over this space.
-    evaluator: (genotype, key) -> metrics, see `ask_tell`. For processes it must be picklable.
+    evaluator: (genotype, key) -> metrics, with the rung besides where the strategy has several;
+      see `ask_tell`. For processes it must be picklable.
     path: the history file, JSON lines.
     budget: number of queries in all; a run that is done can be given a larger one.
     seed: of the strategy and of the keys.
@@ -84,17 +87,19 @@ def run(
     watch: is called with each query, after it is in the file.
 
   Raises:
-    StrategyError: the file belongs to another run, or a result is none; see `ask_tell.explore`.
+    StrategyError: strategy and evaluator have not the same rungs, which is found before anything
+      is evaluated; the file belongs to another run, or a result is none; see `ask_tell.explore`.
     LogError: the file is malformed.
     OSError: it cannot be written.
   """
+  ask_tell.check_rungs(strategy, evaluator)
   header = {"step": 0, "schema": SCHEMA, "seed": seed, "ahead": ahead, "about": dict(about or {})}
   header["searched"] = {name: str(space.cells[name]) for name in ask_tell.searched(space)}
   queries = _read(path, header)
   root = jax.random.key(seed)
 
-  def submit(choices: PlainChoices, number: int) -> Callable[[], Metrics]:
-    call = evaluator, space.decide(choices), jax.random.fold_in(root, number)
+  def submit(choices: PlainChoices, number: int, *rung: int) -> Callable[[], Metrics]:
+    call = evaluator, space.decide(choices), jax.random.fold_in(root, number), *rung
     return executor.submit(*call).result if executor else functools.partial(*call)
 
   files.atomic_write(path, "".join(map(log.line, [header, *map(_record, queries)])))
@@ -136,9 +141,11 @@ def _read(path: pathlib.Path, expected: Mapping[str, Any] | None) -> list[Query]
   queries = []
   for number, record in enumerate(rest, 1):
     try:
-      query = Query(record["step"], record["asked"], record["choices"], record["metrics"])
+      given = record["step"], record["asked"], record["choices"], record["metrics"]
+      query = Query(*given, record.get("rung", 0))
     except KeyError as error:
       raise StrategyError(f"{path}, line {number + 1}: no field {error}") from None
+    check_count(f"{path}, line {number + 1}: rung", query.rung, 0, StrategyError)
     if query.number != number:
       raise StrategyError(f"{path}, line {number + 1}: query {query.number}, expected {number}")
     queries.append(query)
@@ -149,6 +156,7 @@ def _record(query: Query) -> dict[str, Any]:
   return {
     "step": query.number,
     "asked": query.asked,
+    **({"rung": query.rung} if query.rung else {}),
     "choices": query.choices,
     "metrics": query.metrics,
   }

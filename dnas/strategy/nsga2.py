@@ -16,6 +16,7 @@ from dnas.strategy.ask_tell import (
   State,
   Strategy,
   StrategyError,
+  comparable,
   neighbourhood,
   require,
   sampler,
@@ -83,7 +84,8 @@ def nsga2(
 
 
 def pareto(queries: Sequence[Query], costs: Sequence[str]) -> list[Query]:
-  """The queries that no other one dominates, by rising first cost; equal ones once."""
+  """The `comparable` queries that no other dominates, by rising first cost; equal ones once."""
+  queries = comparable(queries)
   points = [(score_of(q.metrics), *(-_cost(q.metrics, name) for name in costs)) for q in queries]
   first = {points[i]: queries[i] for i in reversed(fronts(points)[0])} if queries else {}
   return [first[point] for point in sorted(first, key=lambda point: -point[1])]

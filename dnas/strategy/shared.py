@@ -8,7 +8,7 @@
 A task is a file `ID.task`; who creates `ID.claim` has it, and touches that file as long as it
 lives. A claim that has not been touched for `patience_s` is a dead worker's, and another takes the
 task over: nothing is lost but that evaluation. The result is `ID.result`. The ID follows from
-genotype and key, so that a search that is started again finds what was evaluated meanwhile.
+genotype, key and rung, so that a search that is started again finds what was evaluated meanwhile.
 """
 
 import contextlib
@@ -58,11 +58,11 @@ class Executor:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _DONE).unlink(missing_ok=True)
 
-  def submit(self, evaluator: Evaluator, genotype: SearchSpace, key: Any) -> "Result":
-    """Asks for an evaluation; the evaluator is the workers' own."""
+  def submit(self, evaluator: Evaluator, genotype: SearchSpace, key: Any, *rung: int) -> "Result":
+    """Asks for an evaluation, at a rung if one is given; the evaluator is the workers' own."""
     del evaluator
     data = np.asarray(jax.random.key_data(key)).tolist()
-    task = {"genotype": json.loads(genotype.to_json()), "key": data}
+    task = {"genotype": json.loads(genotype.to_json()), "key": data, **dict(zip(["rung"], rung))}
     text = json.dumps(task, sort_keys=True) + "\n"
     name = hashlib.sha256(text.encode()).hexdigest()[:16]
     if not (self.folder / f"{name}.task").exists():
@@ -107,7 +107,7 @@ def work(
 
   Args:
     folder: of an `Executor`; may come into being later.
-    evaluator: (genotype, key) -> metrics.
+    evaluator: (genotype, key) -> metrics, or (genotype, key, rung), as the strategy asks.
     patience_s: a claim that was not touched for so long is taken over. By the clock of the file
       system, so that machines need not agree on the time.
     poll_s: between two looks.
@@ -124,8 +124,7 @@ def work(
     with beating(functools.partial(os.utime, task.with_suffix(".claim")), patience_s / 4):
       outcome: dict[str, Any] = {"worker": _me()}
       try:
-        genotype, key = _read(task)
-        outcome["metrics"] = {k: float(v) for k, v in evaluator(genotype, key).items()}
+        outcome["metrics"] = {k: float(v) for k, v in evaluator(*_read(task)).items()}
       except Exception as error:  # Whatever it is, the search that asked has to hear of it.
         outcome["error"] = f"{type(error).__name__}: {error}"
       except BaseException:  # This process has to end: the next one need not wait.
@@ -168,10 +167,12 @@ def _now(folder: pathlib.Path) -> float:
   return path.stat().st_mtime
 
 
-def _read(task: pathlib.Path) -> tuple[SearchSpace, Any]:
+def _read(task: pathlib.Path) -> tuple[Any, ...]:
+  """Genotype and key, and the rung if the task has one."""
   found = _object(task)
   key = jax.random.wrap_key_data(jnp.asarray(found["key"], jnp.uint32))
-  return SearchSpace.from_json(json.dumps(found["genotype"])), key
+  rung = (found["rung"],) if "rung" in found else ()
+  return SearchSpace.from_json(json.dumps(found["genotype"])), key, *rung
 
 
 def _object(path: pathlib.Path) -> dict[str, Any]:

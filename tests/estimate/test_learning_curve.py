@@ -1,16 +1,13 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""Learning curves: power laws are found again, hopeless candidates stopped, halves are halves."""
-
-import itertools
-import random
+"""Learning curves: power laws are found again, hopeless candidates stopped, rungs are lengths."""
 
 import numpy as np
 import pytest
 from scipy import optimize
 
 from dnas.estimate import learning_curve
-from dnas.estimate.learning_curve import CurveError, PowerLaw, early_stopping, successive_halving
+from dnas.estimate.learning_curve import AtLengths, CurveError, PowerLaw, early_stopping
 from dnas.space import cells
 from dnas.strategy import ask_tell, black_box
 
@@ -118,37 +115,20 @@ def test_early_stopping_serves_a_strategy():
   assert sum(spent) < 0.7 * 60 * 64
 
 
-def test_successive_halving():
-  rng, calls = random.Random(0), []
-  candidates = [SPACE.sample(rng) for _ in range(20)]
-  rungs = successive_halving(candidates, curves(calls), (1, 2, 4, 8), eta=2)
-  assert [len(rung.scores) for rung in rungs] == [20, 10, 5, 3]
-  assert [calls.count(epochs) for epochs in (1, 2, 4, 8)] == [20, 10, 5, 3]
-  for before, after in itertools.pairwise(rungs):
-    lost = set(before.scores) - set(after.scores)
-    assert min(before.scores[i] for i in after.scores) >= max(before.scores[i] for i in lost)
-  final = [curves()(8)(c, None)["score"] for c in candidates]
-  assert final[rungs[-1].ranked()[0]] == max(final)
+def test_at_lengths():
+  look = AtLengths("epochs", {epochs: curves()(epochs) for epochs in (1, 2, 4)})
+  assert look.rungs == 3
+  for rung, epochs in enumerate((1, 2, 4)):
+    wanted = {**curves()(epochs)(cell(3), None), "epochs": epochs}
+    assert look(cell(3), None, rung) == wanted
+  for rung in (3, -1):
+    with pytest.raises(CurveError, match=rf"rung {rung}: epochs has the lengths \[1, 2, 4\]"):
+      look(cell(3), None, rung)
+  keys = AtLengths("share", {0.5: lambda genotype, key: {"score": key}, 1.0: curves()(1)})
+  assert keys(None, 0.3, 0) == {"score": 0.3, "share": 0.5}
 
 
-def test_halving_hands_each_candidate_its_key():
-  at = lambda epochs: lambda genotype, key: {"score": key}
-  rungs = successive_halving([cell(0)] * 4, at, (1, 2), keys=[0.1, 0.4, 0.3, 0.4])
-  assert rungs[0].ranked() == [1, 3, 2, 0]
-  assert rungs[1].scores == {1: 0.4, 3: 0.4}
-
-
-@pytest.mark.parametrize(
-  ("arguments", "message"),
-  [
-    (([], curves(), (1, 2)), "no candidates"),
-    (([cell(0)], curves(), ()), "epochs must rise"),
-    (([cell(0)], curves(), (2, 1)), "epochs must rise"),
-    (([cell(0)], curves(), (0, 1)), "epochs must rise"),
-    (([cell(0)], curves(), (1, 2), 1), "eta must be 2 or more"),
-    (([cell(0)], curves(), (1, 2), 2, []), "0 keys for 1 candidates"),
-  ],
-)
-def test_bad_halving(arguments, message):
-  with pytest.raises(CurveError, match=message):
-    successive_halving(*arguments)
+@pytest.mark.parametrize("values", [(), (1,), (2, 1), (1, 1), (0, 1), (-1, 2), (1, "2"), 3, "12"])
+def test_no_lengths(values):
+  with pytest.raises(CurveError, match="steps: must be 2 or more rising numbers above 0, got"):
+    learning_curve.check_lengths("steps", values, 2)

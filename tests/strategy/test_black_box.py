@@ -31,13 +31,14 @@ MEMBERS = {
   "reinforce": lambda space: black_box.reinforce(space, lr=0.1, entropy=0.01),
   "local_search": black_box.local_search,
   "local_search_first": lambda space: black_box.local_search(space, move="first"),
+  "successive_halving": lambda space: black_box.successive_halving(space, candidates=6, rungs=3),
 }
 each = pytest.mark.parametrize("name", MEMBERS)
 
 WORTH = {None: 0.0, "none": 0.05, "a": 0.1, "b": 0.3, "c": 0.2, "skip_connect": 0.15}
 
 
-def metrics(choices, number=0):
+def metrics(choices, number=0, rung=0):
   """More for better operations, and a bit for the edge that they are on: one optimum."""
   score = sum(
     WORTH.get(op, 0.02 * len(str(op))) * (1 + 0.1 * i)
@@ -53,6 +54,10 @@ def explore(name, budget, *, seed=0, space=SPACE, **arguments):
       MEMBERS[name](space), ask_tell.at_once(metrics), budget=budget, seed=seed, **arguments
     )
   )
+
+
+def halving(**arguments):
+  return black_box.successive_halving(SPACE, **arguments)
 
 
 def test_every_strategy_has_joined():
@@ -116,6 +121,7 @@ def test_asks_before_tells_and_tells_in_any_order(name):
     while len(waiting) < 5:
       proposal, state = strategy.ask(state, rng)
       SPACE.decide(proposal["choices"])
+      assert proposal.get("rung", 0) in range(strategy.rungs)
       waiting.append(proposal)
     proposal = waiting.pop(rng.randrange(5))
     scores.append(metrics(proposal["choices"])["score"])
@@ -168,7 +174,7 @@ def test_better_than_chance(name):
 def test_candidates_that_diverge_do_not_stop_the_search(name):
   """NaN is worse than all others, and never what is found."""
   worst = {"score": math.nan, "cost": math.nan}
-  sick = lambda choices, number: worst if number % 3 == 0 else metrics(choices)
+  sick = lambda choices, number, *rung: worst if number % 3 == 0 else metrics(choices)
   run = ask_tell.explore(MEMBERS[name](SPACE), ask_tell.at_once(sick), budget=60, seed=0)
   queries = list(run)
   assert len(queries) == 60
@@ -193,6 +199,10 @@ def test_a_genotype_leaves_nothing_to_search(name):
     (lambda: black_box.reinforce(SPACE, momentum=1.5), r"reinforce: momentum: must be in \[0, 1\]"),
     (lambda: black_box.reinforce(SPACE, entropy=True), "reinforce: entropy: .* got True"),
     (lambda: black_box.local_search(SPACE, move="up"), "unknown local_search: move 'up'"),
+    (lambda: halving(candidates=0), "halving: candidates must be a whole number, 1 or more, got 0"),
+    (lambda: halving(eta=1), "successive_halving: eta must be a whole number, 2 or more, got 1"),
+    (lambda: halving(rungs=1), "successive_halving: rungs must be .*, 2 or more, got 1"),
+    (lambda: halving(rungs=2.0), r"successive_halving: rungs must be .* got 2\.0"),
   ],
 )
 def test_bad_arguments(make, message):

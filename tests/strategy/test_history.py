@@ -120,6 +120,50 @@ def test_many_workers_give_the_history_of_their_number(tmp_path):
   assert first == run(tmp_path / "c", ahead=3)
 
 
+def at_rungs(rungs):
+  """`evaluate` at several lengths: longer ones say more of the genotype and less of the key."""
+
+  def evaluator(genotype, key, rung):
+    found = evaluate(genotype, key)
+    return {**found, "score": found["score"] * 2.0**rung, "length": 2.0**rung}
+
+  evaluator.rungs = rungs
+  return evaluator
+
+
+def halve(path, evaluator=None, **arguments):
+  strategy = black_box.successive_halving(SPACE, candidates=4, rungs=3)
+  return history.run(SPACE, strategy, evaluator or at_rungs(3), path, budget=18, **arguments)
+
+
+@pytest.mark.parametrize("ahead", [1, 3])
+def test_rungs_are_in_the_file_and_a_search_goes_on_at_any_of_them(tmp_path, ahead):
+  queries = halve(tmp_path / "whole", ahead=ahead)
+  assert [query.metrics["length"] for query in queries] == [2.0**query.rung for query in queries]
+  assert {query.rung for query in queries} == {0, 1, 2}
+  lines = (tmp_path / "whole").read_text().splitlines(keepends=True)
+  assert ["rung" in json.loads(line) for line in lines[1:]] == [q.rung > 0 for q in queries]
+  for done in range(len(lines)):
+    (tmp_path / "cut").write_text("".join(lines[: done + 1]))
+    assert halve(tmp_path / "cut", ahead=ahead) == queries
+    assert (tmp_path / "cut").read_text() == "".join(lines)
+  with concurrent.futures.ThreadPoolExecutor(ahead) as executor:
+    assert halve(tmp_path / "threads", executor=executor, ahead=ahead) == queries
+
+
+def test_strategy_and_evaluator_with_other_rungs_are_refused_before_anything(tmp_path):
+  path = tmp_path / "history.jsonl"
+  never = lambda *call: pytest.fail("evaluated")
+  with pytest.raises(StrategyError, match=r"asks at 3 rung\(s\), the estimate has 1 length"):
+    halve(path, never)
+  never.rungs = 4
+  with pytest.raises(StrategyError, match=r"asks at 3 rung\(s\), the estimate has 4 length"):
+    halve(path, never)
+  with pytest.raises(StrategyError, match=r"asks at 1 rung\(s\), the estimate has 4 length"):
+    run(path, never)
+  assert not path.exists()
+
+
 def test_search_leaves_a_genotype(tmp_path):
   strategy = black_box.evolution(SPACE, population=3)
   arguments = {"budget": BUDGET, "seed": 5}
@@ -187,6 +231,11 @@ def test_another_space_is_refused(whole):
     (lambda lines: [*lines[:2], "xyz", *lines[2:]], LogError, "line 3: .*'xyz'"),
     (lambda lines: [*lines[:2], *lines[3:]], StrategyError, "line 3: query 3, expected 2"),
     (lambda lines: [*lines[:2], '{"step": 2}'], StrategyError, "line 3: no field 'asked'"),
+    (
+      lambda lines: [*lines[:2], lines[2].replace('"step"', '"rung": "1", "step"')],
+      StrategyError,
+      "line 3: rung must be a whole number, 0 or more, got '1'",
+    ),
   ],
 )
 def test_malformed_files(whole, tmp_path, change, error, message):

@@ -125,6 +125,8 @@ def test_pareto():
   queries = [Query(i, i, {}, {"score": s, "params": p}) for i, (s, p) in enumerate(rows)]
   assert [q.number for q in nsga2.pareto(queries, ["params"])] == [6, 0, 1, 3]
   assert nsga2.pareto([], ["params"]) == []
+  longer = [Query(7, 7, {}, {"score": 0.1, "params": 9}, rung=1)]
+  assert [q.number for q in nsga2.pareto([*queries, *longer], ["params"])] == [7]
 
 
 def test_a_cost_that_the_evaluator_does_not_give():

@@ -62,6 +62,33 @@ def test_workers_elsewhere_give_the_same_history(alone, tmp_path):
   assert (tmp_path / "again.jsonl").read_bytes() == alone
 
 
+def test_rungs_reach_the_workers(tmp_path):
+  """And another rung of a genotype and key is another task."""
+
+  def score_at(genotype, key, rung):
+    return {"score": score(genotype, key)["score"] * (1 + rung)}
+
+  score_at.rungs = 2
+  strategy = black_box.successive_halving(SPACE, candidates=3, rungs=2)
+
+  def halve(path, executor=None):
+    history.run(SPACE, strategy, score_at, path, budget=BUDGET, executor=executor, ahead=4)
+    return path.read_bytes()
+
+  queue = tmp_path / "queue"
+  executor = shared.Executor(queue, poll_s=0.01)
+  thread = begin(queue, score_at)
+  assert halve(tmp_path / "shared.jsonl", executor) == halve(tmp_path / "alone.jsonl")
+  genotype, key = SPACE.decide({"cell": ["none"] * 6}), jax.random.key(0)
+  results = [executor.submit(score_at, genotype, key, rung) for rung in (0, 1)]
+  short, long = (result.result()["score"] for result in results)
+  assert long == 2 * short
+  executor.close()
+  thread.join()
+  plain = shared.Executor(tmp_path / "plain").submit(score, genotype, key)
+  assert len({plain.name, *(result.name for result in results)}) == 3
+
+
 def one_task(folder: pathlib.Path) -> tuple[shared.Executor, shared.Result]:
   executor = shared.Executor(folder, poll_s=0.01)
   genotype = SPACE.decide({"cell": ["nor_conv_3x3"] * 6})
