@@ -7,6 +7,8 @@ python scripts/explore.py --table nas-bench-macro_cifar10.json --split test --ep
   --strategy '{"name": "reinforce", "lr": 0.1}'
 python scripts/explore.py --table nasbench201_table.csv.gz --strategy nsga2 --cost pixel3 \\
   --devices nasbench201_latency_ms.csv.gz
+python scripts/explore.py --table nasbench201_table.csv.gz --split test --epochs 12 200 \\
+  --strategy '{"name": "successive_halving", "rungs": 2}'
 """
 
 import argparse
@@ -17,9 +19,10 @@ from dnas.config import Parser
 from dnas.cost import objective
 from dnas.errors import ConfigError, one_line_errors
 from dnas.estimate import devices, tabular
+from dnas.estimate.learning_curve import AtLengths
 from dnas.lock import run_lock
 from dnas.naming import bind, functions
-from dnas.strategy import black_box, history
+from dnas.strategy import ask_tell, black_box, history
 from dnas.strategy.ask_tell import Evaluator, Query, Rewarded
 from dnas.tables import front
 
@@ -34,7 +37,9 @@ def main(argv: list[str] | None = None) -> None:
   parser.add_argument("--strategy", default="evolution", help=f"{names}, or a dict with arguments")
   parser.add_argument("--dataset", default="cifar10", help=", ".join(tabular.DATASETS))
   parser.add_argument("--split", default="valid", help="of the score: valid or test")
-  parser.add_argument("--epochs", type=int, default=12, help="of the score")
+  parser.add_argument(
+    "--epochs", type=int, nargs="+", default=[12], help="of the score; one for each rung"
+  )
   parser.add_argument("--budget", type=int, default=100, help="queries")
   parser.add_argument("--seed", type=int, default=0, help="of the strategy")
   parser.add_argument(
@@ -52,13 +57,12 @@ def main(argv: list[str] | None = None) -> None:
   rewards = ", ".join(objective.REWARDS)
   parser.add_argument("--reward", help=f"of score and --cost, a dict: {rewards}")
   flags = parser.parse_args(argv)
-  best = float("-inf")
+  best: list[Query] = []
 
   def watch(query: Query) -> None:
-    nonlocal best
-    if query.metrics["score"] > best:
-      best = query.metrics["score"]
-      print(f"query {query.number}: {best:.3f}", flush=True)
+    if ask_tell.best([*best, query]) is query:
+      best[:] = [query]
+      print(f"query {query.number}: {query.metrics['score']:.3f}", flush=True)
 
   with one_line_errors():
     table = _table(flags)
@@ -102,8 +106,9 @@ def _table(flags: argparse.Namespace) -> tabular.Table:
 def _evaluator(flags: argparse.Namespace, table: tabular.Table) -> tuple[Evaluator, dict]:
   """The score of a cell, and what a history has to agree with."""
   costs = (flags.cost,) if flags.cost else ()
-  evaluator = tabular.look_up(table, flags.dataset, flags.split, flags.epochs, costs)
-  about = {"table": flags.table.name, "score": [flags.dataset, flags.split, flags.epochs]}
+  at = {e: tabular.look_up(table, flags.dataset, flags.split, e, costs) for e in flags.epochs}
+  evaluator = AtLengths("epochs", at) if len(flags.epochs) > 1 else at[flags.epochs[0]]
+  about = {"table": flags.table.name, "score": [flags.dataset, flags.split, *flags.epochs]}
   if flags.cost:
     about["cost"] = flags.cost
   if flags.reward:

@@ -216,6 +216,17 @@ def test_a_search_in_stages_is_compared_as_one_and_runs_keep_their_colours(root,
   assert "Search: weight_loss" in page.page([tmp_path / n for n in records])
 
 
+def test_the_rungs_of_a_black_box_search_are_lines_of_their_own():
+  rows = [{"step": i + 1, "metrics": {"score": float(i)}} for i in range(4)]
+  lines_of = lambda rows: progress.draw_candidates([{"step": 0}, *rows]).axes[0].lines
+  (line,) = lines_of(rows)
+  assert (line.get_label(), list(line.get_ydata())) == ("candidates", [0, 1, 2, 3])
+  rows[2]["rung"] = 1
+  short, long = lines_of(rows)
+  assert (short.get_label(), list(short.get_xdata())) == ("rung 0", [1, 2, 4])
+  assert (long.get_label(), list(long.get_xdata())) == ("rung 1", [3])
+
+
 def test_chains_are_shown_in_words(root, tmp_path):
   folder = make(tmp_path / "chain", root)
   chain = mbconv.mbconv((4,), (1,), (1,), kernels=(3,), expansions=(3,))

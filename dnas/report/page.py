@@ -128,8 +128,7 @@ def _search(folder: pathlib.Path) -> list[str]:
       figures.append(html.figure(progress.draw_search(watched), f"{name}-watch", title, wide=True))
     parts.append(html.grid(*figures))
   if (folder / "history.jsonl").is_file():
-    scores = [r | r["metrics"] for r in log.read(folder / "history.jsonl") if "metrics" in r]
-    drawn = progress.draw_compared({"candidates": scores}, "score")
+    drawn = progress.draw_candidates(log.read(folder / "history.jsonl"))
     parts.append(html.grid(html.figure(drawn, "history", "Scores of the candidates")))
   return parts
 

@@ -155,6 +155,17 @@ def draw_compared(runs: Mapping[str, Sequence[Record]], name: str) -> Figure:
   return figure
 
 
+def draw_candidates(records: Sequence[Record]) -> Figure:
+  """The scores of a black-box search by query, a line for each rung: they are not comparable."""
+  lines: dict[int, list[Record]] = {}
+  for record in records:
+    if "metrics" in record:
+      lines.setdefault(record.get("rung", 0), []).append({**record, **record["metrics"]})
+  several = len(lines) > 1
+  named = {f"rung {r}" if several else "candidates": lines[r] for r in sorted(lines)}
+  return draw_compared(named, "score")
+
+
 def read_metrics(folder: pathlib.Path) -> list[dict[str, Any]]:
   """The records of a folder's metrics.jsonl; [] where there is none."""
   return log.read(folder / "metrics.jsonl")

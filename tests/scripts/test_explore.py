@@ -8,7 +8,10 @@ import json
 
 import pytest
 
+from dnas.estimate.tabular import NASBENCH201_COLUMNS
+from dnas.space import cells
 from dnas.space.space import SearchSpace
+from dnas.strategy import ask_tell, history
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +44,38 @@ def test_finds_resumes_and_says_what_it_found(main, flags, tmp_path, capsys):
   assert "cifar10 test 50 epochs: 80.00 %" in capsys.readouterr().out
 
 
+def test_several_lengths_are_rungs(main, root, tmp_path, capsys):
+  """NAS-Bench-201's columns, with accuracies that the longer training turns round."""
+  rows = [",".join(["arch_index", "arch_str", *NASBENCH201_COLUMNS.values()])]
+  for index, ops in enumerate(itertools.product(cells.NASBENCH201_OPS, repeat=6)):
+    a, b, c, d, e, f = ops
+    good = ops.count("nor_conv_3x3")
+    scores = [str(good if epochs == 12 else 90 - good) for _, _, epochs in NASBENCH201_COLUMNS]
+    rows.append(",".join([str(index), f"|{a}~0|+|{b}~0|{c}~1|+|{d}~0|{e}~1|{f}~2|", *scores]))
+  (tmp_path / "table.csv").write_text("\n".join(rows) + "\n")
+  strategy = '{"name": "successive_halving", "candidates": 6, "rungs": 2}'
+  given = ["--table", str(tmp_path / "table.csv"), "--split", "test", "--strategy", strategy]
+  given += ["--budget", "9", "--workdir", str(tmp_path / "run")]
+  main([*given, "--epochs", "12", "200"])
+  queries = history.read(tmp_path / "run" / "history.jsonl")
+  assert [query.metrics["epochs"] for query in queries] == [12.0] * 6 + [200.0] * 3
+  # The incumbents that are printed end with the best at the higher rung.
+  said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("query ")]
+  best = ask_tell.best(queries)
+  assert said[-1] == f"query {best.number}: {best.metrics['score']:.3f}"
+  assert best.rung == 1
+  with pytest.raises(SystemExit):
+    main([*given, "--epochs", "12"])
+  assert "asks at 2 rung(s), the estimate has 1 length(s)" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
   ("changes", "message"),
   [
     (["--table", "absent.json"], "absent.json is missing"),
     (["--strategy", "evolutoin"], "did you mean 'evolution'"),
     (["--strategy", "{name"], "is neither a name nor a dict"),
+    (["--epochs", "50", "50"], "epochs: must be 2 or more rising numbers above 0, got [50]"),
     (["--dataset", "mnist"], "no mnist test 50 epochs. There are: cifar10 test 50 epochs"),
     (["--budget", "0"], "budget: 0 queries"),
   ],
