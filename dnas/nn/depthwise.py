@@ -112,23 +112,31 @@ def _kernel_gradient(padded, dy, k: int, stride: int, dilation: int):
   """dk[i, j, c] = sum over images and pixels of (x at tap i, j) * dy.
 
   XLA adds up number by number along images and pixels. So up to 8 bands of rows are added first,
-  as vectors, and the rest is a product with ones. The loop over taps is there to be compiled once.
+  as vectors, and the rest is a product with ones. Columns and channels are one axis where they can
+  be (stride 1): of 8 channels alone, vectors are short. The loop over taps is there to be compiled
+  once.
   """
   batch, height, width, channels = dy.shape
   bands = next(n for n in range(8, 0, -1) if height % n == 0)
   rows = height // bands
-  ones = jnp.ones((1, batch * rows * width), dy.dtype)
   span = batch, stride * (rows - 1) + 1, stride * (width - 1) + 1, channels
+  if stride == 1:
+    padded = padded.reshape(batch, padded.shape[1], 1, -1)
+    dy = dy.reshape(batch, height, 1, -1)
+    span = batch, rows, 1, width * channels
+  ones = jnp.ones((1, batch * rows * dy.shape[2]), dy.dtype)
 
   def one(tap):
     row, column = tap // k * dilation, tap % k * dilation
+    place = (0, column * channels) if stride == 1 else (column, 0)
     total = 0
     for n in range(bands):
-      part = lax.dynamic_slice(padded, (0, row + n * rows * stride, column, 0), span)
+      part = lax.dynamic_slice(padded, (0, row + n * rows * stride, *place), span)
       part = lax.slice(part, (0,) * 4, span, (1, stride, stride, 1)) if stride > 1 else part
       total += part * lax.slice_in_dim(dy, n * rows, (n + 1) * rows, axis=1)
-    total = jnp.reshape(total, (-1, channels))
-    return lax.dot_general(ones, total, (((1,), (0,)), ((), ())))
+    total = jnp.reshape(total, (-1, dy.shape[3]))
+    total = lax.dot_general(ones, total, (((1,), (0,)), ((), ())))
+    return total.reshape(-1, channels).sum(0)
 
   return lax.map(one, jnp.arange(k * k)).reshape(k, k, channels)
 

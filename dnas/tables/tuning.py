@@ -98,13 +98,12 @@ def _tuned(
   config: Config, space: Config, folder: pathlib.Path, trials: int
 ) -> tuple[Config, SearchSpace, dict[str, Any]]:
   """The best config, the genotype that all trials trained, and what `tuning.json` holds."""
-  tuned = None
   if not (folder / FILE).exists():  # Several processes share the trials, so not within `once`.
-    tuned = tune(config, space, folder, trials=trials, say=functools.partial(print, flush=True))
+    tune(config, space, folder, trials=trials, say=functools.partial(print, flush=True))
 
   def read() -> dict[str, Any]:
     return {
-      "best": json.loads(configs.to_json(tuned)),
+      "best": files.json_of(folder / "best.json"),
       "genotype": files.json_of(folder / "search" / "genotype.json"),
       "tuning": files.json_of(folder / "tuning.json"),
     }

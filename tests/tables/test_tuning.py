@@ -50,7 +50,8 @@ def test_the_gain_is_that_of_pairs_and_fresh_seeds(root, tmp_path, monkeypatch):
     (workdir / "search" / "genotype.json").write_text(genotype.to_json())
     record = {"score": "AP on held-out training data", "trials": TRIALS, "importance": {"a": 1.0}}
     (workdir / "tuning.json").write_text(json.dumps(record))
-    return configs.changed(config, {"train.ema": 0.9})
+    best = configs.changed(config, {"train.ema": 0.9})
+    (workdir / "best.json").write_text(configs.to_json(best))
 
   def evaluate(config, folder):
     calls.append((config.seed, config.train.ema))
