@@ -79,13 +79,14 @@ def _correlate(x, kernel, stride, dilation, padding):
   k = kernel.shape[0]
   height, width = (_output_size(n, k, stride, dilation, padding) for n in x.shape[1:3])
   padded, factors = _pad(x, padding), kernel.reshape(k * k, -1)
-  terms = (
-    _tap(padded, i * dilation, j * dilation, height, width, stride)
-    * lax.index_in_dim(factors, i * k + j, keepdims=False)
-    for i in range(k)
-    for j in range(k)
-  )
-  return functools.reduce(jnp.add, terms)
+
+  def term(n: int) -> jax.Array:
+    tap = _tap(padded, n // k * dilation, n % k * dilation, height, width, stride)
+    factor = lax.index_in_dim(factors, n, keepdims=False)
+    # Not by operators: each would be a function of its own to trace, and there are thousands.
+    return lax.mul(tap, lax.broadcast_in_dim(factor, tap.shape, (3,)))
+
+  return functools.reduce(lax.add, map(term, range(k * k)))
 
 
 def _shifted_forward(x, kernel, stride, dilation, padding):
@@ -129,11 +130,13 @@ def _kernel_gradient(padded, dy, k: int, stride: int, dilation: int):
   def one(tap):
     row, column = tap // k * dilation, tap % k * dilation
     place = (0, column * channels) if stride == 1 else (column, 0)
-    total = 0
-    for n in range(bands):
+
+    def term(n: int) -> jax.Array:
       part = lax.dynamic_slice(padded, (0, row + n * rows * stride, *place), span)
       part = lax.slice(part, (0,) * 4, span, (1, stride, stride, 1)) if stride > 1 else part
-      total += part * lax.slice_in_dim(dy, n * rows, (n + 1) * rows, axis=1)
+      return lax.mul(part, lax.slice_in_dim(dy, n * rows, (n + 1) * rows, axis=1))
+
+    total = functools.reduce(lax.add, map(term, range(bands)))
     total = jnp.reshape(total, (-1, dy.shape[3]))
     total = lax.dot_general(ones, total, (((1,), (0,)), ((), ())))
     return total.reshape(-1, channels).sum(0)

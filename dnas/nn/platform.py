@@ -57,7 +57,16 @@ def isolated(function: Callable[..., Any], *operands: Any) -> Any:
   if not on_cpu():
     return function(*operands)
   probe = jnp.ravel(jax.tree.leaves(operands)[-1])[0]
-  shapes = jax.eval_shape(function, *operands)
-  number = lambda dtype: jnp.nan if jnp.issubdtype(dtype, jnp.inexact) else 0
-  fill = lambda shape: jnp.full(shape.shape, number(shape.dtype), shape.dtype)
-  return lax.cond(probe == probe, function, lambda *_: jax.tree.map(fill, shapes), *operands)
+  made: list[Any] = []  # The shapes of the first branch, so that it need not be traced for them.
+
+  def taken(*operands):
+    result = function(*operands)
+    made.append(jax.tree.map(jax.typeof, result))
+    return result
+
+  def never(*operands):
+    shapes = made[0] if made else jax.eval_shape(function, *operands)
+    number = lambda dtype: jnp.nan if jnp.issubdtype(dtype, jnp.inexact) else 0
+    return jax.tree.map(lambda s: lax.full(s.shape, number(s.dtype), s.dtype), shapes)
+
+  return lax.cond(probe == probe, taken, never, *operands)
