@@ -27,8 +27,8 @@ from dnas.strategy.ask_tell import Evaluator, Query, Rewarded
 from dnas.tables import front
 
 
-def main(argv: list[str] | None = None) -> None:
-  """Reads the flags and searches."""
+def parse(argv: list[str] | None) -> argparse.Namespace:
+  """The command line."""
   parser = Parser(description=__doc__)
   parser.add_argument(
     "--table", type=pathlib.Path, required=True, metavar="FILE", help="a .csv, .csv.gz or .json"
@@ -56,7 +56,12 @@ def main(argv: list[str] | None = None) -> None:
   parser.add_argument("--cost", help="a column; writes front.csv and front.svg of score and it")
   rewards = ", ".join(objective.REWARDS)
   parser.add_argument("--reward", help=f"of score and --cost, a dict: {rewards}")
-  flags = parser.parse_args(argv)
+  return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+  """Reads the flags and searches."""
+  flags = parse(argv)
   best: list[Query] = []
 
   def watch(query: Query) -> None:
