@@ -104,7 +104,7 @@ TABLES = {
   ),
   "nasbench201_oneshot": every.Table(
     "each differentiable method on CIFAR-10 at CPU scale, beside published numbers and cheap rules",
-    "several hours",
+    "some 10 CPU hours, 5 CPU minutes a search of first order",
     "--data FOLDER with nasbench201_table.csv.gz; TFDS cifar10:3.0.2 in TFDS_DATA_DIR",
     functools.partial(nasbench201_oneshot.make, ROOT),
     full="GPU days, configs/nasbench201_cifar10.py:paper; not timed",
