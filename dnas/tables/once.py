@@ -47,10 +47,10 @@ def once(
     with run_lock(folder, name=".once"):
       if not path.exists():
         result = dict(make())
-        where = {name: origin()[name] for name in ("commit", "hardware")}
-        files.atomic_write(
-          path, json.dumps({"config": about, "result": result, "origin": where}) + "\n"
-        )
+        here = origin()
+        where = {name: here[name] for name in ("commit", "hardware")}
+        record = {"config": about, "result": result, "origin": where}
+        files.atomic_write(path, json.dumps(record) + "\n")
   record = files.json_of(path)
   if changes := configs.diff(record["config"], about):
     raise ConfigError(
@@ -116,8 +116,14 @@ def kept(out: pathlib.Path, workdir: pathlib.Path) -> Iterator[None]:
 
 
 def _read(path: pathlib.Path) -> dict[str, dict[str, Any]]:
-  """Folder -> record of a run."""
+  """Folder -> record of a run. Raises ConfigError for a line that is none, naming it."""
   if not path.exists():
     return {}
-  records = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-  return {record.pop("folder"): record for record in records}
+  found = {}
+  for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    try:
+      record = json.loads(line)
+      found[record.pop("folder")] = record
+    except (ValueError, KeyError, TypeError, AttributeError):
+      raise ConfigError(f"{path}, line {number}: is no record of a run; remove it") from None
+  return found

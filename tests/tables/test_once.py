@@ -73,6 +73,18 @@ def test_what_was_finished_is_kept_when_a_later_run_fails(run, tmp_path):
   assert (tmp_path / "table" / KEPT).exists()
 
 
+@pytest.mark.parametrize("line", ["{", "[]", '{"config": {}}'])
+def test_a_broken_line_is_named(tmp_path, line):
+  (tmp_path / KEPT).write_text(f'{{"folder": "a", "config": {{}}, "result": {{}}}}\n{line}\n')
+
+  def use():
+    with kept(tmp_path, tmp_path / "runs"):
+      pass
+
+  with pytest.raises(ConfigError, match=rf"{KEPT}, line 2: is no record of a run; remove it"):
+    use()
+
+
 def test_no_runs_no_file(tmp_path):
   with kept(tmp_path / "table", tmp_path / "runs"):
     pass
