@@ -14,7 +14,7 @@ from dnas.config import Config
 from dnas.errors import ConfigError
 from dnas.fields import build
 from dnas.hardware import Priced
-from dnas.nn import functional
+from dnas.nn import functional, rows, stacked
 from dnas.nn.init import Rngs
 from dnas.nn.supernet import PLAIN, Supernet
 from dnas.space import cells, macro
@@ -80,19 +80,21 @@ def problem(
   `drop_path` and `skip_dropout` are the rates of `schedule.Drops`.
   """
   drops = schedule.Drops(drop_path, skip_dropout)
-  static, _, _ = functional.split(task.build(space, Rngs(None), supernet=supernet))
+  module = task.build(space, Rngs(None), supernet=supernet)
+  (static, _, _), layout = functional.split(module), stacked.layout(module)
 
   def init(key: jax.Array):
     _, params, stats = functional.split(task.build(space, Rngs(key), supernet=supernet))
-    return params, stats
+    return layout.pack(params), layout.pack(stats)
 
   def loss(params, stats, weights, batch, key, train: bool, progress=0.0):
     mode = schedule.mode_at(progress, train, key, supernet, drops)
-    network = static.merge(params, stats)
-    value, metrics = task.loss(network, weights, batch, mode)
-    return value, (functional.stats_of(network), metrics)
+    with rows.remembered():
+      network = static.merge(layout.unpack(params), layout.unpack(stats))
+      value, metrics = task.loss(network, weights, batch, mode)
+      return value, (layout.pack(functional.stats_of(network)), metrics)
 
-  return Problem(space, init, loss)
+  return Problem(space, init, loss, layout)
 
 
 def supernet_of(settings: Config) -> Supernet:

@@ -18,7 +18,7 @@ from dnas import apart, budgeted, data, explore, hardware, mesh, method, naming,
 from dnas.config import Config
 from dnas.errors import ConfigError
 from dnas.method import space_of, task_of
-from dnas.nn import functional, network
+from dnas.nn import functional, network, stacked
 from dnas.nn.init import Rngs
 from dnas.settings import Stage, check_seeds, settings_of, stages_of
 from dnas.space import genotypes, macro
@@ -145,11 +145,13 @@ def _measured_ms(config: Config, network: SearchSpace) -> float:
 def _inherit(task, stage: Stage, space: SearchSpace, state: SearchState, before):
   """The state with weights, batch statistics and alpha of the stage before."""
   wide, supernet, old, alpha = before
-  static, _, _ = functional.split(task.build(wide, Rngs(None), supernet=supernet))
-  source = static.merge(old.params, old.stats)
+  source = task.build(wide, Rngs(None), supernet=supernet)
+  layout = stacked.layout(source)
+  source = functional.split(source)[0].merge(layout.unpack(old.params), layout.unpack(old.stats))
   target = task.build(space, Rngs(jax.random.key(0)), supernet=method.supernet_of(stage.settings))
   network.inherit(source, target, widen=True)
-  _, params, stats = functional.split(target)
+  layout, (_, *parts) = stacked.layout(target), functional.split(target)
+  params, stats = map(layout.pack, parts)
   own = functools.partial(jax.tree.map, lambda x: jnp.array(x, copy=True))
   alpha = {name: tuple(map(jnp.asarray, alpha[name])) for name in state.alpha}
   return dataclasses.replace(state, params=own(params), stats=own(stats), alpha=own(alpha))

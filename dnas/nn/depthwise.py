@@ -75,6 +75,7 @@ def shifted(x: jax.Array, kernel: jax.Array, stride: int, dilation: int, padding
   return _correlate(x, kernel, stride, dilation, padding)
 
 
+@functools.partial(jax.jit, static_argnums=(2, 3, 4))
 def _correlate(x, kernel, stride, dilation, padding):
   k = kernel.shape[0]
   height, width = (_output_size(n, k, stride, dilation, padding) for n in x.shape[1:3])
@@ -109,6 +110,7 @@ def _shifted_backward(stride, dilation, padding, residuals, dy):
   return dx, _kernel_gradient(_pad(x, padding), dy, k, stride, dilation)
 
 
+@functools.partial(jax.jit, static_argnums=(2, 3, 4))
 def _kernel_gradient(padded, dy, k: int, stride: int, dilation: int):
   """dk[i, j, c] = sum over images and pixels of (x at tap i, j) * dy.
 

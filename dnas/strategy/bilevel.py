@@ -180,7 +180,7 @@ class _Search:
       alpha_opt=jax.tree.map(_own, self.alpha_optimizer.init(alpha)),
       step=jnp.zeros((), jnp.int32),
       key=run_key,
-      freezing=self.freezing.init(params) if self.freezing else (),
+      freezing=self.freezing.init(problem.layout.unpack(params)) if self.freezing else (),
       multipliers=jax.tree.map(_own, pricing.init()) if pricing else (),
       mean=jax.tree.map(_own, alpha) if self.average else (),
     )
@@ -262,8 +262,10 @@ class _Search:
     freezing = state.freezing
     # In the warm-up there is no gradient of the outer loss to judge by, and nothing is frozen yet.
     if self.freezing is not None and reference is not None:
-      freezing, learns = self.freezing.update(freezing, gradient, reference)
-      updates = jax.tree.map(jnp.multiply, updates, learns)
+      layout = self.levels.problem.layout
+      of_edges = layout.unpack(gradient), layout.unpack(reference)
+      freezing, learns = self.freezing.update(freezing, *of_edges)
+      updates = layout.pack(jax.tree.map(jnp.multiply, layout.unpack(updates), learns))
       report["frozen"] = freezing["frozen"].mean()
     report = {
       **metrics,

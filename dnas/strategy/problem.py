@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 
+from dnas.nn.stacked import Layout
 from dnas.space.space import SearchSpace
 from dnas.strategy.alpha import Alpha
 
@@ -26,11 +27,13 @@ class Problem:
       `weights` are the mixing weights, of the structure of `Alpha`; `train` is a Python bool;
       `progress` runs from 0 to 1 over the search, for what changes with it (drop-path); `metrics`
       is a dict of scalars. It never sees logits, relaxations or which of the two levels it serves.
+    layout: how weights and statistics are packed; what wants them edge by edge unpacks them.
   """
 
   space: SearchSpace
   init: Callable[[jax.Array], tuple[PyTree, PyTree]]
   loss: Callable[..., tuple[jax.Array, tuple[PyTree, Mapping[str, jax.Array]]]]
+  layout: Layout = Layout()
 
 
 @jax.tree_util.register_dataclass

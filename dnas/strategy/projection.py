@@ -47,7 +47,7 @@ def fixable(problem: Problem) -> Problem:
     mixed = jax.tree.map(at, batch.free, weights, batch.weights)
     return problem.loss(params, stats, mixed, batch.batch, *rest)
 
-  return Problem(problem.space, problem.init, loss)
+  return dataclasses.replace(problem, loss=loss)
 
 
 @jax.tree_util.register_dataclass
