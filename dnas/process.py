@@ -52,6 +52,7 @@ def running(cache: bool = True, keep: bool = True) -> Iterator[None]:
   with one_line_errors():
     if keep:
       memory.keep()
+    memory.collect_rarely()
     join()
     if cache:
       keep_programs()
@@ -172,4 +173,5 @@ def _begin(keep: bool) -> None:
   signal.signal(signal.SIGINT, signal.SIG_IGN)
   if keep:
     memory.keep()
+  memory.collect_rarely()
   keep_programs()

@@ -30,7 +30,11 @@ def state(w: float, step: int, key: jax.Array) -> State:
   ("loss", "norm", "skipped"),
   [(1, 1, 0), (math.nan, 1, 1), (1, math.inf, 1), (-math.inf, 1, 1), (1, None, 0)],
 )
-def test_a_state_is_kept_where_a_metric_is_not_finite(loss, norm, skipped):
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+def test_a_state_is_kept_where_a_metric_is_not_finite(backend, loss, norm, skipped, monkeypatch):
+  """In the form for CPUs and in that for others, both on what there is here."""
+  monkeypatch.setattr(finite.jax, "default_backend", lambda: backend)
+
   @jax.jit
   def step(old, report):
     new = dataclasses.replace(old, w=old.w + 1, step=old.step + 1)

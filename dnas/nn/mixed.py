@@ -4,7 +4,6 @@
 
 import functools
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -244,17 +243,9 @@ class Cell(nnx.Module):
 
   def _nodes_in_loops(self, nodes, weights, mode: Mode) -> dict[int, jax.Array]:
     """All nodes, one edge after another in loops."""
-
-    def call(edge: MixedOp, number: Any, x: jax.Array, w: jax.Array) -> jax.Array:
-      its, part = mode.at(number), edge.part(x)
-      if edge.single:
-        y = sampled(edge.ops, part, w, its, drop)
-      else:
-        (y,) = fused.leaving([edge], part, [w], [its])
-      return edge.whole(y, x, w, its)
-
     given = [nodes[n] for n in range(self.cell.inputs)]
-    return dict(enumerate(looped.nodes(self.cell, self.edges, self.loops, given, weights, call)))
+    found = looped.nodes(self.cell, self.edges, self.loops, given, weights, mode, _alone)
+    return dict(enumerate(found))
 
   def _nodes_by_source(self, nodes, weights, mode: Mode) -> dict[int, jax.Array]:
     """All nodes, the edges that leave one of them together."""
@@ -270,3 +261,13 @@ class Cell(nnx.Module):
         term, node = edge.whole(y, x, weights[i], mode.at(i)), self.cell.edges[i].dst
         nodes[node] = nodes[node] + term if node in nodes else term
     return nodes
+
+
+def _alone(edge: MixedOp, mode: Mode, x: jax.Array, weights: jax.Array) -> jax.Array:
+  """What one edge gives, `edge(x, weights, mode)` in the form that is fast."""
+  part = edge.part(x)
+  if edge.single:
+    y = sampled(edge.ops, part, weights, mode, drop)
+  else:
+    (y,) = fused.leaving([edge], part, [weights], [mode])
+  return edge.whole(y, x, weights, mode)

@@ -3,13 +3,19 @@
 """How a forward pass is meant: training or not, its randomness, drop-path."""
 
 import dataclasses
+import functools
 
 import jax
 
 
+@functools.partial(
+  jax.tree_util.register_dataclass,
+  data_fields=["key", "drop_path", "path", "skip_dropout", "auxiliary_skip"],
+  meta_fields=["train"],
+)
 @dataclasses.dataclass(frozen=True)
 class Mode:
-  """Passed through every module's call, `module(x, mode)`.
+  """Passed through every module's call, `module(x, mode)`; a pytree, where `train` is static.
 
   Attributes:
     train: batch statistics (and their tracking), drop-path and auxiliary heads are on.

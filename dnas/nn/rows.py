@@ -42,9 +42,9 @@ def stack(parts: Sequence[Any]) -> Any:
   known = _known.get() or {}
   origins = [known.get(id(part), (None, None, -1)) for part in parts]
   whole = origins[0][1]
-  if whole is not None and len(whole) == len(parts):
-    if all(origin is whole and n == i for i, (_, origin, n) in enumerate(origins)):
-      return whole
+  known_whole = whole is not None and len(whole) == len(parts)
+  if known_whole and all(of is whole and n == i for i, (_, of, n) in enumerate(origins)):
+    return whole
   return np.stack(parts) if all(isinstance(x, np.ndarray) for x in parts) else jnp.stack(parts)
 
 

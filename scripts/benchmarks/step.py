@@ -110,6 +110,7 @@ def make(args: argparse.Namespace) -> Step:
   """The step that the flags describe."""
   if args.malloc == "tuned":
     memory.keep()
+  memory.collect_rarely()
   mixed.FUSE = not args.simple
   if args.ops is not None and (args.space != "nasbench201" or args.ops < 1):
     raise DnasError("--ops: 1 or more, of --space nasbench201")

@@ -35,3 +35,11 @@ def test_portable_programs_have_no_conditional():
   assert "cond" in str(jax.make_jaxpr(call)(jnp.ones(2)))
   with platform.portable():
     assert "cond" not in str(jax.make_jaxpr(lambda x: call(x))(jnp.ones(2)))
+
+
+def test_the_branch_that_is_never_taken_knows_its_shapes(monkeypatch):
+  """Even where JAX traces it first, or alone."""
+  monkeypatch.setattr(platform.lax, "cond", lambda _, taken, never, *operands: never(*operands))
+  x = jnp.ones(3)
+  got, wanted = platform.isolated(scaled, x, jnp.arange(3), x), scaled(x, jnp.arange(3), x)
+  assert jax.tree.map(jax.typeof, got) == jax.tree.map(jax.typeof, wanted)

@@ -52,7 +52,8 @@ def test_a_genotype_is_left_as_it_is():
   space = small(Edge(0, 2, CONV[:1]), Edge(1, 2, CONV[:1]), Edge(2, 3, CONV[:1]))
   layout = stacked.layout(network(space))
   _, params, _ = functional.split(network(space))
-  assert layout == stacked.Layout() and layout.pack(params) is params
+  assert layout == stacked.PLAIN
+  assert layout.pack(params) is params
 
 
 @pytest.mark.parametrize("name", ["nasbench201", "darts"])
@@ -122,7 +123,8 @@ def test_a_loop_takes_the_stack_as_it_is():
   args = layout.pack(params), layout.pack(stats)
   text = jit(jax.grad(loss, has_aux=True)).lower(*args).compile().as_text()
   stacks = [line for line in text.splitlines() if "f32[5,3,3,1,4]" in line]
-  assert stacks and not [line for line in stacks if " concatenate(" in line]
+  assert stacks
+  assert not [line for line in stacks if " concatenate(" in line]
 
 
 def test_kernels_are_told_from_vectors():
