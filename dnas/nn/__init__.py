@@ -4,7 +4,8 @@
 
 `network` (`detector`, `yolo_nas`, `efficientnet`, `efficientdet`) is a `stem` and cells of `mixed`
 operations, a `neck` and a `head`; `ops` has the operations, `blocks`, `csp`, `mbconv` and
-`qarepvgg` what they are made of; `supernet` says how choices are evaluated, `fused` and `mixing` do
-it fast. `layers`, `norm`, `init`, `mode` and `functional` are used by all; `dense`, `depthwise` and
-`platform` choose the form that is fast where we run; `fold` folds batch norms away.
+`qarepvgg` what they are made of; `supernet` says how choices are evaluated, `fused`, `looped` and
+`mixing` do it fast, and `stacked` (on `rows`) keeps the weights of equal edges together. `layers`,
+`norm`, `init`, `mode` and `functional` are used by all; `dense`, `depthwise` and `platform` choose
+the form that is fast where we run; `fold` folds batch norms away.
 """
