@@ -163,7 +163,9 @@ def draw_candidates(records: Sequence[Record]) -> Figure:
       lines.setdefault(record.get("rung", 0), []).append({**record, **record["metrics"]})
   several = len(lines) > 1
   named = {f"rung {r}" if several else "candidates": lines[r] for r in sorted(lines)}
-  return draw_compared(named, "score")
+  figure = draw_compared(named, "score")
+  figure.axes[0].set_xlabel("query")
+  return figure
 
 
 def read_metrics(folder: pathlib.Path) -> list[dict[str, Any]]:
