@@ -31,7 +31,7 @@ def cut(whole: jax.Array | np.ndarray) -> tuple[Any, ...]:
   """The rows of an array along its first axis."""
   if isinstance(whole, np.ndarray):
     return tuple(whole)
-  parts: Any = _traced_once(whole)
+  parts = _rows(whole)
   if (known := _known.get()) is not None:
     known.update((id(part), (part, whole, n)) for n, part in enumerate(parts))
   return parts
@@ -48,11 +48,9 @@ def stack(parts: Sequence[Any]) -> Any:
   return np.stack(parts) if all(isinstance(x, np.ndarray) for x in parts) else jnp.stack(parts)
 
 
-@jax.custom_vjp
+@jax.jit  # So the slices are traced once for each shape, not one by one.
 def _rows(whole: jax.Array) -> tuple[jax.Array, ...]:
-  """The rows; the gradient is their stack, where JAX' own adds up as many arrays full of zeros."""
-  return tuple(lax.index_in_dim(whole, n, keepdims=False) for n in range(len(whole)))
-
-
-_rows.defvjp(lambda whole: (_rows(whole), None), lambda _, rows: (jnp.stack(rows),))
-_traced_once = jax.jit(_rows)  # For each shape, where slices are traced one by one.
+  """The rows, by the operation whose gradient is their stack: of slices, JAX adds up as many arrays
+  full of zeros.
+  """
+  return tuple(lax.squeeze(row, (0,)) for row in lax.split(whole, (1,) * len(whole)))

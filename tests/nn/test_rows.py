@@ -52,3 +52,14 @@ def test_gradient():
   np.testing.assert_allclose(jax.grad(every)(x), 2 * jnp.array([[1.0], [2.0], [3.0]]) * x)
   one = lambda x: rows.cut(x)[1].sum()
   np.testing.assert_array_equal(jax.jit(jax.grad(one))(x), [[0, 0], [1, 1], [0, 0]])
+
+
+def test_forward_mode_and_reverse_mode_over_it():
+  """Second derivatives of sum of (n + 1) row_n ** 3, as second order takes them: 6 (n + 1) x v."""
+  x, v = jnp.arange(6.0).reshape(3, 2), jnp.linspace(1, 2, 6).reshape(3, 2)
+  cubes = lambda x: sum((n + 1) * (row**3).sum() for n, row in enumerate(rows.cut(x)))
+  _, forward = jax.jvp(jax.grad(cubes), (x,), (v,))
+  reverse = jax.grad(lambda x: jnp.vdot(jax.jvp(cubes, (x,), (v,))[1], 1.0))(x)
+  wanted = 6 * jnp.array([[1.0], [2.0], [3.0]]) * x * v
+  np.testing.assert_allclose(forward, wanted, rtol=1e-6)
+  np.testing.assert_allclose(reverse, wanted, rtol=1e-6)
