@@ -10,7 +10,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 # (row, what it was cut from, its number) by the row's id. The row is held so that its id stays its.
 _known: contextvars.ContextVar[dict[int, tuple[Any, Any, int]] | None]
@@ -31,7 +30,7 @@ def cut(whole: jax.Array | np.ndarray) -> tuple[Any, ...]:
   """The rows of an array along its first axis."""
   if isinstance(whole, np.ndarray):
     return tuple(whole)
-  parts = _rows(whole)
+  parts = jnp.unstack(whole)  # One operation, whose gradient is the stack.
   if (known := _known.get()) is not None:
     known.update((id(part), (part, whole, n)) for n, part in enumerate(parts))
   return parts
@@ -46,11 +45,3 @@ def stack(parts: Sequence[Any]) -> Any:
   if known_whole and all(of is whole and n == i for i, (_, of, n) in enumerate(origins)):
     return whole
   return np.stack(parts) if all(isinstance(x, np.ndarray) for x in parts) else jnp.stack(parts)
-
-
-@jax.jit  # So the slices are traced once for each shape, not one by one.
-def _rows(whole: jax.Array) -> tuple[jax.Array, ...]:
-  """The rows, by the operation whose gradient is their stack: of slices, JAX adds up as many arrays
-  full of zeros.
-  """
-  return tuple(lax.squeeze(row, (0,)) for row in lax.split(whole, (1,) * len(whole)))
