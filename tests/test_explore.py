@@ -379,15 +379,16 @@ def test_several_processes_from_the_command_line_killed_and_resumed(tmp_path, us
     return subprocess.Popen([*command, "--config.search.workers=2"], env=environment)
 
   killed = tmp_path / "killed"
-  process = start("killed")
-  while len(history.read(killed / "history.jsonl")) < 4:
-    assert process.poll() is None
-    time.sleep(0.01)
-  pids = {int(line) for line in (killed / "pids").read_text().split()}
-  assert len(pids) == 2
-  assert process.pid not in pids
-  process.kill()
-  process.wait()
+  with start("killed") as process:
+    try:
+      while len(history.read(killed / "history.jsonl")) < 4:
+        assert process.poll() is None
+        time.sleep(0.01)
+      pids = {int(line) for line in (killed / "pids").read_text().split()}
+      assert len(pids) == 2
+      assert process.pid not in pids
+    finally:
+      process.kill()
   for _ in range(500):
     if not any(_runs(pid) for pid in pids):
       break
@@ -400,11 +401,14 @@ def test_several_processes_from_the_command_line_killed_and_resumed(tmp_path, us
     assert (killed / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
 
 
+# It also waits for the second process: the first is not to have done all before that one is there.
 SLOW = """
     import os, time
     with open(workdir / "pids", "a") as file:
       print(os.getpid(), file=file)
-    time.sleep(0.1)
+    while len(set((workdir / "pids").read_text().split())) < 2:
+      time.sleep(0.01)
+    time.sleep(0.3)
 """
 
 
