@@ -24,7 +24,7 @@ from collections.abc import Iterator
 
 import jax
 
-from dnas import memory, preemption
+from dnas import memory, mesh, preemption
 from dnas.cache import keep_programs
 from dnas.errors import ConfigError, one_line_errors
 
@@ -114,6 +114,9 @@ def _lost(error: BaseException | None) -> str | None:
 def join() -> None:
   """Joins the other processes of the run, if the environment says that there are any.
 
+  They connect here, where they are together: later one may compile for longer than the others, and
+  on CPUs a first connection (gloo's) is given up after 30 s.
+
   Raises:
     ConfigError: only some of the variables are set, or they do not fit together.
   """
@@ -123,6 +126,7 @@ def join() -> None:
     raise ConfigError(f"DNAS_DISTRIBUTED={auto!r}: 'auto' or nothing")
   if auto:
     jax.distributed.initialize(heartbeat_timeout_seconds=HEARTBEAT_S)
+    mesh.meet("joined")
   if auto or not given:
     return
   if missing := [name for name in _VARIABLES if name not in given]:
@@ -139,6 +143,7 @@ def join() -> None:
     )
   if count > 1:
     jax.distributed.initialize(address, count, index, heartbeat_timeout_seconds=HEARTBEAT_S)
+    mesh.meet("joined")
 
 
 @contextlib.contextmanager

@@ -190,6 +190,23 @@ def test_two_processes_equal_one_and_go_on_where_one_was_killed(root, tmp_path):
     alone.communicate()
 
 
+LATE = """
+import time
+import jax
+from dnas import mesh, process
+
+with process.running():
+  if jax.process_index():
+    time.sleep(33)
+  mesh.meet("the first collective of this program")
+"""
+
+
+@pytest.mark.slow
+def test_a_process_may_compile_for_longer_than_gloo_waits_for_a_connection():
+  finish(*start_two([sys.executable, "-c", LATE]))
+
+
 @pytest.mark.slow
 def test_sigterm_to_one_of_two_processes_saves_in_both(root, tmp_path):
   fields = {"search__steps": 20000, "checkpoint__every_steps": 20}

@@ -10,6 +10,7 @@ n processes that all-reduce B bytes around a ring send 2 (n - 1) B in all.
     python -m dnas.tables.weak_scaling CONFIG.json STEPS CORE     (what `measure` starts n times)
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -19,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -129,9 +130,11 @@ def _result(running: subprocess.Popen[str]) -> dict[str, Any]:
 
 def main(path: str, steps: int, core: int) -> None:
   """One of the processes: runs the steps and prints what it saw."""
+  cores = os.sched_getaffinity(0)
   os.sched_setaffinity(0, {core})  # Before the backend counts the cores that it may use.
   with process.running():
     prepared = prepare(configs.load(pathlib.Path(path)))
+    _release(cores)
     state, ms, sent = prepared.state, [], []
     for _ in range(WARM_UP + steps):
       before, start = loopback_bytes(), time.perf_counter()
@@ -142,6 +145,17 @@ def main(path: str, steps: int, core: int) -> None:
     mesh.meet("measured")
   middle = lambda values: statistics.median(values[WARM_UP:])
   print(json.dumps({"ms": middle(ms), "sent_bytes": middle(sent)}))
+
+
+def _release(cores: Collection[int]) -> None:
+  """Lets all threads of this process run on all of `cores`.
+
+  The backend has one thread to compute with by now. On the same core as that one the threads that
+  communicate would wait for its time slice to end: 4 ms at each collective.
+  """
+  for thread in pathlib.Path("/proc/self/task").iterdir():
+    with contextlib.suppress(ProcessLookupError):
+      os.sched_setaffinity(int(thread.name), cores)
 
 
 def loopback_bytes(path: pathlib.Path = pathlib.Path("/proc/net/dev")) -> int:
