@@ -171,11 +171,11 @@ TABLES = {
   ),
   "scaling": every.Table(
     "what a search step communicates, counted; XLA_FLAGS=--xla_force_host_platform_device_count=8",
-    "two minutes",
+    "four minutes",
     "embedded",
     functools.partial(scaling.make, ROOT / "configs" / "digits.py"),
     full="a pod; not timed",
-    minutes=2,
+    minutes=4,
   ),
   "robustness": every.Table(
     "RobustDARTS' spaces S1 to S4: who collapses, what prevents it; share, eigenvalue, accuracy",

@@ -28,7 +28,7 @@ from dnas.tables import table, weak_scaling
 
 HYPERGRADIENTS = {"first order": dict(name="first_order"), "second order": dict(name="unrolled")}
 CHIPS = (8, 64, 256)
-PROCESSES = (1, 2, 4)
+PROCESSES = (1, 2, 4)  # As many as there are cores.
 STEPS = 30  # Of each measurement.
 LINKS_GB_S = {"100 Gbit/s Ethernet": 12.5, "chip interconnect": 100.0}
 LATENCY_US = 1.0
@@ -42,21 +42,28 @@ _ARRAY = re.compile(r"\b(?P<type>[a-z]+\d+|pred)\[(?P<sizes>[\d,]*)\]")
 
 
 class Collective(NamedTuple):
-  """One collective operation of a compiled program; `bytes` is what it puts out on each device."""
+  """One collective operation of a compiled program.
+
+  Attributes:
+    kind: as XLA calls it.
+    bytes: what it puts out on each device.
+    arrays: how many arrays XLA has combined in it.
+  """
 
   kind: str
   bytes: int
+  arrays: int
 
 
 def collectives(program: str) -> list[Collective]:
   """The collective operations in the text of a compiled program (HLO)."""
   found = []
   for match in _COLLECTIVE.finditer(program):
-    total = 0
-    for array in _ARRAY.finditer(match["shape"]):
+    total = count = 0
+    for count, array in enumerate(_ARRAY.finditer(match["shape"]), 1):
       bits = 8 if array["type"] == "pred" else int(re.sub(r"\D", "", array["type"]))
       total += bits // 8 * math.prod(int(size) for size in array["sizes"].split(",") if size)
-    found.append(Collective(match["kind"], total))
+    found.append(Collective(match["kind"], total, count))
   return found
 
 
@@ -103,6 +110,7 @@ def make(
         "devices": jax.device_count(),
         "kinds": " ".join(kinds),
         "collectives": len(found),
+        "arrays": sum(c.arrays for c in found),
         "kib": sum(sizes) / 1024,
         "largest_kib": max(sizes) / 1024,
         "weights_kib": 4 * params / 1024,
@@ -114,7 +122,8 @@ def make(
   table.write(
     out,
     "What a search step communicates\n\n"
-    "Collectives in the compiled step, and the bytes that they put out on each device; "
+    "Collectives in the compiled step, the arrays that XLA has combined in them, and the bytes that "
+    "they put out on each device; "
     "`weights_kib` is the size of the supernet's weights. Counted in the program, so exact and the "
     "same for any number of devices above one; nothing was timed.",
     rows,
@@ -132,10 +141,12 @@ def make(
   table.write(
     out / "measured",
     "Weak scaling, measured\n\n"
-    f"Processes on this machine, each with `config.search.batch_size` examples and one core, for "
-    f"{STEPS} steps: the median. Where there are more processes than cores they take turns, and "
-    "there is no efficiency to tell. `sent_kib` is what the loopback interface carried in a step, "
-    "whoever sent it; `computed_kib` is 2 (n - 1) times the bytes of the collectives.",
+    "Processes on this machine, each with `config.search.batch_size` examples and one core, for "
+    f"{STEPS} steps: the median. `collective_ms` is what a process more has added, for each array of "
+    "a collective: gloo, by which CPUs communicate, reduces these one after another in some dozen "
+    "messages each, so that a network this small waits for messages and not for bytes. (NCCL and a "
+    "TPU reduce a combined collective at once.) `sent_kib` is what the loopback interface carried in "
+    "a step, whoever sent it; `computed_kib` is 2 (n - 1) times the bytes of the collectives.",
     measured,
     provenance,
   )
@@ -153,17 +164,17 @@ def _measured(name: str, found: list[Collective], config: Config) -> list[dict[s
   """Steps of a few processes, with the bytes that the collectives `found` should make them send."""
   rows = []
   cores = len(os.sched_getaffinity(0))
-  for count in PROCESSES:
+  for count in (n for n in PROCESSES if n <= cores):
     seen = weak_scaling.measure(config, count, STEPS)
     alone = rows[0]["ms"] if rows else seen["ms"]
     rows.append(
       {
         "step": name,
         "processes": count,
-        "cores": min(count, cores),
         "examples": count * config.search.batch_size,
         "ms": seen["ms"],
-        "efficiency": alone / seen["ms"] if count <= cores else "",
+        "efficiency": alone / seen["ms"],
+        "collective_ms": (seen["ms"] - alone) / sum(c.arrays for c in found) if rows else "",
         "computed_kib": 2 * (count - 1) * sum(c.bytes for c in found) / 1024,
         "sent_kib": seen["sent_bytes"] / 1024,
       }

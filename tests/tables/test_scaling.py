@@ -24,14 +24,14 @@ PROGRAM = """
 
 def test_collectives_of_a_program():
   assert scaling.collectives(PROGRAM) == [
-    Collective("all-reduce", 4 * 64 * 3),
-    Collective("all-reduce", 4 * 8 + 2 * 4 + 4),
-    Collective("all-gather", 8),
+    Collective("all-reduce", 4 * 64 * 3, 1),
+    Collective("all-reduce", 4 * 8 + 2 * 4 + 4, 3),
+    Collective("all-gather", 8, 1),
   ]
 
 
 def test_a_ring():
-  found = [Collective("all-reduce", 10**9), Collective("all-reduce", 0)]
+  found = [Collective("all-reduce", 10**9, 1), Collective("all-reduce", 0, 1)]
   # Two chips: each sends half of the bytes twice, at 1 GB/s; two messages of 1 us for each.
   assert scaling.ring_ms(found, 2, 1.0, 1.0) == pytest.approx(1000 + 2 * 2 * 1e-3)
   assert scaling.ring_ms(found, 4, 1.0, 0.0) == pytest.approx(1500)
