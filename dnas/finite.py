@@ -35,6 +35,7 @@ def skip_unless_finite(old: Any, new: Any, report: dict[str, jax.Array], *names:
   values = jnp.stack([report[name].astype(jnp.float32) for name in names if name in report])
   sound = jnp.isfinite(values).all()
   (after, structure), before = jax.tree.flatten(new), jax.tree.leaves(old)
+  # What the step passes through (alpha while it is frozen) is not there to be chosen.
   moved = [i for i, (a, b) in enumerate(zip(after, before, strict=True)) if a is not b]
   pairs = [after[i] for i in moved], [before[i] for i in moved]
   if jax.default_backend() == "cpu":

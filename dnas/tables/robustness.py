@@ -9,6 +9,7 @@ configs/robustness_cifar10.py.
 import collections
 import functools
 import hashlib
+import itertools
 import json
 import pathlib
 import random
@@ -94,10 +95,9 @@ def make(
     for seed in range(seeds)
     for space, base in bases.items()
   ]
-  rows: list[table.Row] = []
 
   def write(done: Sequence[Sequence[dict[str, Any]]]) -> None:
-    runs = [run for of_a_space in done for run in of_a_space]
+    runs = list(itertools.chain.from_iterable(done))
     provenance = {
       "command": command,
       "config": _CONFIG,
@@ -105,10 +105,14 @@ def make(
       "seeds": sorted({run["seed"] for run in runs}),
       "wall_s_of_this_call": round(time.monotonic() - start),
     }
-    rows[:] = _write(out, runs, chance, _title(next(iter(bases.values()))), provenance)
+    shown = _curves(runs)
+    kept = [{k: v for k, v in run.items() if k != "curve"} for run in runs]
+    files.atomic_write(out / "runs.json", json.dumps(kept, indent=1) + "\n")
+    files.atomic_write(out / "curves.csv", table.csv_text(shown))
+    figures.save(_draw(shown, chance), out / "curves.svg")
+    table.write(out, _title(next(iter(bases.values()))), _rows(runs, chance), provenance)
 
-  all_of(jobs, write)
-  return rows
+  return _rows(list(itertools.chain.from_iterable(all_of(jobs, write))), chance)
 
 
 def _of_a_space(
@@ -176,25 +180,9 @@ def _trained(config: Config, genotype: SearchSpace, folder: pathlib.Path) -> flo
   return once(own, config, run)["accuracy"]
 
 
-def _write(
-  out: pathlib.Path,
-  runs: Sequence[Mapping[str, Any]],
-  chance: Mapping[str, float],
-  title: str,
-  provenance: table.Row,
-) -> list[table.Row]:
-  """The files of the runs so far."""
+def _rows(runs: Sequence[Mapping[str, Any]], chance: Mapping[str, float]) -> list[table.Row]:
   done = dict.fromkeys((run["space"], run["method"]) for run in runs)
-  rows: list[table.Row] = [
-    _row(runs, space, method, chance[space]) for space, method in sorted(done, key=_order)
-  ]
-  shown = _curves(runs)
-  kept = [{k: v for k, v in run.items() if k != "curve"} for run in runs]
-  files.atomic_write(out / "runs.json", json.dumps(kept, indent=1) + "\n")
-  files.atomic_write(out / "curves.csv", table.csv_text(shown))
-  figures.save(_draw(shown, chance), out / "curves.svg")
-  table.write(out, title, rows, provenance)
-  return rows
+  return [_row(runs, space, method, chance[space]) for space, method in sorted(done, key=_order)]
 
 
 def _order(pair: tuple[str, str]) -> tuple[str, int]:

@@ -64,7 +64,6 @@ def make(
     for seed in seeded
     for kind, one in ((UNTUNED, config), (TUNED, best))
   ]
-  rows: list[table.Row] = []
 
   def write(runs: Sequence[Mapping[str, Any]]) -> None:
     print(runs[-1], flush=True)
@@ -82,16 +81,15 @@ def make(
       "wall_s_of_this_call": round(time.monotonic() - start),
     }
     paired = [run for pair in both.values() for run in pair.values()]
-    rows[:] = [_row(paired, kind, name) for kind in (UNTUNED, TUNED)]
     files.atomic_write(out / "runs.json", json.dumps(paired, indent=1) + "\n")
     files.atomic_write(out / "best.json", configs.to_json(best))
     files.atomic_write(out / "trials.csv", table.csv_text(_trials(record)))
     points = {s: {kind: run[name] for kind, run in pair.items()} for s, pair in both.items()}
     figures.save(plot.paired(points, f"{name}, {config.evaluate.split} split"), out / "plot.svg")
-    table.write(out, _title(config_file, space_file, config, best, record, name), rows, provenance)
+    title = _title(config_file, space_file, config, best, record, name)
+    table.write(out, title, _rows(paired, name), provenance)
 
-  all_of(jobs, write)
-  return rows
+  return _rows(all_of(jobs, write), name)
 
 
 def _tuned(
@@ -124,6 +122,10 @@ def _run(config: Config, genotype: SearchSpace, workdir: pathlib.Path, kind: str
     return {k: v for k, v in numbers.items() if isinstance(v, float)}
 
   return {"config": kind, "seed": config.seed, **once(folder, config, run)}
+
+
+def _rows(runs: Sequence[Mapping[str, Any]], name: str) -> list[table.Row]:
+  return [_row(runs, kind, name) for kind in (UNTUNED, TUNED)]
 
 
 def _row(runs: Sequence[Mapping[str, Any]], kind: str, name: str) -> table.Row:
