@@ -3,8 +3,9 @@
 """How long one step of a search takes: to trace, to compile, to run; and in what memory.
 
 The step is the search's own (`dnas.method.problem` and `bilevel`): alpha on one batch, then the
-weights on another. `--against` alternates with another command that prints a line of JSON with
-`step_min_s`, so that both see the same machine.
+weights on another, over all devices (JAX_NUM_CPU_DEVICES=2 makes two of a CPU). `--against`
+alternates with another command that prints a line of JSON with `step_min_s`, so that both see the
+same machine.
 
 cpu_s is the processor time of a step, of all threads: on a busy machine it says more than step_s.
 """
@@ -28,7 +29,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from dnas import cache, data, memory, method, naming, train
+from dnas import cache, data, memory, mesh, method, naming, train
 from dnas import config as configs
 from dnas import search as searches
 from dnas import task as tasks
@@ -93,7 +94,7 @@ class Step(NamedTuple):
   Attributes:
     step: jitted, (state, *batches) -> (state, metrics), the state donated.
     state: at the start.
-    batches: what else it takes.
+    batches: what else it takes, over all devices, as the state.
     weights: number of weights.
     kept_mib: () -> what a supernet's forward pass keeps for its backward pass, by tracing it; 0 for
       derived networks.
@@ -140,7 +141,9 @@ def make(args: argparse.Namespace) -> Step:
     step, state = machine.step, machine.init(jax.random.key(0))
     kept = functools.partial(method_cost.kept_mib, problem, relax, state, batches[0])
   weights = sum(leaf.size for leaf in jax.tree.leaves(state.params))
-  return Step(step, state, batches, weights, kept)
+  devices = mesh.make()
+  state = mesh.replicate(state, devices)
+  return Step(step, state, tuple(mesh.shard_batch(b, devices) for b in batches), weights, kept)
 
 
 def _classification(args: argparse.Namespace):
@@ -214,6 +217,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
   seconds, cpu_seconds = _time(compiled, made, args.steps)
   return {
     "space": args.space + (" derived" if args.derived else ""),
+    "devices": jax.device_count(),
     "trace_s": round(traced - start, 2),
     "compile_s": round(done - traced, 2),
     "step_s": round(statistics.median(seconds), 4),
