@@ -34,6 +34,25 @@ LINKS_GB_S = {"100 Gbit/s Ethernet": 12.5, "chip interconnect": 100.0}
 LATENCY_US = 1.0
 CHIP_TFLOPS = 20.0  # Sustained, not peak.
 
+COUNTED_TEXT = """What a search step communicates
+
+Collectives in the compiled step, the arrays that XLA has combined in them, and the bytes that they
+put out on each device; `weights_kib` is the size of the supernet's weights. Counted in the program,
+so exact and the same for any number of devices above one; nothing was timed."""
+PROJECTED_TEXT = f"""Weak scaling, projected
+
+From those counts, for ring all-reduces at {LATENCY_US:g} us a hop, one after another, that nothing
+overlaps, and chips that sustain {CHIP_TFLOPS:g} TFLOP/s. These are assumptions: no chip was
+measured. Examples per chip are those of `config.search.batch_size`."""
+MEASURED_TEXT = f"""Weak scaling, measured
+
+Processes on this machine, each with `config.search.batch_size` examples and one core, for {STEPS}
+steps: the median. `collective_ms` is what a process more has added, for each array of a collective:
+gloo, by which CPUs communicate, reduces these one after another in some dozen messages each, so
+that a network this small waits for messages and not for bytes. (NCCL and a TPU reduce a combined
+collective at once.) `sent_kib` is what the loopback interface carried in a step, whoever sent it;
+`computed_kib` is 2 (n - 1) times the bytes of the collectives."""
+
 _COLLECTIVE = re.compile(
   r"= (?P<shape>.+?) (?P<kind>all-reduce|all-gather|reduce-scatter|collective-permute|all-to-all)"
   r"(?:-start)?\("
@@ -119,37 +138,9 @@ def make(
     projected += _projected(name, found, macs, config.search.batch_size)
     measured += _measured(name, found, of_step)
   provenance = {"command": command, "config": str(path.name)}
-  table.write(
-    out,
-    "What a search step communicates\n\n"
-    "Collectives in the compiled step, the arrays that XLA has combined in them, and the bytes that "
-    "they put out on each device; "
-    "`weights_kib` is the size of the supernet's weights. Counted in the program, so exact and the "
-    "same for any number of devices above one; nothing was timed.",
-    rows,
-    provenance,
-  )
-  table.write(
-    out / "projection",
-    "Weak scaling, projected\n\n"
-    f"From those counts, for ring all-reduces at {LATENCY_US:g} us a hop, one after another, that "
-    f"nothing overlaps, and chips that sustain {CHIP_TFLOPS:g} TFLOP/s. These are assumptions: no "
-    "chip was measured. Examples per chip are those of `config.search.batch_size`.",
-    projected,
-    provenance,
-  )
-  table.write(
-    out / "measured",
-    "Weak scaling, measured\n\n"
-    "Processes on this machine, each with `config.search.batch_size` examples and one core, for "
-    f"{STEPS} steps: the median. `collective_ms` is what a process more has added, for each array of "
-    "a collective: gloo, by which CPUs communicate, reduces these one after another in some dozen "
-    "messages each, so that a network this small waits for messages and not for bytes. (NCCL and a "
-    "TPU reduce a combined collective at once.) `sent_kib` is what the loopback interface carried in "
-    "a step, whoever sent it; `computed_kib` is 2 (n - 1) times the bytes of the collectives.",
-    measured,
-    provenance,
-  )
+  table.write(out, COUNTED_TEXT, rows, provenance)
+  table.write(out / "projection", PROJECTED_TEXT, projected, provenance)
+  table.write(out / "measured", MEASURED_TEXT, measured, provenance)
 
 
 def compiled(config: Config) -> tuple[list[Collective], int, int]:
