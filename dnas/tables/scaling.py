@@ -78,11 +78,11 @@ def collectives(program: str) -> list[Collective]:
   """The collective operations in the text of a compiled program (HLO)."""
   found = []
   for match in _COLLECTIVE.finditer(program):
-    total = count = 0
-    for count, array in enumerate(_ARRAY.finditer(match["shape"]), 1):
+    arrays, total = list(_ARRAY.finditer(match["shape"])), 0
+    for array in arrays:
       bits = 8 if array["type"] == "pred" else int(re.sub(r"\D", "", array["type"]))
       total += bits // 8 * math.prod(int(size) for size in array["sizes"].split(",") if size)
-    found.append(Collective(match["kind"], total, count))
+    found.append(Collective(match["kind"], total, len(arrays)))
   return found
 
 
