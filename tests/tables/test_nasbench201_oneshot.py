@@ -101,6 +101,16 @@ def test_the_best_are_judged_by_fresh_seeds_alone(make, tmp_path):
   assert calls == []
 
 
+def test_seconds_are_those_of_searches_that_were_not_interrupted(make, tmp_path):
+  for folder in ("gaea/2", "oles/0", "oles/1"):  # There before: somebody began them.
+    (tmp_path / "run" / folder).mkdir(parents=True)
+  names = ("gaea", "gdas", "darts_first_order", "oles")
+  rows = make(names, pretend(lambda method, seed: 0 if method == "oles" else 1)[0])
+  seconds = {row["method"]: row["seconds"] for row in rows if row["dataset"] == "cifar10"}
+  assert math.isfinite(seconds["gaea"])
+  assert seconds["oles"] == ""
+
+
 def test_cheap_rules_are_means_over_many_draws(make):
   rows = make(("gaea",), pretend(lambda method, seed: 1)[0], seeds=1)
   rules = {row["method"]: row for row in rows if row["dataset"] == "cifar10"}
