@@ -44,8 +44,8 @@ def keep() -> bool:
   settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, largest), (_M_ARENA_MAX, 1))
   done = all(mallopt(option, value) == 1 for option, value in settings)
 
-  def listen(event: str, seconds: float, **_: Any) -> None:
-    if event == _COMPILED and seconds >= _LONG_S:
+  def listen(event: str, duration_secs: float, **_: Any) -> None:
+    if event == _COMPILED and duration_secs >= _LONG_S:
       trim(0)
 
   jax.monitoring.register_event_duration_secs_listener(listen)

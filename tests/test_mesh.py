@@ -43,6 +43,31 @@ print("equal")
 """
 
 
+OPERATIONS = """
+import jax, jax.numpy as jnp
+from dnas import mesh, naming
+from dnas.nn import functional, ops
+from dnas.nn.init import Rngs
+from dnas.nn.mode import Mode
+from dnas.tables.scaling import collectives
+
+devices = mesh.make()
+for name, build in naming.functions(ops).items():
+  static, params, stats = functional.split(build(4, 4, 2, affine=True, rngs=Rngs(0)))
+  params = mesh.replicate(params, devices)
+
+  def loss(x, params):
+    return (static.merge(params, stats)(x, Mode(key=jax.random.key(0))) ** 2).mean()
+
+  step = jax.jit(jax.grad(loss, (0, 1)), compiler_options={"xla_backend_optimization_level": 0})
+  for size in (6, 7):
+    x = mesh.shard_batch(jnp.ones((4, size, size, 4)), devices)
+    kinds = {c.kind for c in collectives(step.lower(x, params).compile().as_text())}
+    if not kinds <= {"all-reduce"}:
+      print(name, size, kinds)
+"""
+
+
 def python(code: str, *arguments: str, **environment: str) -> str:
   done = subprocess.run(
     [sys.executable, "-W", "error", "-c", code, *arguments],
@@ -59,6 +84,12 @@ def python(code: str, *arguments: str, **environment: str) -> str:
 def test_eight_devices_compute_what_one_computes():
   flags = "--xla_force_host_platform_device_count=8"
   assert python(EIGHT_DEVICES, XLA_FLAGS=flags, JAX_PLATFORMS="cpu") == "equal\n"
+
+
+def test_no_operation_sends_images_between_devices():
+  """Only statistics and gradients of weights are exchanged, at even and odd borders."""
+  flags = "--xla_force_host_platform_device_count=2"
+  assert python(OPERATIONS, XLA_FLAGS=flags, JAX_PLATFORMS="cpu") == ""
 
 
 def test_the_default_mesh_has_all_devices_on_the_batch_axis():

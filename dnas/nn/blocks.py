@@ -212,8 +212,20 @@ def avg_pool_2x2(x: jax.Array) -> jax.Array:
     total = lax.reduce_window(x, np.zeros((), x.dtype), lax.add, window, window, padding)
     rows, columns = (np.minimum(size - np.arange(0, size, 2), 2) for size in (height, width))
     return total * (1 / np.outer(rows, columns))[:, :, None].astype(x.dtype)
-  x = jnp.pad(x, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+  x = evened(x)
   return (x[:, ::2, ::2] + x[:, 1::2, ::2] + x[:, ::2, 1::2] + x[:, 1::2, 1::2]) / 4
+
+
+def evened(x: jax.Array) -> jax.Array:
+  """`[B, H, W, C]` with the last row and column once more where their number is odd.
+
+  Not by `jnp.pad`: of a batch that is split over devices, its gradient sends images between them.
+  """
+  for axis in (1, 2):
+    if x.shape[axis] % 2:
+      last = lax.slice_in_dim(x, x.shape[axis] - 1, None, axis=axis)
+      x = jnp.concatenate([x, last], axis)
+  return x
 
 
 def bring_to(c_in: int, c_out: int, reduction: int, *, affine: bool, rngs: Rngs) -> nnx.Module:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
-from dnas.nn import functional
+from dnas.nn import blocks, functional
 from dnas.nn.mode import Mode
 from dnas.space.space import SpaceError
 
@@ -90,8 +90,7 @@ def bypass(mixed: jax.Array, x: jax.Array, weight: jax.Array, partial: int, stri
 
 def _max_pool_2x2(x: jax.Array) -> jax.Array:
   """Maximum over 2x2 blocks; at an odd border over what there is of the block."""
-  height, right = x.shape[1] % 2, x.shape[2] % 2
-  x = jnp.pad(x, ((0, 0), (0, height), (0, right), (0, 0)), mode="edge")
+  x = blocks.evened(x)
   rows = jnp.maximum(x[:, ::2], x[:, 1::2])
   return jnp.maximum(rows[:, :, ::2], rows[:, :, 1::2])
 
