@@ -68,6 +68,29 @@ for name, build in naming.functions(ops).items():
 """
 
 
+ASSIGNERS = """
+import jax, numpy as np
+from dnas import mesh
+from dnas.detection import assign, boxes
+from dnas.tables.scaling import collectives
+
+devices, rng = mesh.make(), np.random.default_rng(0)
+points, strides = boxes.anchor_points(((4, 4), (2, 2)), (8, 16))
+batch = {
+  "scores": rng.random((4, 20, 3), np.float32),
+  "boxes": rng.random((4, 20, 4), np.float32),
+  "targets": assign.Targets(
+    rng.random((4, 5, 4), np.float32), np.zeros((4, 5), np.int32), np.ones((4, 5), bool)
+  ),
+}
+for assigner in (assign.task_aligned, assign.atss):
+  run = lambda scores, boxes, targets: assigner(scores, boxes, points, strides, targets)
+  step = jax.jit(run).lower(**mesh.shard_batch(batch, devices))
+  if found := collectives(step.compile().as_text()):
+    print(assigner.__name__, found)
+"""
+
+
 def python(code: str, *arguments: str, **environment: str) -> str:
   done = subprocess.run(
     [sys.executable, "-W", "error", "-c", code, *arguments],
@@ -90,6 +113,11 @@ def test_no_operation_sends_images_between_devices():
   """Only statistics and gradients of weights are exchanged, at even and odd borders."""
   flags = "--xla_force_host_platform_device_count=2"
   assert python(OPERATIONS, XLA_FLAGS=flags, JAX_PLATFORMS="cpu") == ""
+
+
+def test_no_assigner_needs_what_other_devices_hold():
+  flags = "--xla_force_host_platform_device_count=2"
+  assert python(ASSIGNERS, XLA_FLAGS=flags, JAX_PLATFORMS="cpu") == ""
 
 
 def test_the_default_mesh_has_all_devices_on_the_batch_axis():

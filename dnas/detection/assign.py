@@ -219,10 +219,31 @@ def _inside(points: box_ops.Points, boxes: jax.Array) -> jax.Array:
 
 
 def _top_k_mask(values: jax.Array, k: int) -> jax.Array:
-  """True at the k largest along the last axis; the first of equals wins."""
-  size = values.shape[-1]
-  _, index = jax.lax.top_k(values, min(k, size))
-  return jnp.any(jax.nn.one_hot(index, size, dtype=jnp.bool_), -2)
+  """True at the k largest, all finite, along the last axis; the first of equals wins.
+
+  Of a batch that is split over devices XLA would gather all of it on each of them for `lax.top_k`
+  (860 MB of float32 for 256 images of 100 objects and 8,400 anchors).
+  """
+  k = min(k, values.shape[-1])
+  return _at_once(values, k) if jax.device_count() == 1 else _one_by_one(values, k)
+
+
+def _at_once(values: jax.Array, k: int) -> jax.Array:
+  _, index = jax.lax.top_k(values, k)
+  return jnp.any(jax.nn.one_hot(index, values.shape[-1], dtype=jnp.bool_), -2)
+
+
+def _one_by_one(values: jax.Array, k: int) -> jax.Array:
+  """Ten times slower on a CPU (2.5 against 0.35 ms for the quickstart's batch); nothing is sent."""
+
+  def one(_: int, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+    chosen, left = state
+    largest = jnp.argmax(left, -1, keepdims=True)
+    now = jax.lax.broadcasted_iota(largest.dtype, left.shape, left.ndim - 1) == largest
+    return chosen | now, jnp.where(now, -jnp.inf, left)
+
+  none = jnp.zeros_like(values, jnp.bool_)
+  return jax.lax.fori_loop(0, k, one, (none, values))[0]
 
 
 def _resolve(claims: jax.Array, overlap: jax.Array, mask: jax.Array) -> jax.Array:

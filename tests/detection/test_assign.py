@@ -251,3 +251,15 @@ def test_bad_input():
   none = assign.Targets(*(t[:, :0] for t in targets))
   with pytest.raises(ValueError, match="padded to 0 objects"):
     run(assign.task_aligned, scores, predicted, none)
+
+
+@pytest.mark.parametrize("k", [1, 3, 6])
+def test_the_largest_at_once_and_one_by_one_are_the_same(k):
+  values = jnp.asarray(
+    [[1.0, 3.0, 3.0, -2.0, 0.0, 3.0], [0.0] * 6, [-5.0, -1.0, -1.0, 7.0, 2.0, 2]]
+  )
+  order = np.argsort(-np.asarray(values), axis=-1, kind="stable")[:, :k]
+  expected = np.zeros(values.shape, bool)
+  np.put_along_axis(expected, order, True, axis=-1)
+  np.testing.assert_array_equal(assign._at_once(values, k), expected)
+  np.testing.assert_array_equal(assign._one_by_one(values, k), expected)
