@@ -58,6 +58,9 @@ def running(cache: bool = True, keep: bool = True) -> Iterator[None]:
       keep_programs()
     if jax.process_count() > 1:
       with _together():
+        # They connect while they are together: later one may compile for longer than the others,
+        # and on CPUs a first connection (gloo's) is given up after 30 s.
+        mesh.meet("joined")
         yield
       return
     with preemption.heeded():
@@ -114,9 +117,6 @@ def _lost(error: BaseException | None) -> str | None:
 def join() -> None:
   """Joins the other processes of the run, if the environment says that there are any.
 
-  They connect here, where they are together: later one may compile for longer than the others, and
-  on CPUs a first connection (gloo's) is given up after 30 s.
-
   Raises:
     ConfigError: only some of the variables are set, or they do not fit together.
   """
@@ -126,7 +126,6 @@ def join() -> None:
     raise ConfigError(f"DNAS_DISTRIBUTED={auto!r}: 'auto' or nothing")
   if auto:
     jax.distributed.initialize(heartbeat_timeout_seconds=HEARTBEAT_S)
-    mesh.meet("joined")
   if auto or not given:
     return
   if missing := [name for name in _VARIABLES if name not in given]:
@@ -143,7 +142,6 @@ def join() -> None:
     )
   if count > 1:
     jax.distributed.initialize(address, count, index, heartbeat_timeout_seconds=HEARTBEAT_S)
-    mesh.meet("joined")
 
 
 @contextlib.contextmanager
