@@ -33,11 +33,13 @@ def evaluate(
     The task's numbers by name, and the network's `params` and `macs`.
 
   Raises:
-    DnasError: there are no weights, or they do not fit the genotype.
+    DnasError: there are no weights, they do not fit the genotype, or the split has other classes
+      than the training.
   """
   trained.check(workdir, "genotype.json", "weights.npz")  # Before the data are read.
   if source is None:
     source = data.labelled(config.data.spec, config.evaluate.split)
+  trained.check_classes(workdir, source)
   task = task_of(config, source)
   genotype, *network = trained.network(workdir, task)
   pipeline = runs.pipeline(config, source, config.evaluate.batch_size, train=False)

@@ -33,7 +33,10 @@ def run(config: Config, workdir: pathlib.Path, resume: str = "auto") -> dict[str
   Raises:
     DnasError: the config, a split of the data or the folder are wrong; before anything is computed.
   """
-  test = data.labelled(config.data.spec, config.evaluate.split)  # Wrong data are found now.
+  # Wrong data are found now.
+  test = data.labelled(config.data.spec, config.evaluate.split)
+  training = data.load(config.data.spec, config.data.train_split, decode_all=False)
+  data.check_same_classes(training.classes, training.name, test)
   genotype = search(config, workdir, resume)
   train(config, genotype, workdir / "train", resume)
   result = evaluate(config, workdir / "train", test)

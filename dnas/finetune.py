@@ -15,7 +15,6 @@ from dnas.detectors import Loaded, Size
 from dnas.errors import check_count
 from dnas.train import train
 from dnas.trees import fingerprint
-from dnas.validate import spec_of
 
 AUGMENT = (
   dict(name="hflip"),
@@ -55,7 +54,7 @@ def recipe(
   """
   for name, value in (("epochs", epochs), ("batch", batch)):
     check_count(name, value, 1)
-  source = data.labelled(spec, split)
+  source = data.labelled(spec, split, decode_all=False)  # The training looks at each image.
   height, width = loaded.check_image(size)
   steps = max(1, round(epochs * len(source) / batch))
   start = None
@@ -105,7 +104,7 @@ def finetune(
 
   Args:
     loaded: the detector.
-    spec: of the data, see `dnas.data.load`; or the path of a YAML file.
+    spec: of the data, see `dnas.data.load`.
     epochs: how often the training goes through the data.
     workdir: the folder.
     resume: as in `runs.folder`.
@@ -117,7 +116,7 @@ def finetune(
   Raises:
     DnasError: as `recipe` and `train`.
   """
-  config = recipe(loaded, spec_of(spec), epochs, **options)
+  config = recipe(loaded, spec, epochs, **options)
   start = None if loaded.random else (loaded.params, loaded.stats)
   train(config, loaded.genotype, workdir, resume, start)
   return workdir

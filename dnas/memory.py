@@ -3,6 +3,7 @@
 """Memory of the process: buffers are kept from step to step, and cycles are rarely looked for."""
 
 import ctypes
+import functools
 import gc
 import sys
 from typing import Any
@@ -16,6 +17,7 @@ _COMPILED = "/jax/core/compile/backend_compile_duration"  # As JAX names it to i
 _LONG_S = 1.0
 
 
+@functools.cache  # The listener is set once.
 def keep() -> bool:
   """Makes the C library keep freed memory for the next step, rather than hand it to the system.
 

@@ -20,6 +20,10 @@ from dnas.space.space import SearchSpace
 from dnas.trees import load_tree
 
 
+CLASSES = "classes.json"
+"""In the folder of a training: the names of its classes, a JSON list."""
+
+
 def folder_in(path: pathlib.Path) -> pathlib.Path | None:
   """The folder of a training: `path`, or in that of a whole run `train`; None if neither is one."""
   return next((f for f in (path, path / "train") if (f / "weights.npz").is_file()), None)
@@ -90,18 +94,32 @@ def network(folder: pathlib.Path, task: tasks.Task) -> Trained:
   return Trained(genotype, static, saved["params"], saved["stats"])
 
 
+def check_classes(folder: pathlib.Path, source: data.Source) -> None:
+  """DnasError where a split has other classes than the training had, or in another order."""
+  if (names := _written(folder)) is not None:
+    data.check_same_classes(names, f"the training in {folder}", source)
+
+
+def _written(folder: pathlib.Path) -> tuple[str, ...] | None:
+  """The class names in a training's folder; None: it is of before they were written."""
+  file = folder / CLASSES
+  if not file.is_file():
+    return None
+  names = json_of(file)
+  if not isinstance(names, list) or not names:
+    raise DnasError(f"{file} holds {names!r}; valid: a list of class names")
+  return tuple(map(str, names))
+
+
 def classes_of(folder: pathlib.Path, config: Config) -> tuple[str, ...]:
   """The names of the classes that a training had.
 
   Raises:
     DnasError: they are written nowhere, or malformed.
   """
-  file = folder / "classes.json"
-  if file.is_file():
-    names = json_of(file)
-    if not isinstance(names, list) or not names:
-      raise DnasError(f"{file} holds {names!r}; valid: a list of class names")
-    return tuple(map(str, names))
+  if (names := _written(folder)) is not None:
+    return names
+  file = folder / CLASSES
   # A run of before this file was written: its data set knows.
   try:
     return data.load(config.data.spec, config.data.train_split, decode_all=False).classes

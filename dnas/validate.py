@@ -114,12 +114,6 @@ class Metrics:
     return Group(terminal.table(("class", *columns), rows), Text(text))
 
 
-def spec_of(text: str) -> str:
-  """A data set's SPEC; the path of a YAML file stands for `yolo:PATH`."""
-  is_path = text.endswith((".yaml", ".yml")) and not text.startswith("yolo:")
-  return f"yolo:{text}" if is_path else text
-
-
 def validate(
   programs: Programs,
   spec: str,
@@ -135,7 +129,7 @@ def validate(
 
   Args:
     programs: of the detector.
-    spec: of the data set, see `dnas.data.load`; or the path of a YAML file.
+    spec: of the data set, see `dnas.data.load`.
     split: "val", "test", "train", ...; None: the only one, of COCO files without {split}.
     size: of the network's input, see `Loaded.check_image`.
     batch: images that go through the network together.
@@ -148,7 +142,7 @@ def validate(
     DnasError: the data set is wrong, or its classes are not the detector's.
   """
   loaded = programs.loaded
-  source = data.labelled(spec_of(spec), split, skip_broken=True)
+  source = data.labelled(spec, split, skip_broken=True)
   if not isinstance(source, DetectionSource):
     raise DataError(f"{source.name} is a data set for {source.task}; detectors need boxes")
   label_of = match_classes(loaded, source)

@@ -6,11 +6,12 @@ python scripts/predict.py --model runs/quickstart --source photos/
 python scripts/predict.py --model yolo_nas_s.npz --source 'clip.mp4' --out frames
 python scripts/predict.py --model runs/quickstart --source a.jpg --json
 
-The drawn pictures are in --out, and beside them `results.jsonl`, an object a picture.
+The drawn pictures are in --out, and beside them `results.jsonl`, an object a picture, each written
+as soon as it is found.
 """
 
 import argparse
-import collections
+import contextlib
 import json
 import pathlib
 
@@ -37,20 +38,22 @@ def main(arguments: list[str] | None = None) -> None:
   args = parse(arguments)
   with process.running():
     from dnas.detection.results import numbered
-    from dnas.files import atomic_write
     from dnas.nas import NAS
 
     model = NAS(args.model, args.weights)
-    lines, seen = [], collections.Counter()
-    for result in model.predict_each(args.source, **flags.options(args)):
-      lines.append(json.dumps(result.to_dict()))
-      if args.json:
-        print(lines[-1], flush=True)
-      else:
+    seen: set[str] = set()
+    with contextlib.ExitStack() as stack:
+      listed = None  # The file is made with the first picture.
+      for result in model.predict_each(args.source, **flags.options(args)):
+        line = json.dumps(result.to_dict())
+        if args.json:
+          print(line, flush=True)
+          continue
         file = result.save(args.out / numbered(result.stem, seen))
+        if listed is None:
+          listed = stack.enter_context((args.out / "results.jsonl").open("w", encoding="utf-8"))
+        print(line, file=listed, flush=True)
         print(f"{result} -> {file}", flush=True)
-    if lines and not args.json:
-      atomic_write(args.out / "results.jsonl", "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

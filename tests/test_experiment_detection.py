@@ -12,6 +12,7 @@ import pytest
 from dnas import config as configs
 from dnas import experiment
 from dnas.data import DataError
+from dnas.evaluate import evaluate
 
 CATEGORIES = [{"id": 1, "name": "cell"}, {"id": 2, "name": "plate"}]
 BOX = [4, 6, 12, 10]
@@ -92,3 +93,20 @@ def test_a_split_without_boxes_is_refused_before_anything_is_computed(root, tmp_
   with pytest.raises(DataError, match=rf"{empty}.*none of its 4 images has a box"):
     experiment.run(config(root, tmp_path), tmp_path / "run")
   assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("names", [("b", "a"), ("a",)], ids=["another_order", "fewer"])
+def test_splits_of_other_classes_are_refused_before_anything_is_computed(root, tmp_path, names):
+  """Labels are places in the list of classes: a perfect detector would have an AP of 0."""
+  for split, classes in (("train", ("a", "b")), ("test", names)):
+    categories = [{"id": k + 1, "name": name} for k, name in enumerate(classes)]
+    write(tmp_path, split, [(40, 40)] * 4, [[(1, *BOX)]] * 4, categories)
+  with pytest.raises(DataError, match=r"test\] has the . classes .* the 2 classes a, b; they must"):
+    experiment.run(config(root, tmp_path), tmp_path / "run")
+  assert not (tmp_path / "run").exists()
+  (tmp_path / "run").mkdir()
+  for file in ("genotype.json", "weights.npz"):
+    (tmp_path / "run" / file).touch()
+  (tmp_path / "run" / "classes.json").write_text('["a", "b"]')
+  with pytest.raises(DataError, match=r"the training in .*run has the 2 classes a, b"):
+    evaluate(config(root, tmp_path), tmp_path / "run")

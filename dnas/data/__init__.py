@@ -17,6 +17,7 @@ from dnas.data.source import (
   DetectionSource,
   Report,
   Source,
+  check_same_classes,
 )
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
   "DetectionSource",
   "Report",
   "Source",
+  "check_same_classes",
   "labelled",
   "load",
 ]

@@ -200,18 +200,24 @@ def mixup(
   return join(image, [sample, other])
 
 
-def pad_crop(rng: np.random.Generator, sample: Sample, pad_px: int = 4) -> Sample:
-  """For classification: moved by up to `pad_px` in x and y, black outside."""
+def pad_crop(
+  rng: np.random.Generator, sample: Sample, pad_px: int = 4, min_visible: float = 0.3
+) -> Sample:
+  """Moved by up to `pad_px` in x and y, black outside."""
   top, left = (int(v) for v in rng.integers(0, 2 * pad_px + 1, 2))
   h, w = sample["image"].shape[:2]
   padded = np.pad(sample["image"], ((pad_px, pad_px), (pad_px, pad_px), (0, 0)))
-  return {**sample, "image": padded[top : top + h, left : left + w]}
+  cropped = {**sample, "image": padded[top : top + h, left : left + w]}
+  if "boxes" not in sample:
+    return cropped
+  move = Move(1.0, 1.0, pad_px - left, pad_px - top)
+  return clip_boxes(move_boxes(cropped, move), (0, 0, w, h), min_visible)
 
 
 def cutout(
   rng: np.random.Generator, sample: Sample, length_px: int = 16, fill: int = FILL
 ) -> Sample:
-  """For classification: a square of grey around a random point (DeVries and Taylor, 2017)."""
+  """A square of grey around a random point (DeVries and Taylor, 2017); boxes stay."""
   h, w = sample["image"].shape[:2]
   y, x = int(rng.integers(h)), int(rng.integers(w))
   image = sample["image"].copy()

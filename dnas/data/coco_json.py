@@ -11,7 +11,7 @@ as crowd; category ids may have gaps; a missing `area` becomes the box's.
 import json
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from dnas.data.checks import fit_box, is_number, split_candidates
@@ -58,9 +58,9 @@ def load(
   paths = [folder / entry["file_name"] for entry in images]
   infos = inspect(paths, report, decode_all, skip_broken)
   sizes, upright = _sizes(images, infos, paths, report)
-  per_image = _annotations(data["annotations"], images, sizes, categories, report)
-  report.check(name)
   used = [i for i, info in enumerate(infos) if info]
+  per_image = _annotations(data["annotations"], images, sizes, categories, report, set(used))
+  report.check(name)
   return DetectionSource(
     name,
     list(categories.values()),
@@ -140,9 +140,9 @@ def _categories(entries: list, report: Report) -> dict[int, str]:
       report.stop(where, f"category {entry['id']} has no 'name'")
     elif entry["id"] in names:
       report.stop(where, f"id {entry['id']} is taken by {names[entry['id']]!r}; ids are unique")
+    elif entry["name"] in names.values():
+      report.stop(where, f"the name {entry['name']!r} is taken; names are unique")
     else:
-      if entry["name"] in names.values():
-        report.mend("category with the name of another kept apart", f"{where} {entry['name']!r}")
       names[entry["id"]] = entry["name"]
   if not entries:
     report.stop("categories", "the list is empty; at least one class is needed")
@@ -207,8 +207,9 @@ def _annotations(
   sizes: list[tuple[int, int]],
   categories: Mapping[int, str],
   report: Report,
+  used: Container[int],
 ) -> list[list[tuple]]:
-  """For each image its rows for `Annotations.of`."""
+  """For each image its rows for `Annotations.of`; images that are not used have none."""
   place = {entry["key"]: i for i, entry in enumerate(images)}
   label_of = {category: label for label, category in enumerate(categories)}
   per_image: list[list[tuple]] = [[] for _ in images]
@@ -234,6 +235,8 @@ def _annotations(
       report.stop(where, f"iscrowd {crowd!r}; valid: 0 or 1")
       continue
     i = place[image_id]
+    if i not in used:  # It has no size that the box could be held against.
+      continue
     x, y, w, h = box
     fitted = fit_box((x, y, x + w, y + h), sizes[i][1], sizes[i][0], where, report)
     if fitted is None:

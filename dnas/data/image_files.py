@@ -79,7 +79,9 @@ def _look(path: pathlib.Path, whole: bool) -> Info | str:
   try:
     with Image.open(path) as image:
       orientation = image.getexif().get(_ORIENTATION, 1)
-      info = Info(image.height, image.width, orientation in _TURNED)
+      # Of TIFF Pillow gives the size that it has upright.
+      turned = orientation in _TURNED and image.format != "TIFF"
+      info = Info(image.height, image.width, turned)
     if whole:
       decode(np.fromfile(path, np.uint8), 8)
   except UnidentifiedImageError:

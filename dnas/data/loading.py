@@ -14,7 +14,7 @@ SPECS = {
   "digits": "scikit-learn's 8 x 8 digits, classification, embedded",
   "tfds:NAME[/CONFIG]:VERSION": "a prepared TFDS data set, such as tfds:cifar10:3.0.2",
   "coco:FILE.json@FOLDER": "COCO JSON; {split} in the paths stands for the split",
-  "yolo:FILE.yaml": "a YOLO data file",
+  "yolo:FILE.yaml": "a YOLO data file; FILE.yaml does, too",
 }
 
 
@@ -32,7 +32,7 @@ def load(
 
   Args:
     spec: `digit_scenes`, `digits`, `tfds:NAME[/CONFIG]:VERSION`, `coco:FILE.json@FOLDER` or
-      `yolo:FILE.yaml`.
+      `yolo:FILE.yaml`, for which the file's path alone stands, too.
     split: "train", "validation" (or "val"), "test", or what else the data set has. None: the only
       one, of COCO files without {split}.
     cache: where embedded sets are prepared; see `dnas.cache.folder`.
@@ -46,6 +46,8 @@ def load(
   Raises:
     DataError: the spec, the split or the data are wrong; everything found is in one message.
   """
+  if spec.endswith((".yaml", ".yml")) and not spec.startswith("yolo:"):
+    spec = f"yolo:{spec}"
   kind, _, rest = spec.partition(":")
   if kind == "coco" and rest:
     from dnas.data import coco_json
@@ -74,8 +76,6 @@ def load(
     from dnas.data import tfds_source
 
     return tfds_source.load(rest, split, data_dir=data_dir, memory_mib=memory_mib)
-  if spec.endswith((".yaml", ".yml")):
-    raise DataError(f"unknown data set {spec!r}; did you mean 'yolo:{spec}'?")
   raise DataError(choose_from("data set", spec, SPECS))
 
 

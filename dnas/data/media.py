@@ -113,7 +113,7 @@ def _of_file(file: pathlib.Path) -> Picture:
 
 
 def _frames(file: pathlib.Path) -> Iterator[Picture]:
-  """The frames of a video, held one at a time."""
+  """The frames of a video, held one at a time; one that ends early ends with a broken picture."""
   video = cv2.VideoCapture(str(file))
   try:
     count = 0
@@ -124,10 +124,17 @@ def _frames(file: pathlib.Path) -> Iterator[Picture]:
       pixels = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
       yield Picture(f"{file} frame {count}", f"{file.stem}_{count:06d}", lambda p=pixels: p)
       count += 1
-    if not count:
-      raise DataError(f"{file}: OpenCV reads no frame of it; is it a whole video?")
+    # What its header says, where that is known (otherwise 0 or less).
+    if count < (said := max(1, int(video.get(cv2.CAP_PROP_FRAME_COUNT)))):
+      of = "no frame" if not count else f"only {count} of {said} frames"
+      why = f"{file}: OpenCV reads {of} of it; is it a whole video?"
+      yield Picture(f"{file} frame {count}", f"{file.stem}_{count:06d}", lambda: _broken(why))
   finally:
     video.release()
+
+
+def _broken(why: str) -> np.ndarray:
+  raise ImageError(why)
 
 
 def _is_image(array: np.ndarray, where: str) -> bool:

@@ -272,9 +272,8 @@ def _room(pipeline: Pipeline) -> int:
     if pipeline.max_boxes is not None:
       raise DataError(f"max_boxes = {pipeline.max_boxes}, but {pipeline.source.name} has no boxes")
     return 0
-  images = 1
-  for change in pipeline._augment:
-    images *= getattr(change.func, "images", 1)
+  # Further images come as they are: mixup's second one is no mosaic.
+  images = 1 + sum(getattr(change.func, "images", 1) - 1 for change in pipeline._augment)
   most = pipeline.source.max_boxes
   needed = max(1, most * images)
   if pipeline.max_boxes is not None and pipeline.max_boxes < needed:

@@ -26,8 +26,8 @@ _WHOLE = 4  # Magnified by more than this (in area), an image is not resized as 
 def mixes(images: int) -> Callable[[Callable], Callable]:
   """Marks an augmentation `f(rng, sample, draw, ...)` that puts up to `images` images into one.
 
-  The pipeline passes it `draw`, which returns a further random sample, and makes room for
-  `images` times as many boxes.
+  The pipeline passes it `draw`, which returns a further random sample as it is on the canvas, and
+  makes room for the boxes of `images` - 1 more.
   """
 
   def mark(function: Callable) -> Callable:

@@ -138,6 +138,8 @@ class Source(abc.ABC):
     self.report = report or Report()
     if not self.classes:
       raise DataError(f"{name} has no classes: a data set needs at least one")
+    if twice := [c for k, c in enumerate(self.classes) if c in self.classes[:k]]:
+      raise DataError(f"{name}: two classes are named {twice[0]!r}; names are unique")
     if not len(self.ids):
       raise DataError(f"{name} is empty: it has no images")
 
@@ -155,6 +157,17 @@ class Source(abc.ABC):
 
   @abc.abstractmethod
   def __getitem__(self, i: int) -> dict[str, Any]: ...
+
+
+def check_same_classes(names: Sequence[str], where: str, source: Source) -> None:
+  """DataError unless `source` has the classes `names` of `where`: labels are places in that list."""
+  if tuple(names) == source.classes:
+    return
+  short = lambda several: ", ".join(several[:20]) + (" ..." if len(several) > 20 else "")
+  raise DataError(
+    f"{source.name} has the {len(source.classes)} classes {short(source.classes)}, but {where} has "
+    f"the {len(names)} classes {short(names)}; they must be the same, in the same order"
+  )
 
 
 class DetectionSource(Source):

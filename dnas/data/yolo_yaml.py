@@ -103,8 +103,9 @@ def load(
 
 def label_file(image: pathlib.Path) -> pathlib.Path:
   """Where the labels of an image are: last `/images/` -> `/labels/`, suffix -> `.txt`."""
-  before, found, after = image.as_posix().rpartition("/images/")
-  path = pathlib.Path(f"{before}/labels/{after}") if found else image
+  # The slash before: a relative path may begin with `images/`.
+  before, found, after = f"/{image.as_posix()}".rpartition("/images/")
+  path = pathlib.Path(f"{before}/labels/{after}"[1:]) if found else image
   return path.with_suffix(".txt")
 
 

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""Boxes as arrays: formats, overlaps, anchor points and the distances that a head predicts.
+"""Boxes as arrays: overlaps, anchor points and the distances that a head predicts.
 
-A box is `(x1, y1, x2, y2)` in pixels (`xyxy`) unless a function's name says otherwise; every
-function takes any number of leading dimensions and may be jitted, vmapped and differentiated.
+A box is `(x1, y1, x2, y2)` in pixels (`xyxy`); every function
+takes any number of leading dimensions and may be jitted, vmapped and differentiated.
 Overlaps stay finite, and so do their gradients, for boxes of no area and for identical boxes.
 
 >>> import numpy as np
@@ -31,46 +31,10 @@ Points = jax.Array | np.ndarray
 EPS = 1e-9
 
 
-def cxcywh_to_xyxy(boxes: jax.Array) -> jax.Array:
-  """(cx, cy, w, h) -> (cx - w/2, cy - h/2, cx + w/2, cy + h/2); `[..., 4]`."""
-  centre, half = boxes[..., :2], boxes[..., 2:] / 2
-  return jnp.concatenate([centre - half, centre + half], -1)
-
-
-def xyxy_to_cxcywh(boxes: jax.Array) -> jax.Array:
-  """(x1, y1, x2, y2) -> ((x1 + x2)/2, (y1 + y2)/2, x2 - x1, y2 - y1); `[..., 4]`."""
-  low, high = boxes[..., :2], boxes[..., 2:]
-  return jnp.concatenate([(low + high) / 2, high - low], -1)
-
-
-def xywh_to_xyxy(boxes: jax.Array) -> jax.Array:
-  """(x, y, w, h), the format of COCO files, -> (x, y, x + w, y + h); `[..., 4]`."""
-  return jnp.concatenate([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], -1)
-
-
-def xyxy_to_xywh(boxes: jax.Array) -> jax.Array:
-  """(x1, y1, x2, y2) -> (x1, y1, x2 - x1, y2 - y1), the format of COCO files; `[..., 4]`."""
-  return jnp.concatenate([boxes[..., :2], boxes[..., 2:] - boxes[..., :2]], -1)
-
-
 def area(boxes: jax.Array) -> jax.Array:
   """max(x2 - x1, 0) * max(y2 - y1, 0); `[..., 4]` -> `[...]` px^2."""
   size = jnp.maximum(boxes[..., 2:] - boxes[..., :2], 0)
   return size[..., 0] * size[..., 1]
-
-
-def clip(boxes: jax.Array, size: jax.Array | tuple[float, float]) -> jax.Array:
-  """Boxes cut to the image: x in [0, width], y in [0, height].
-
-  Args:
-    boxes: `[..., 4]` px.
-    size: (width, height) px, or an array `[..., 2]` that broadcasts against `boxes[..., :2]`.
-
-  Returns:
-    `[..., 4]` px; a box outside the image becomes one of no area on its border.
-  """
-  limit = jnp.asarray(size, boxes.dtype)
-  return jnp.clip(boxes, 0, jnp.concatenate([limit, limit], -1))
 
 
 def _intersection(a: jax.Array, b: jax.Array) -> jax.Array:

@@ -13,9 +13,8 @@ They differ from COCO's statistics (`dnas.detection.coco`) in three ways:
   another.
 - Crowd regions are not there: a detection in one is wrong. In COCO it does not count.
 
-That it integrates 101 points by trapezoids and ignores crowd regions is specified; the rest (the
-matching, the smoothing of F1 over a tenth, the confusion's 0.25 and 0.45) is from memory,
-unverified.
+The matching, the trapezoids, the smoothing of F1 over a tenth and the confusion's 0.25 and 0.45 are
+those of `ultralytics/utils/metrics.py`; without any object their figures are 0, ours NaN.
 
 Everything is NumPy on the host: images hold different numbers of boxes, and a jitted function
 would be compiled for each.

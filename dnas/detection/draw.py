@@ -38,7 +38,6 @@ def sheet(
   class_names: Sequence[str],
   path: str | os.PathLike[str],
   *,
-  columns: int | None = None,
   tile_px: int = 288,
   min_score: float = 0.0,
 ) -> pathlib.Path:
@@ -50,7 +49,6 @@ def sheet(
     predictions: the same with `"scores": [N]` per image, or None.
     class_names: the name of each class index.
     path: of the PNG; its folder is made if need be.
-    columns: tiles per row; by default about as many as rows.
     tile_px: the longer side of each picture on the sheet; small pictures are enlarged to it.
     min_score: predictions below it are not drawn.
 
@@ -66,7 +64,6 @@ def sheet(
   for name, entries in (("ground_truth", ground_truth), ("predictions", predictions)):
     if entries is not None and len(entries) != len(images):
       raise ValueError(f"sheet: {len(entries)} {name} for {len(images)} images")
-  columns = columns or math.ceil(math.sqrt(len(images)))
   tiles = [
     _tile(
       image,
@@ -81,7 +78,7 @@ def sheet(
   ]
   cell_width = max(tile.width for tile in tiles) + _MARGIN_PX
   cell_height = max(tile.height for tile in tiles) + _MARGIN_PX
-  columns = min(columns, len(tiles))
+  columns = math.ceil(math.sqrt(len(tiles)))  # About as many as rows.
   rows = math.ceil(len(tiles) / columns)
   canvas = Image.new(
     "RGB", (columns * cell_width + _MARGIN_PX, rows * cell_height + _MARGIN_PX), _BACKGROUND

@@ -127,7 +127,6 @@ def detection_loss(
   class_weight: float = 1.0,
   iou_weight: float = 2.5,
   dfl_weight: float = 0.5,
-  focal_alpha: float | None = None,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
   """(w_c sum L_cls + w_i sum s (1 - GIoU) + w_d sum s L_dfl) / max(sum s, 1).
 
@@ -143,7 +142,6 @@ def detection_loss(
     class_weight: w_c.
     iou_weight: w_i.
     dfl_weight: w_d.
-    focal_alpha: `alpha` of the focal loss.
 
   Returns:
     The total, and its three weighted parts {"cls", "iou", "dfl"}. Without any object in the batch
@@ -166,7 +164,7 @@ def detection_loss(
     classes = jnp.arange(logits.shape[-1])
     cls = varifocal(logits, assigned.scores, assigned.labels[..., None] == classes)
   else:
-    cls = focal(logits, assigned.scores, alpha=focal_alpha)
+    cls = focal(logits, assigned.scores)
   iou = 1 - BOX_SIMILARITIES[box_similarity](boxes, assigned.boxes)
   distances = box_ops.boxes_to_distances(assigned.boxes, points) / strides
   dfl = distribution_focal(distribution, distances)

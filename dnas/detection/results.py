@@ -93,10 +93,14 @@ class Result:
     }
 
 
-def numbered(stem: str, seen: collections.Counter[str]) -> str:
-  """A file name for a stem; pictures of one stem, from several folders, are told apart."""
-  seen[stem] += 1
-  return f"{stem}_{seen[stem]}.png" if seen[stem] > 1 else f"{stem}.png"
+def numbered(stem: str, seen: set[str]) -> str:
+  """A file name for a stem that is not in `seen`, where it is put: a, a_2, a_3 and so on."""
+  name, n = stem, 1
+  while name in seen:
+    n += 1
+    name = f"{stem}_{n}"
+  seen.add(name)
+  return f"{name}.png"
 
 
 class Results(Sequence[Result]):
@@ -170,7 +174,7 @@ class Results(Sequence[Result]):
     folder = pathlib.Path(path if path is not None else "predictions")
     if folder.suffix and not folder.is_dir():
       raise DnasError(f"{folder} is one file for {len(self)} pictures; name a folder")
-    seen: collections.Counter[str] = collections.Counter()
+    seen: set[str] = set()
     return [result.save(folder / numbered(result.stem, seen)) for result in self._results]
 
   def to_coco(self, category_ids: Sequence[int] | None = None) -> list[dict[str, Any]]:

@@ -33,9 +33,9 @@ class Thresholds(NamedTuple):
       DnasError: a value is out of range.
     """
     if not (0 <= self.score <= 1 and 0 <= self.iou <= 1):
-      raise DnasError(f"conf = {self.score}, iou = {self.iou}; valid: 0 to 1")
+      raise DnasError(f"conf = {self.score} (least score), iou = {self.iou}; valid: 0 to 1")
     if self.top_k < 1 or self.max_detections < 1:
-      raise DnasError(f"max_det = {self.max_detections}; valid: 1 or more")
+      raise DnasError(f"max_det = {self.max_detections} (detections an image); valid: 1 or more")
     return self
 
 

@@ -85,6 +85,7 @@ class ShortTraining:
     results = predictions(self.task, (static, *state.averaged), {}, self.held_out)
     with tempfile.TemporaryDirectory() as folder:
       measured = self.task.measure(self.truth, results, pathlib.Path(folder))
-    numbers = {name: float(value) for name, value in measured.items()}
+    # A detector's classes come in a dict of their own.
+    numbers = {k: float(value) for k, value in measured.items() if not isinstance(value, dict)}
     seconds = time.perf_counter() - start
     return {"score": numbers[self.task.headline], **numbers, "seconds": seconds}

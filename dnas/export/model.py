@@ -88,6 +88,7 @@ def from_run(workdir: pathlib.Path, outputs: str = "detections") -> tuple[Model,
   config = trained.config_of(folder)
   trained.check(folder, "genotype.json")  # Before the data are read.
   source = data.labelled(config.data.spec, config.evaluate.split)
+  trained.check_classes(folder, source)
   task = task_of(config, source)
   network = qarepvgg.fuse(trained.network(folder, task).module)
   static, params, stats = functional.split(network)

@@ -15,7 +15,7 @@ from dnas.data.letterbox import FILL
 from dnas.data.sample import Move, clip_boxes, warp
 from dnas.naming import functions
 
-DETECTION = ["hflip", "dihedral", "scale_translate", "crop", "colour", "mosaic", "mixup"]
+DETECTION = ["hflip", "dihedral", "scale_translate", "crop", "colour", "pad_crop", "mosaic", "mixup"]
 CLASSIFICATION = ["hflip", "dihedral", "scale_translate", "crop", "colour", "pad_crop", "cutout"]
 MIXING = {"mosaic": 4, "mixup": 2}
 

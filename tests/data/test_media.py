@@ -80,5 +80,21 @@ def test_broken_files(folder):
   with pytest.raises(ImageError, match=r"a\.png: OpenCV cannot decode its 14 bytes"):
     picture.read()
   (folder / "clip.avi").write_bytes(b"RIFF")
-  with pytest.raises(DataError, match=r"clip\.avi: OpenCV reads no frame"):
-    list(media.pictures(folder / "clip.avi"))
+  broken, whole = media.pictures([folder / "clip.avi", RED])
+  with pytest.raises(ImageError, match=r"clip\.avi: OpenCV reads no frame"):
+    broken.read()
+  np.testing.assert_array_equal(whole.read(), RED)
+
+
+def test_a_video_that_is_cut_off_says_so_after_its_frames(tmp_path):
+  file = tmp_path / "clip.avi"
+  video = cv2.VideoWriter(str(file), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
+  for n in range(40):
+    video.write(np.full((48, 64, 3), 6 * n, np.uint8))
+  video.release()
+  assert len(list(media.pictures(file))) == 40
+  file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+  *frames, last = media.pictures(file)
+  assert 5 < len(frames) < 40
+  with pytest.raises(ImageError, match=rf"only {len(frames)} of 40 frames"):
+    last.read()

@@ -74,7 +74,7 @@ def assert_equal(a, b):
 
 def test_training_batch(source):
   batch = next(train(source, augment=AUGMENT))
-  room = 2 * 4 * 2  # The most boxes of one image, times those that mosaic and mixup put together.
+  room = 2 * (1 + 3 + 1)  # The most boxes of one image, times those that mosaic and mixup join.
   shapes = {
     "image": ((8, 32, 48, 3), np.uint8),
     "boxes": ((8, room, 4), np.float32),

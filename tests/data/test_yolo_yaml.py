@@ -234,9 +234,33 @@ def test_bad_file(tmp_path, content, message):
     data.load(f"yolo:{tmp_path}/x.yaml")
 
 
-def test_kind_is_named(tmp_path):
-  with pytest.raises(data.DataError, match=r"did you mean 'yolo:pets.yaml'"):
-    data.load("pets.yaml")
+def test_the_path_of_a_yaml_file_is_enough_from_inside_its_folder_too(folder, monkeypatch):
+  del folder.yaml["path"]
+  (folder.path / "data" / "x.yaml").write_text(yaml.safe_dump(folder.yaml))
+  monkeypatch.chdir(folder.path / "data")
+  assert label_file(pathlib.Path("images/train/a.png")) == pathlib.Path("labels/train/a.txt")
+  source = data.load("x.yaml")
+  assert source[0]["labels"].tolist() == [1, 0]
+
+
+def test_two_classes_of_one_name(folder):
+  folder.yaml["names"] = ["cat", "cat"]
+  with pytest.raises(data.DataError, match="two classes are named 'cat'; names are unique"):
+    folder.load()
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_every_format_is_turned_once(tmp_path, suffix, orientation):
+  folder = Folder(tmp_path)
+  (tmp_path / "data" / "images" / "val" / "d.png").unlink()
+  image = Image.fromarray(np.zeros((20, 40, 3), np.uint8))
+  exif = image.getexif()
+  exif[0x0112] = orientation
+  image.save(tmp_path / "data" / "images" / "val" / f"d.{suffix}", exif=exif)
+  source = folder.load("val")
+  expected = (40, 20) if orientation > 4 else (20, 40)
+  assert tuple(source.sizes[0]) == source[0]["image"].shape[:2] == expected
 
 
 def test_missing_files(folder, tmp_path):

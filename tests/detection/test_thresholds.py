@@ -15,10 +15,10 @@ from dnas.errors import DnasError
 @pytest.mark.parametrize(
   ("given", "message"),
   [
-    (dict(score=1.5), "conf = 1.5, iou = 0.7; valid: 0 to 1"),
+    (dict(score=1.5), r"conf = 1.5 \(least score\), iou = 0.7; valid: 0 to 1"),
     (dict(iou=-0.1), "iou = -0.1; valid: 0 to 1"),
     (dict(score=float("nan")), "conf = nan"),
-    (dict(max_detections=0), "max_det = 0; valid: 1 or more"),
+    (dict(max_detections=0), r"max_det = 0 \(detections an image\); valid: 1 or more"),
   ],
 )
 def test_values_out_of_range(given, message):

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Short training: it learns, it is repeatable, each reduction does what it says."""
 
+import random
+
 import jax
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from dnas import config as configs
 from dnas.errors import DnasError
 from dnas.estimate.short_training import ShortTraining
+from dnas.method import space_of
 from dnas.space import cells
 
 SPACE = cells.dense(("skip_connect", "nor_conv_1x1"), nodes=1, channels=4, layers=1)
@@ -40,6 +43,16 @@ def test_it_learns_and_repeats(config):
   assert first["score"] == first["accuracy"] == again["score"]
   assert first["score"] > 0.2  # chance is 0.1
   assert first["seconds"] > 0
+
+
+@pytest.mark.slow  # compiles the training of a detector
+def test_a_detector_is_estimated_too(root):
+  fields = {"data.threads": 0, "train.batch_size": 2, "search.network.channels": (4, 4, 4)}
+  config = configs.load(root / "configs" / "quickstart.py", fields)
+  genotype = space_of(config).sample(random.Random(0))
+  numbers = ShortTraining(config, steps=1, images=4)(genotype, jax.random.key(0))
+  assert numbers["score"] == numbers["AP"]
+  assert all(isinstance(value, float) for value in numbers.values())
 
 
 def test_bad_input(config):
