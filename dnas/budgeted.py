@@ -39,8 +39,8 @@ def keep(
     priced: costs and budgets.
     decide: alpha -> genotype, without budgets.
     space, alpha: what is decided.
-    workdir: gets `cost.json`: the budgets, the genotype and what it costs. If it is there, it has
-      the result.
+    workdir: gets `cost.json`: the budgets, the genotype and what it costs. If it is there for
+      these budgets, it has the result.
     measure: genotype in its trained network -> milliseconds.
 
   Raises:
@@ -48,8 +48,9 @@ def keep(
   """
   done = workdir / "cost.json"
   if done.exists():  # A later measurement might decide otherwise.
-    record = json_of(done)
-    return SearchSpace.from_json(json.dumps(record["genotype"]))
+    before = json_of(done)
+    if before["budgets"] == dict(priced.budgets):
+      return SearchSpace.from_json(json.dumps(before["genotype"]))
   limits, slowest = dict(priced.budgets), priced.budgets.get("latency_ms")
   tried: list[float] = []
   for left in reversed(range(ATTEMPTS)):
@@ -71,6 +72,7 @@ def keep(
         smaller = _smaller(space, priced, genotype, limits, slowest / tried[-1], last=left <= 1)
         if smaller is None:
           break
+        print(f"measured {tried[-1]:.4g} ms > {slowest:.4g} ms: decided anew", flush=True)
         limits["latency_ms"] = smaller
         continue
     record["genotype"] = json.loads(genotype.to_json())

@@ -79,7 +79,8 @@ def explore(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Sear
     evaluator.prepare()  # Wrong settings are found, and a supernet is trained, in this process.
     parallel = None
     if settings.elsewhere:
-      parallel = stack.enter_context(contextlib.closing(shared.Executor(workdir / QUEUE)))
+      queue = shared.Executor(workdir / QUEUE, evaluator.config)
+      parallel = stack.enter_context(contextlib.closing(queue))
     elif settings.workers:
       parallel = stack.enter_context(process.workers(settings.workers))
     genotype, best = history.search(

@@ -92,9 +92,9 @@ def _check(config: Config, settings: Config, limited: list[str]) -> None:
   if settings.objective is not None:
     if settings.priced not in KINDS:
       raise ConfigError(choose_from("name in config.cost.priced:", settings.priced, KINDS))
-    if settings.objective.get("name") in objective.REWARDS:
+    if (named := naming.name_of(settings.objective)) in objective.REWARDS:
       raise ConfigError(
-        f"config.cost.objective: {settings.objective.name} is a reward for black-box strategies; "
+        f"config.cost.objective: {named} is a reward for black-box strategies; "
         f"valid here: {', '.join(objective.LOSSES)}"
       )
   for name in limited:
@@ -106,10 +106,12 @@ def _check(config: Config, settings: Config, limited: list[str]) -> None:
     for name in ("projection", "stop"):
       if search.get(name) is not None:
         raise ConfigError(f"config.cost.{limited[0]}: cannot be combined with search.{name}")
-    if search.discretize.name not in ("argmax", "top_k_edges"):
+    last = {**search, **(stages[-1] if (stages := search.get("stages")) else {})}
+    decides = naming.name_of(last["discretize"])
+    if decides not in ("argmax", "top_k_edges"):
       raise ConfigError(
         f"config.cost.{limited[0]}: needs search.discretize argmax or top_k_edges, whose strengths "
-        f"a budget maximises, got {search.discretize.name!r}"
+        f"a budget maximises, got {decides!r}"
       )
   if settings.latency_ms is not None and config.get("seeds", 1) > 1:
     raise ConfigError("config.cost.latency_ms: one seed at a time, so that each can be measured")

@@ -130,27 +130,19 @@ def compose(settings: Config, what: Problem, priced: Priced | None = None) -> Me
   """`make` for a problem that is there already."""
   space = what.space
   relax = naming.bind(settings.relaxation, relaxation)
-  optional = lambda spec, module: None if spec is None else naming.bind(spec, module)
-  machine = bilevel.bilevel(
+  machine = _machine(
+    settings,
     what,
     relax,
-    optional(settings.hypergradient, hypergradient),
-    optimizer_of(settings.weight_optimizer, settings),
-    optimizer_of(settings.alpha_optimizer, settings),
-    steps=settings.steps,
+    settings.weight_optimizer,
     warmup_steps=settings.warmup_steps,
-    edge_weights=settings.edge_weights,
-    penalties=[naming.bind(spec, regularization) for spec in settings.penalties],
-    perturbation=optional(settings.perturbation, regularization),
-    weight_penalty=optional(settings.weight_penalty, regularization),
-    freezing=optional(settings.freezing, freezing),
     pricing=None if priced is None else priced.pricing,
     average=settings.average,
   )
   decide = naming.bind(settings.discretize, discretize)
   if priced is not None and priced.budgets:
     decide = budgets.within(decide, priced.costs, priced.budgets)
-  if priced is not None and settings.relaxation.name == "score_function":
+  if priced is not None and naming.name_of(settings.relaxation) == "score_function":
     kept = [name for name in space.searched if space.cells[name].keep is not None]
     if kept:
       raise ConfigError(
@@ -158,6 +150,27 @@ def compose(settings: Config, what: Problem, priced: Priced | None = None) -> Me
         "which keeps some edges a node; choose another relaxation"
       )
   return Method(what, relax, machine, decide, 1 if settings.hypergradient is None else 2)
+
+
+def _machine(
+  settings: Config, what: Problem, relax: Relaxation, weight_optimizer: Any, **more: Any
+) -> bilevel.Bilevel:
+  """The loop that the settings describe, but for what is given."""
+  optional = lambda spec, module: None if spec is None else naming.bind(spec, module)
+  return bilevel.bilevel(
+    what,
+    relax,
+    optional(settings.hypergradient, hypergradient),
+    optimizer_of(weight_optimizer, settings),
+    optimizer_of(settings.alpha_optimizer, settings),
+    steps=settings.steps,
+    edge_weights=settings.edge_weights,
+    penalties=[naming.bind(spec, regularization) for spec in settings.penalties],
+    perturbation=optional(settings.perturbation, regularization),
+    weight_penalty=optional(settings.weight_penalty, regularization),
+    freezing=optional(settings.freezing, freezing),
+    **more,
+  )
 
 
 def optimizer_of(spec: Any, settings: Config) -> optimizer.Optimizer:
@@ -173,7 +186,7 @@ def optimizer_of(spec: Any, settings: Config) -> optimizer.Optimizer:
 def tuning(settings: Config) -> Callable[[Problem], bilevel.Bilevel]:
   """The loop of the fine-tuning between the decisions of a projection.
 
-  As the search, without its warm-up, and with a tenth of the learning rate of the weights.
+  As the search at its end, with a tenth of the learning rate of the weights.
   """
   if settings.hypergradient is None:
     raise ConfigError(
@@ -186,15 +199,4 @@ def tuning(settings: Config) -> Callable[[Problem], bilevel.Bilevel]:
     )
   spec = {**dict(settings.weight_optimizer), "lr": settings.weight_optimizer.lr / 10}
 
-  def make_loop(what: Problem) -> bilevel.Bilevel:
-    return bilevel.bilevel(
-      what,
-      naming.bind(settings.relaxation, relaxation),
-      naming.bind(settings.hypergradient, hypergradient),
-      optimizer_of(spec, settings),
-      optimizer_of(settings.alpha_optimizer, settings),
-      steps=settings.steps,
-      edge_weights=settings.edge_weights,
-    )
-
-  return make_loop
+  return lambda what: _machine(settings, what, naming.bind(settings.relaxation, relaxation), spec)

@@ -70,6 +70,11 @@ def resolve(spec: Any, module: types.ModuleType, given: int | None = None) -> fu
   return _partial(function, arguments, given)
 
 
+def name_of(spec: Any) -> Any:
+  """The name in a config entry, which may be a bare name; None where it holds none."""
+  return spec if isinstance(spec, str) else spec.get("name")
+
+
 def bind(spec: Any, module: types.ModuleType, *args: Any, **offered: Any) -> Any:
   """What the factory that a config entry names returns: f(*args, **offered, **arguments).
 

@@ -24,6 +24,7 @@ from dnas.settings import Stage, check_seeds, settings_of, stages_of
 from dnas.space import genotypes, macro
 from dnas.space.space import SearchSpace
 from dnas.strategy import discretize, projection, stages
+from dnas.strategy.alpha import init_alpha
 from dnas.strategy.problem import SearchState
 from dnas.watch import Stopped, Watch
 
@@ -69,9 +70,7 @@ def search(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Searc
       runs.write(workdir / "genotype.json", space.to_json())
     return space
   several = stages_of(settings)
-  for stage in several:
-    method.make(stage.settings, task, _in_network(stage, space))  # Checks what it composes.
-    _pipeline(config, stage.settings, source, "weights", config.seed)  # Checks its arguments.
+  _check(config, several, task, space, source)
   seeds = config.get("seeds", 1)
   check_seeds(seeds, settings)
   runs.devices_of(config)
@@ -87,6 +86,21 @@ def search(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Searc
       genotype = _in_stages(config, several, task, space, source, workdir, price)
     runs.write(workdir / "genotype.json", genotype.to_json())
   return genotype
+
+
+def _check(config: Config, several: list[Stage], task, space: SearchSpace, source) -> None:
+  """Each stage composed, fed and decided once, by noise: what is wrong raises before a step."""
+  for stage in several:
+    settings, space = stage.settings, _in_network(stage, space)
+    made = method.make(settings, task, space)
+    _pipeline(config, settings, source, "weights", config.seed)
+    alpha = init_alpha(space, jax.random.key(0), edge_weights=settings.edge_weights)
+    if stage.keep is not None:
+      space, _ = stages.prune(space, jax.device_get(alpha), stage.keep)
+    elif settings.projection:
+      _projection(settings, made)
+    else:
+      made.decide(space, jax.device_get(alpha))
 
 
 def _in_network(stage: Stage, space: SearchSpace) -> SearchSpace:
@@ -192,9 +206,7 @@ def _decide(config, stage: Stage, made: method.Method, state, source, workdir) -
   settings = stage.settings
   if not settings.projection:
     return made.genotype(state)
-  project = projection.projector(
-    made.problem, made.relaxation, method.tuning(settings), **dict(settings.projection)
-  )
+  project = _projection(settings, made)
   last = runs.loop(
     workdir / "projection",
     "projection",
@@ -206,6 +218,11 @@ def _decide(config, stage: Stage, made: method.Method, state, source, workdir) -
     lowers="alpha_loss",
   )
   return project.genotype(last)
+
+
+def _projection(settings: Config, made: method.Method) -> projection.Projection:
+  tune = method.tuning(settings)
+  return projection.projector(made.problem, made.relaxation, tune, **dict(settings.projection))
 
 
 def _several_seeds(config, settings, made: method.Method, source, workdir, seeds: int):

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """`config.search` with every field, checked, and the stages that it describes."""
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
+from dnas import naming
 from dnas.config import Config
 from dnas.errors import ConfigError, check_count
 from dnas.fields import complete
@@ -33,7 +33,7 @@ DEFAULTS: dict[str, Any] = {
   "skip_dropout": 0.0,
   # Overrides of these settings, one dict a stage, with `keep` and `inherit`: see dnas.search.
   "stages": (),
-  # A search that ends by perturbation: see dnas.strategy.projection.
+  # A search that ends by perturbation: fields of PROJECTION.
   "projection": None,
   # every_steps, hessian_steps and genotypes, see WATCH.
   "watch": {},
@@ -59,6 +59,10 @@ REQUIRED = (
 WATCH = {"every_steps": 0, "hessian_steps": 3, "genotypes": 5}
 
 
+# See dnas.strategy.projection.
+PROJECTION = {"batches": 4, "tune_steps": 20, "seed": 0}
+
+
 class Stage(NamedTuple):
   """One stage of a search.
 
@@ -82,6 +86,9 @@ def settings_of(search: Config, **overrides: Any) -> ConfigDict:
   given = {**{name: search[name] for name in search}, **overrides}
   settings = complete("config.search", given, DEFAULTS, REQUIRED)
   settings.watch = complete("config.search.watch", settings.watch, WATCH)
+  if settings.projection is not None:
+    projection = complete("config.search.projection", settings.projection, PROJECTION)
+    settings.projection = projection
   _check(settings)
   return settings
 
@@ -94,15 +101,21 @@ def stages_of(settings: Config) -> list[Stage]:
   for n, given in enumerate(settings.stages):
     overrides = dict(given)
     keep, inherit = overrides.pop("keep", None), overrides.pop("inherit", False)
-    if "stages" in overrides or "projection" in overrides:
-      raise ConfigError(f"config.search.stages[{n}]: cannot set stages or projection")
+    if banned := [name for name in ("stages", "projection", "stop") if name in overrides]:
+      raise ConfigError(f"config.search.stages[{n}]: cannot set {banned[0]}")
     if (keep is None) != (n == len(settings.stages) - 1):
       raise ConfigError(f"config.search.stages[{n}]: keep must be set in all stages but the last")
     if inherit and n == 0:
       raise ConfigError("config.search.stages[0]: has no stage before it to inherit from")
     if n < len(settings.stages) - 1 and settings.stop is not None:
       raise ConfigError("config.search.stop: cannot be combined with stages")
-    found.append(Stage(settings_of(settings, **overrides, stages=()), keep, inherit))
+    stage = Stage(settings_of(settings, **overrides, stages=()), keep, inherit)
+    if inherit and stage.settings.edge_weights and not found[-1].settings.edge_weights:
+      raise ConfigError(
+        f"config.search.stages[{n}]: inherits alpha from a stage without edge_weights: set them in "
+        "both or in none"
+      )
+    found.append(stage)
   return found
 
 
@@ -128,6 +141,8 @@ def check_accumulate(section: str, accumulate: Any, steps: int) -> None:
 
 
 def _check(settings: Config) -> None:
+  for name, least in (("every_steps", 0), ("hessian_steps", 0), ("genotypes", 1)):
+    check_count(f"config.search.watch.{name}", settings.watch[name], least, ConfigError)
   for name, rate in (("drop_path", settings.drop_path), ("skip_dropout", settings.skip_dropout)):
     if not 0 <= rate < 1:
       raise ConfigError(f"config.search.{name} must be in [0, 1), got {rate!r}")
@@ -156,10 +171,10 @@ def _check_curvature(settings: Config) -> None:
   if not (settings.watch.every_steps and settings.watch.hessian_steps):
     return
   spec = settings.relaxation
-  while isinstance(spec, Mapping | ConfigDict):  # straight_through holds another
-    if spec.get("name") == "dirichlet":
+  while spec is not None:  # straight_through holds another
+    if naming.name_of(spec) == "dirichlet":
       raise ConfigError(
         "config.search.watch.hessian_steps must be 0: dirichlet has no second derivative in alpha, "
         f"got {settings.watch.hessian_steps}"
       )
-    spec = spec.get("relaxation")
+    spec = None if isinstance(spec, str) else spec.get("relaxation")

@@ -39,8 +39,8 @@ class Stopped(Exception):
 class Watch:
   """(step, state, batch) -> what was observed; kept in `watch/STEP.json`, from where it goes on.
 
-  With `config.search.stop` (DARTS-ES) the dominant eigenvalues so far are given to that function,
-  and its index is the observation whose genotype becomes the result.
+  With `config.search.stop` (DARTS-ES) the dominant eigenvalues since the warm-up are given to that
+  function, and its index is the observation whose genotype becomes the result.
 
   Raises:
     Stopped: when called.
@@ -65,7 +65,8 @@ class Watch:
     seen = [json_of(path) for path in paths]
     genotypes = [SearchSpace.from_json(json.dumps(record["genotype"])) for record in seen]
     progress = progress_at(i, self.settings.steps, self.settings.warmup_steps)
-    found = self.observe(state, batch, genotypes[-(self.last - 1) :], progress)
+    before = genotypes[max(len(genotypes) - (self.last - 1), 0) :]
+    found = self.observe(state, batch, before, progress)
     record = {
       "genotype": json.loads(found.genotype.to_json()),
       "alpha": self._alpha(jax.device_get(state.decided_by)),
@@ -76,9 +77,9 @@ class Watch:
       history = [abs(record["hessian/dominant"]) for record in [*seen, record]]
       if not math.isfinite(history[-1]):
         raise DnasError(f"config.search.stop: the Hessian's eigenvalue is not finite at step {i}")
-      index = self.stop(history)
+      steps = [int(path.stem) for path in paths] + [i]
+      index = diagnostics.stopped_at(self.stop, steps, history, self.settings.warmup_steps)
       if index is not None:
-        steps = [int(path.stem) for path in paths] + [i]
         raise Stopped(i, steps[index], [*genotypes, found.genotype][index])
     return found.metrics
 

@@ -213,3 +213,27 @@ def test_two_steps_and_a_genotype(name, tmp_path, monkeypatch):
   # Run again, it computes nothing.
   monkeypatch.setattr(log.Log, "write", lambda *arguments: pytest.fail("stepped again"))
   assert search.search(config, tmp_path) == genotype
+
+
+def test_the_tuning_of_a_projection_is_the_search_at_its_end(monkeypatch):
+  """Penalties, perturbation and what else shapes the losses; only warm-up and rate are its own."""
+  config = configs.load(
+    ROOT / "configs" / "methods" / "darts_pt.py",
+    {
+      "search.penalties": (dict(name="beta_decay"),),
+      "search.perturbation": dict(name="random_perturbation"),
+    },
+  )
+  settings, space = settings_of(config.search), method.space_of(config)
+  what = Problem(space, lambda key: ({}, {}), lambda *arguments: (0.0, ({}, {})))
+  given = []
+  spy = lambda *arguments, **options: given.append((arguments, options))
+  monkeypatch.setattr(method.bilevel, "bilevel", spy)
+  method.compose(settings, what)
+  method.tuning(settings)(what)
+  (_, searching), (_, tuning) = given
+  names = {"steps", "edge_weights", "penalties", "perturbation", "weight_penalty", "freezing"}
+  assert set(tuning) == names
+  assert len(tuning["penalties"]) == 1
+  assert tuning["perturbation"] is not None
+  assert {*names, "warmup_steps", "pricing", "average"} == set(searching)

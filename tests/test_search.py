@@ -55,18 +55,19 @@ def test_a_search_stops_with_the_genotype_of_an_earlier_step(
   root, tmp_path, user_folder, monkeypatch
 ):
   (user_folder / "my_lab.py").write_text(
-    "def third(history, back):\n  return len(history) - 1 - back if len(history) == 3 else None\n"
+    "def second(history, back):\n  return len(history) - 1 - back if len(history) == 2 else None\n"
   )
   config = small(
     root,
     search__steps=9,
     search__watch__every_steps=1,
     search__watch__hessian_steps=1,
-    search__stop=dict(name="my_lab.third", back=1),
+    search__stop=dict(name="my_lab.second", back=1),
   )
   genotype = search.search(config, tmp_path / "run")
   watch = tmp_path / "run" / "watch"
   assert sorted(path.stem for path in watch.iterdir()) == ["00000001", "00000002", "00000003"]
+  # The first was seen in the warm-up, when alpha stood still, and is no part of the history.
   second = json.loads((watch / "00000002.json").read_text())
   assert SearchSpace.from_json(json.dumps(second["genotype"])) == genotype
   assert np.isfinite(second["hessian/dominant"])
@@ -98,6 +99,23 @@ STAGE = dict(steps=2, warmup_steps=0)
     (dict(search__stages=(dict(keep=1, **STAGE),)), r"stages\[0\]: keep must be set in all"),
     (dict(search__stages=(dict(inherit=True, **STAGE),)), "has no stage before it"),
     (dict(search__stages=(dict(step=3),)), "unknown field of config.search: 'step'"),
+    (dict(search__stages=(dict(stop="x", keep=2), STAGE)), r"stages\[0\]: cannot set stop"),
+    (dict(search__stages=(dict(keep=0, **STAGE), STAGE)), "keep must be a whole number"),
+    (dict(search__stages=(dict(keep=1, **STAGE), STAGE)), "it is a genotype already"),
+    (
+      dict(search__stages=(dict(keep=2, **STAGE), dict(inherit=True, edge_weights=True, **STAGE))),
+      r"stages\[1\]: inherits alpha from a stage without edge_weights",
+    ),
+    (dict(search__projection=dict(batchs=4)), "unknown field of config.search.projection"),
+    (dict(search__projection=dict(batches=0)), "projection: batches must be 1 or more"),
+    (
+      dict(search__projection={}, search__weight_optimizer=dict(name="sgd")),
+      "config.search.weight_optimizer must set lr",
+    ),
+    (dict(search__discretize=dict(name="top_k_edges", k=9)), "top_k_edges"),
+    (dict(search__watch__genotypes=0), "config.search.watch.genotypes must be a whole number"),
+    (dict(search__watch__every_steps=-3), "config.search.watch.every_steps must be a whole number"),
+    (dict(search__relaxation="dirichlet", search__watch__every_steps=1), "no second derivative"),
     (dict(seeds=0), "config.seeds must be a whole number"),
     (dict(seeds=2, search__watch__every_steps=2), "several searches in one program have no watch"),
     (dict(seeds=2, search__stages=(STAGE,)), "have no stages"),

@@ -250,6 +250,8 @@ class LatencyTable:
         ms = max(t.ms - idle, 0.0) * scale
         self.entries[name] = Timing(ms, t.spread_ms * scale, t.rounds, t.rejected)
       self.write()
+      if len(missing) > group:  # A few seconds each: somebody is waiting.
+        print(f"latency: {start + len(names)} of {len(missing)} programs measured", flush=True)
 
   def ms(self, name: str) -> float:
     """The time of an entry; DnasError if the table lacks it."""

@@ -72,7 +72,7 @@ class CostModel:
   def expected(self, weights: Mapping[str, Sequence[jax.Array]]) -> jax.Array:
     """E[cost], a scalar with a gradient; `cost(x)` exactly at the one-hot weights of x.
 
-    Where a cell keeps every edge, q_e = 1. Where it keeps k edges a node, an edge's share of them
+    Where every edge is kept, q_e = 1. Where a node keeps k of its edges, an edge's share of them
     is q_e = min(1, k s_e / sum of s over the node's edges), s_e = sum_o w_eo (1 but for logits of
     edges), and its operations other than `none` share the whole weight, because `none` cannot be
     chosen there.
@@ -89,8 +89,10 @@ class CostModel:
         if cell.keep is None:
           terms = [jnp.vdot(w, _float(costs[e])) for e, w in zip(incoming, rows, strict=True)]
         else:
-          strengths = jnp.stack([w.sum() for w in rows])
-          shares = jnp.minimum(1.0, cell.kept(node) * strengths / strengths.sum())
+          strengths, kept = jnp.stack([w.sum() for w in rows]), cell.kept(node)
+          shares = jnp.minimum(1.0, kept * strengths / strengths.sum())
+          if kept == len(incoming):
+            shares = jnp.ones_like(strengths)
           terms = [
             share * _mean(w, costs[e], cell.edges[e].ops)
             for e, w, share in zip(incoming, rows, shares, strict=True)

@@ -160,7 +160,7 @@ class Source(abc.ABC):
 
 
 def check_same_classes(names: Sequence[str], where: str, source: Source) -> None:
-  """DataError unless `source` has the classes `names` of `where`: labels are places in that list."""
+  """DataError unless `source` has the classes `names` of `where`: labels are places among them."""
   if tuple(names) == source.classes:
     return
   short = lambda several: ", ".join(several[:20]) + (" ..." if len(several) > 20 else "")

@@ -3,8 +3,8 @@
 """The loss of detectors with anchors: focal classification and a Huber loss of box deltas.
 
 Its constants are those of EfficientDet's published code (google/automl, efficientdet:
-`hparams_config.py`, `det_model_fn.py`): alpha 0.25, gamma 1.5, Huber's delta 0.1, box weight 50, both
-parts over the positives and one more. Its anchors are positive from an IoU of 0.5.
+`hparams_config.py`, `det_model_fn.py`): alpha 0.25, gamma 1.5, Huber's delta 0.1, box weight 50,
+both parts over the positives and one more. Its anchors are positive from an IoU of 0.5.
 """
 
 import jax

@@ -105,14 +105,19 @@ def one_shot(
   problem = method.problem(method.task_of(config, source), space, Supernet(single_path=True))
   part = functools.partial(runs.pipeline, config, source, batch_size, fraction=share)
   training = part(train=True, part="weights")
-  held_out = part(train=False, part="alpha", threads=0)
-  # The last one is filled up with images that are there already.
-  whole = max(min(images, len(held_out.indices)) // batch_size, 1)
+  there = min(images, len(part(train=False, part="alpha", threads=0).indices))
+  # Whole batches only: the last one of a split is filled up with images of nothing.
+  size = min(batch_size, there)
+  held_out = runs.pipeline(
+    config, source, size, fraction=share, train=False, part="alpha", threads=0
+  )
   folder = workdir / "supernet"
   weights = _supernet(config, problem, training, folder, steps, lr, weight_decay)
   plain = part(train=True, augment=(), part="weights", threads=0)
   picked = lambda pipeline, count: [_images(b) for b in itertools.islice(pipeline, count)]
-  return shared.OneShot(problem, *weights, picked(plain, calibration), picked(held_out, whole))
+  return shared.OneShot(
+    problem, *weights, picked(plain, calibration), picked(held_out, there // size)
+  )
 
 
 def tabular(

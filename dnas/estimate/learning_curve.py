@@ -74,9 +74,8 @@ def early_stopping(
   """Evaluates at rising `epochs`, until the curve says that the last will stay below `threshold`.
 
   From three points on, a candidate is given up when fit(points)(epochs[-1]) + margin < threshold.
-  Its score is then the highest it has had: it is below the threshold, as are all that were given
-  up, and never a guess. The threshold is fixed, not the best so far, so that an evaluation does not
-  depend on others and a search can resume.
+  Its score is then its last one, and the threshold at most: never a guess. The threshold is fixed,
+  not the best so far, so that an evaluation does not depend on others and a search can resume.
 
   Args:
     at: epochs -> the evaluator after so many.
@@ -101,7 +100,7 @@ def early_stopping(
         i >= 2 and fit(epochs[: i + 1], scores)(epochs[-1]) + margin < threshold
       )
       if hopeless and not is_last:
-        score = scores[-1] if diverged else min(max(scores), threshold)
+        score = scores[-1] if diverged else min(scores[-1], threshold)
         return {"score": score, "epochs": epoch, "stopped": 1.0}
     return {"score": scores[-1], "epochs": epochs[-1], "stopped": 0.0}
 

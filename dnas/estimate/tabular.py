@@ -80,7 +80,7 @@ class Table:
   columns: Mapping[str, np.ndarray]
   runs: Mapping[tuple[str, str, int], str]
   name: Callable[[SearchSpace], str]
-  _seen: dict[Cell, int] = dataclasses.field(default_factory=dict)
+  _seen: dict[tuple[Cell | None, ...], int] = dataclasses.field(default_factory=dict)
 
   def row(self, genotype: SearchSpace) -> int:
     """The row of an architecture.
@@ -89,13 +89,13 @@ class Table:
       SpaceError: it has no name in this benchmark.
       TableError: the table does not hold it.
     """
-    cell = next(iter(genotype.cells.values()))
-    if cell not in self._seen:  # naming takes 20 times as long as looking up
+    cells = tuple(genotype.cells.get(name) for name in self.space.searched)
+    if cells not in self._seen:  # naming takes 20 times as long as looking up
       name = self.name(genotype)
       if name not in self.rows:
         raise TableError(f"{self.source}: architecture {name} is not in it")
-      self._seen[cell] = self.rows[name]
-    return self._seen[cell]
+      self._seen[cells] = self.rows[name]
+    return self._seen[cells]
 
   def column(self, name: str) -> np.ndarray:
     """A column [N] by its name; TableError lists what there is."""

@@ -45,10 +45,11 @@ class TrainingFree:
     self.batch = jax.tree.map(jnp.asarray, subject.check(batch, at_least=2))
     if (most := int(self.batch["label"].max())) >= classes or int(self.batch["label"].min()) < 0:
       raise DnasError(f"batch.label: must be 0 to classes - 1 = {classes - 1}, got {most}")
-    self.proxies = {
-      spec if isinstance(spec, str) else spec["name"]: naming.resolve(spec, zero_cost, given=3)
-      for spec in proxies
-    }
+    self.proxies = {}
+    for spec in proxies:
+      if (name := naming.name_of(spec)) in self.proxies:
+        raise DnasError(f"proxies: {name} is named twice; its scores are told apart by its name")
+      self.proxies[name] = naming.resolve(spec, zero_cost, given=3)
     self.compile_s: dict[str, float] = {}
     self._programs: dict[tuple[str, int], Any] = {}
     self._supernet: tuple[Any, Subject] | None = None

@@ -62,7 +62,6 @@ def bilevel(
   *,
   steps: int,
   warmup_steps: int = 0,
-  alpha_scale: float = 1e-3,
   edge_weights: bool = False,
   penalties: Sequence[Penalty] = (),
   perturbation: Perturbation | None = None,
@@ -92,7 +91,6 @@ def bilevel(
       CPUs the alpha step took 16 times as long so, for the whole search; not measured since
       `nn.dense` writes gradients that stay fast there. A second program costs one more compilation
       of the weight step.)
-    alpha_scale: standard deviation of the initial logits.
     edge_weights: whether the edges that enter a node share one weight between them (PC-DARTS).
     penalties: functions of alpha that are added to the loss that alpha lowers; `alpha_loss` holds
       them.
@@ -138,7 +136,6 @@ def bilevel(
     hypergradient,
     weight_optimizer,
     alpha_optimizer,
-    alpha_scale,
     edge_weights,
     freezing,
     average,
@@ -160,7 +157,6 @@ class _Search:
   hypergradient: Hypergradient | None
   weight_optimizer: Optimizer
   alpha_optimizer: Optimizer
-  alpha_scale: float
   edge_weights: bool
   freezing: Freezing | None
   average: float
@@ -168,7 +164,7 @@ class _Search:
   def init(self, key: jax.Array) -> SearchState:
     param_key, alpha_key, run_key = jax.random.split(key, 3)
     problem, pricing = self.levels.problem, self.levels.pricing
-    alpha = init_alpha(problem.space, alpha_key, self.alpha_scale, self.edge_weights)
+    alpha = init_alpha(problem.space, alpha_key, edge_weights=self.edge_weights)
     # Copies: the state is donated, and what the problem's init returns may be the caller's. With
     # dtypes: a weakly typed leaf would make the step compile twice.
     params, stats = jax.tree.map(_own, tuple(problem.init(param_key)))

@@ -124,6 +124,27 @@ def stop_by_eigenvalue(
   return None
 
 
+def stopped_at(
+  stop: Callable[[Sequence[float]], int | None],
+  steps: Sequence[int],
+  eigenvalues: Sequence[float],
+  warmup_steps: int,
+) -> int | None:
+  """The place in `steps` of the observation that a search ends with; None while it may go on.
+
+  What was observed in the warm-up does not count: alpha stood still.
+
+  Args:
+    stop: such as `stop_by_eigenvalue` with its arguments bound.
+    steps: of the observations so far, rising.
+    eigenvalues: what was observed there.
+    warmup_steps: of the search.
+  """
+  first = sum(step <= warmup_steps for step in steps)
+  index = stop(eigenvalues[first:]) if first < len(steps) else None
+  return None if index is None else first + index
+
+
 def edge_entropies(alpha: Mapping[str, Sequence[Any]]) -> dict[str, np.ndarray]:
   """H[e] = -sum_o p_o log p_o, p = softmax(alpha[e]), in nats: one array [E] per cell."""
 

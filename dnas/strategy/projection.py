@@ -271,10 +271,10 @@ def _at(tree: Any, name: str, e: int, value: Any) -> Any:
 
 
 def _start(space: SearchSpace, machine: Bilevel, state: SearchState) -> Projecting:
-  """Weights and alpha of the search, optimisers as at a beginning, nothing decided."""
+  """Weights, alpha and progress of the search, optimisers as at a beginning, nothing decided."""
   fresh = machine.init(state.key)
   own = lambda tree: jax.tree.map(lambda x: jnp.array(x, copy=True), tree)
-  taken = {name: own(getattr(state, name)) for name in ("params", "stats", "alpha")}
+  taken = {name: own(getattr(state, name)) for name in ("params", "stats", "alpha", "step")}
   cells = {name: space.cells[name] for name in space.searched}
   of_edges = lambda value: {n: tuple(map(value, cell.edges)) for n, cell in cells.items()}
   most = max(

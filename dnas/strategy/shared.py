@@ -45,16 +45,18 @@ class SharedError(DnasError):
 class Executor:
   """Puts evaluations into a folder and waits for their results.
 
-  While it waits it says so once a minute, in case nobody works.
+  While it waits it says so once a minute, in case nobody works. `about` says what evaluates: a
+  result in the folder counts only for the same.
   """
 
   def __init__(
     self,
     folder: pathlib.Path,
+    about: str = "",
     poll_s: float = POLL_S,
     say: Callable[[str], object] = print,
   ):
-    self.folder, self.poll_s, self.say = folder, poll_s, say
+    self.folder, self.about, self.poll_s, self.say = folder, about, poll_s, say
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _DONE).unlink(missing_ok=True)
 
@@ -63,6 +65,7 @@ class Executor:
     del evaluator
     data = np.asarray(jax.random.key_data(key)).tolist()
     task = {"genotype": json.loads(genotype.to_json()), "key": data, **dict(zip(["rung"], rung))}
+    task["about"] = hashlib.sha256(self.about.encode()).hexdigest()[:16]
     text = json.dumps(task, sort_keys=True) + "\n"
     name = hashlib.sha256(text.encode()).hexdigest()[:16]
     if not (self.folder / f"{name}.task").exists():

@@ -158,12 +158,12 @@ def _by_projection(put: Planted) -> planted.Choose:
 
 def _by_eigenvalue(put: Planted, steps: int) -> planted.Choose:
   stop = naming.resolve(put.settings.stop, diagnostics, given=1)
-  first = steps // 3 // WATCH_EVERY  # Before that alpha stands still.
 
   def choose(end: planted.Found) -> SearchSpace:
     alphas, eigenvalues = end.trajectory
-    index = stop(np.asarray(eigenvalues)[first:].tolist())
-    at = -1 if index is None else first + index
+    seen = [WATCH_EVERY * (n + 1) for n in range(len(eigenvalues))]
+    index = diagnostics.stopped_at(stop, seen, np.asarray(eigenvalues).tolist(), steps // 3)
+    at = -1 if index is None else index
     logits = {name: [edge[at] for edge in edges] for name, edges in alphas.items()}
     return put.last.decide(end.problem.space, logits)
 

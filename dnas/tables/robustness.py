@@ -160,9 +160,10 @@ def _stopped_early(settings: Config, base: Mapping[str, Any]) -> dict[str, Any]:
   """DARTS-ES of a finished search by BASE: the same, if its eigenvalues never say stop."""
   stop = naming.resolve(settings.stop, diagnostics, given=1)
   values = [point["eigenvalue"] for point in base["curve"]]
+  steps = [point["step"] for point in base["curve"]]
   for i in range(len(values)):
-    if (index := stop(values[: i + 1])) is not None:
-      steps = [point["step"] for point in base["curve"]]
+    seen = steps[: i + 1], values[: i + 1]
+    if (index := diagnostics.stopped_at(stop, *seen, settings.warmup_steps)) is not None:
       record = {"genotype": base["seen"][index], "stopped": steps[index]}
       return {**record, "curve": base["curve"][: index + 1]}
   return {"genotype": base["genotype"], "curve": base["curve"]}

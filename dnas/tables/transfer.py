@@ -14,7 +14,8 @@ def transfer(method: Config, origin: Config, base: Config) -> Config:
 
   Stages share the steps of `base` in proportion to their own; a warm-up keeps its share of the
   steps. What is watched, and how often, is the base's, but for the Hessian-vector products of a
-  method that has another number of them than the origin.
+  method that has another number of them than the origin; and one that stops by what it sees looks
+  as often in a search as in its own.
   """
   settings, old, new = (plain(config.search) for config in (method, origin, base))
   longer = new["steps"] / old["steps"]
@@ -40,4 +41,6 @@ def transfer(method: Config, origin: Config, base: Config) -> Config:
   products = settings["watch"]["hessian_steps"]
   if products != old["watch"]["hessian_steps"]:
     changes["watch.hessian_steps"] = products
+  if settings["stop"] is not None:
+    changes["watch.every_steps"] = max(1, round(settings["watch"]["every_steps"] * longer))
   return configs.changed(base, {f"search.{name}": value for name, value in changes.items()})

@@ -102,6 +102,12 @@ def test_expectation_where_edges_are_kept():
   beta = np.array([0.7, 0.2, 0.1], np.float32)
   expected = one.expected({"c": list(jnp.asarray(beta[:, None] * p))})
   np.testing.assert_allclose(expected, 3 + np.dot([1.0, 0.4, 0.2], each), rtol=1e-6)
+  # A node that keeps all its edges pays for all, however their strengths differ.
+  _, all_kept = linear_model(Cell(2, tuple(Edge(j, 2, ops) for j in range(2)), (2,), keep=2))
+  costs = np.stack(all_kept.ops["c"])
+  each = [np.dot(p[e, 1:], costs[e, 1:]) / p[e, 1:].sum() for e in range(2)]
+  expected = all_kept.expected({"c": list(jnp.asarray(np.array([[0.9], [0.1]]) * p[:2]))})
+  np.testing.assert_allclose(expected, all_kept.fixed + sum(each), rtol=1e-6)
   # All weight on what cannot be chosen: finite, and so is the gradient.
   nothing = [jnp.array([1.0, 0.0, 0.0])] * 3
   gradient = jax.grad(lambda w: one.expected({"c": w}))(nothing)

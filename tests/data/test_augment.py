@@ -15,8 +15,9 @@ from dnas.data.letterbox import FILL
 from dnas.data.sample import Move, clip_boxes, warp
 from dnas.naming import functions
 
-DETECTION = ["hflip", "dihedral", "scale_translate", "crop", "colour", "pad_crop", "mosaic", "mixup"]
-CLASSIFICATION = ["hflip", "dihedral", "scale_translate", "crop", "colour", "pad_crop", "cutout"]
+BOTH = ["hflip", "dihedral", "scale_translate", "crop", "colour", "pad_crop"]
+DETECTION = [*BOTH, "mosaic", "mixup"]
+CLASSIFICATION = [*BOTH, "cutout"]
 MIXING = {"mosaic": 4, "mixup": 2}
 
 

@@ -89,6 +89,14 @@ def test_bad_candidates_are_stopped_and_good_ones_are_not():
   assert early_stopping(curves(), epochs, 0.8, margin=1.0)(cell(1), None)["stopped"] == 0
 
 
+def test_a_falling_curve_scores_what_it_has_fallen_to():
+  """Not the best that it had: that would beat candidates which were evaluated to the end."""
+  scores = {1: 0.95, 2: 0.7, 4: 0.6}
+  at = lambda epochs: lambda genotype, key: {"score": scores[epochs]}
+  found = early_stopping(at, (1, 2, 4, 8), threshold=0.9)(cell(0), None)
+  assert found == {"score": 0.6, "epochs": 4, "stopped": 1}
+
+
 def test_a_training_that_diverges_is_stopped_at_once():
   at = lambda epochs: lambda genotype, key: {"score": np.nan if epochs > 1 else 0.5}
   found = early_stopping(at, (1, 2, 4), threshold=0.0)(cell(0), None)

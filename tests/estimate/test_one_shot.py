@@ -10,8 +10,10 @@ import numpy as np
 import optax
 import pytest
 
+from dnas import config as configs
 from dnas.errors import DnasError
-from dnas.estimate import one_shot
+from dnas.estimate import estimates, one_shot
+from dnas.method import space_of
 from dnas.nn import functional, network
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
@@ -83,6 +85,19 @@ def test_training_helps_and_a_network_without_input_is_at_chance(trained):
   dead = SPACE.decide({"cell": ["none", "none", "none"]})
   assert evaluator(dead, KEY)["score"] < 0.8
   assert evaluator(GENOTYPE, KEY) == evaluator(GENOTYPE, KEY)
+
+
+@pytest.mark.parametrize(("images", "scored"), [(8, 8), (40, 24), (20, 20)])
+def test_no_image_of_nothing_is_scored(root, tmp_path, monkeypatch, images, scored):
+  """24 are held out, less than a batch, which a split is filled up to with blank ones."""
+  fields = {"data.threads": 0, "space": dict(name="dense", ops=("none", "skip_connect"), nodes=1)}
+  config = configs.load(root / "configs" / "digits.py", fields)
+  monkeypatch.setattr(estimates, "_supernet", lambda *arguments: (None, None))
+  settings = dict(steps=1, batch_size=64, share=0.98, calibration=1, images=images)
+  evaluator = estimates.one_shot(config, space_of(config), tmp_path, **settings)
+  (batch,) = evaluator.validation
+  assert len(batch["image"]) == scored
+  assert batch["image"].reshape(scored, -1).any(1).all()
 
 
 def test_bad_input(trained):

@@ -69,6 +69,16 @@ def test_every_genotype_of_the_space_has_its_row(table):
     assert names[table.row(genotype)] == genotypes.to_nasbench201(genotype)
 
 
+def test_the_order_of_the_cells_does_not_matter(table):
+  """`residual` stands beside the searched cell, and may come first in a file."""
+  names = all_names()
+  for row in (3, 4):
+    genotype = genotypes.from_nasbench201(names[row])
+    turned = genotype.replace(cells=dict(reversed(genotype.cells.items())))
+    assert turned == genotype
+    assert table.row(turned) == row
+
+
 def test_look_up_is_an_evaluator(table):
   evaluate = tabular.look_up(table, dataset="cifar100", split="test", epochs=200)
   assert evaluate(genotypes.from_nasbench201(all_names()[5]), None) == {"score": 300_005}

@@ -317,6 +317,8 @@ def test_bad_arguments():
     training_free.TrainingFree(SPACE, GOOD, 3, ["synflw"])
   with pytest.raises(ConfigError, match=r"unknown argument of dnas.estimate.zero_cost.zen"):
     training_free.TrainingFree(SPACE, GOOD, 3, [dict(name="zen", mix=1)])
+  with pytest.raises(DnasError, match="proxies: zen is named twice"):
+    training_free.TrainingFree(SPACE, GOOD, 3, ["zen", dict(name="zen", mixup=0.1)])
 
 
 def test_a_genotype_of_another_space(evaluator):

@@ -57,7 +57,7 @@ def project(space, tune_steps=0, **settings):
   alpha = {
     "c": (jnp.array([0.0, 1.0, 0.5]), jnp.array([0.0, 0.2, 0.9]), jnp.array([0.5, 0.2, 0.4]))
   }
-  state = type(state)(**{**vars(state), "alpha": alpha})
+  state = type(state)(**{**vars(state), "alpha": alpha, "step": jnp.int32(10)})
   before = jax.tree.map(np.array, alpha)
   drawn = []
 
@@ -68,6 +68,7 @@ def project(space, tune_steps=0, **settings):
   made = projection.projector(
     problem, relaxation.softmax(), tune, batches=2, tune_steps=tune_steps, **settings
   )
+  assert made.init(state).search.step == 10  # the schedules of the search stand at its end
   genotype = projection.run(made, state, draw)
   jax.tree.map(np.testing.assert_array_equal, state.alpha, before)  # not changed
   return genotype, len(drawn) // 2

@@ -60,6 +60,10 @@ def test_workers_elsewhere_give_the_same_history(alone, tmp_path):
   # Started anew it finds everything evaluated.
   run(tmp_path / "again.jsonl", shared.Executor(queue))
   assert (tmp_path / "again.jsonl").read_bytes() == alone
+  # But what something else has evaluated does not count.
+  genotype, key = SPACE.decide({"cell": ["none"] * 6}), jax.random.key(0)
+  asked = [shared.Executor(queue, about).submit(score, genotype, key) for about in ("", "other")]
+  assert asked[0].name != asked[1].name
 
 
 def test_rungs_reach_the_workers(tmp_path):
