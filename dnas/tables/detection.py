@@ -118,12 +118,15 @@ def spread(
   overrides: Mapping[str, Any] | None = None,
 ) -> list[table.Row]:
   """AP of so many random cells, trained alike: does the cell matter at all?"""
-  start, rows = time.monotonic(), []
+  start = time.monotonic()
   config = configs.load(config_file, overrides or {})
-  for i in range(cells):
+
+  def job(i: int) -> table.Row:
     genotype = _random(config, i)
     run = _train(config, genotype, workdir / f"cell{i}")
-    rows.append({"cell": genotypes.to_nasbench201(genotype), **run})
+    return {"cell": genotypes.to_nasbench201(genotype), **run}
+
+  rows = all_of([functools.partial(job, i) for i in range(cells)])
   rows.sort(key=lambda row: -row["AP"])
   steps = config.train.steps
   title = f"Detection on {config.data.spec}: {cells} random cells of the space\n" + (

@@ -22,6 +22,7 @@ from dnas.search import search
 from dnas.space.space import SearchSpace
 from dnas.strategy import budgets
 from dnas.tables import plot, table
+from dnas.tables.once import once
 from dnas.task import timing
 from dnas.train import train
 
@@ -112,18 +113,22 @@ def _run(
 ) -> tuple[SearchSpace, dict[str, Any]]:
   """One search, training and evaluation: what was found, and its numbers."""
   base = folder / f"seed{config.seed}"
-  genotype = search(config, base / "search")
-  train(config, genotype, base / "train")
-  result = evaluate(config, base / "train")
-  kept = base / "search" / "cost.json"  # Of a search within a budget.
-  record = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
-  return genotype, {
-    "AP": result["AP"],
-    "predicted_ms": model.of(genotype),
-    "accepted_ms": record.get("latency_ms_measured"),
-    "macs": result["macs"],
-    "genotype": str(genotype.cells["cell"]),
-  }
+
+  def run() -> dict[str, Any]:
+    genotype = search(config, base / "search")
+    train(config, genotype, base / "train")
+    result = evaluate(config, base / "train")
+    kept = base / "search" / "cost.json"  # Of a search within a budget.
+    record = files.json_of(kept) if kept.exists() else {}
+    numbers = {"AP": result["AP"], "macs": result["macs"]}
+    numbers["accepted_ms"] = record.get("latency_ms_measured")
+    return {"genotype": json.loads(genotype.to_json()), "numbers": numbers}
+
+  about = configs.changed(config, {"cost.table": None})  # Its path says nothing of the run.
+  found = once(base, about, run)
+  genotype = SearchSpace.from_json(json.dumps(found["genotype"]))
+  shown = {"predicted_ms": model.of(genotype), "genotype": str(genotype.cells["cell"])}
+  return genotype, {**found["numbers"], **shown}
 
 
 def _summary(runs: Sequence[Mapping[str, Any]]) -> table.Row:
@@ -160,7 +165,7 @@ def _title(config_file: pathlib.Path, config: Config, protocol: Protocol) -> str
 {config.search.steps} steps of search, {config.train.steps} of training; test split; mean over the
 seeds, with the 95 % t-interval as ±. `budget_ms` is what the genotype of each search had to keep
 when measured, and `largest accepted_ms` the largest of these measurements, each made when its
-search ended, on a machine that others used as well; `measured_ms` is of all networks together, in
+search ended, beside whatever else ran; `measured_ms` is of all networks together, in
 turns, when all were trained. Latency: batch {protocol.batch}, {clock}. Budgets: {MARGIN} times the
 predicted latency of the cheapest genotype, and that *share* of the way from there to what seed 0
 finds without a budget. The single runs, with what each found, are in `runs.json`.

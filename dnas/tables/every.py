@@ -27,6 +27,7 @@ class Table(NamedTuple):
     make: the function that makes it.
     full: the run time at the scale of the literature, in words.
     minutes: `here` as a number, by which `run` plans; None: not known.
+    lacks: folder of its runs -> what it needs beside `data` and is not there, or None.
   """
 
   what: str
@@ -35,6 +36,7 @@ class Table(NamedTuple):
   make: Callable[..., Any]
   full: str = "the same"
   minutes: float | None = None
+  lacks: Callable[[pathlib.Path], str | None] = lambda workdir: None
 
 
 def listing(tables: Mapping[str, Table]) -> str:
@@ -119,10 +121,12 @@ def _one(words: Sequence[str], left_s: float) -> str:
     except subprocess.TimeoutExpired:
       process.send_signal(signal.SIGTERM)
       try:
-        process.wait(_GRACE_S)
+        code = process.wait(_GRACE_S)
       except subprocess.TimeoutExpired:
         process.kill()
-      return "stopped"
+        return "stopped"
+      if code == -signal.SIGTERM:
+        return "stopped"
     except BaseException:
       process.terminate()
       raise

@@ -87,7 +87,6 @@ def make(
     "measured_on": times.about["date"],
     "protocol": vars(given),
     "load_average_at_start": load,
-    "machine": "shared with other jobs while measuring; see load_average_at_start",
     "seeds": "calibration: 0; random genotypes: 1; spread: 2",
     "wall_s_of_this_call": round(time.monotonic() - start),
   }
@@ -203,8 +202,8 @@ Predicted: the measured times of the operations that lead to the output, each at
 overhead, the one that suits the networks of {few} other genotypes best. Weights are constants of
 the programs; times are scaled by those of a reference program that runs beside each group. Batch
 {given.batch}, {given.dtype}; median of {given.rounds} rounds in turn, of each the fastest of
-{given.calls} calls, outliers left out. {clock} The machine was shared with other jobs. Genotypes
-whose output depends on no input are not drawn: they have no latency to speak of, and no search
-decides for one. All times are in `latency.json`.
+{given.calls} calls, outliers left out. {clock} Genotypes whose output depends on no input are not
+drawn: they have no latency to speak of, and no search decides for one. All times are in
+`latency.json`; how busy the machine was at the start is in `provenance.json`.
 
 ![Predicted against measured](scatter.svg)"""

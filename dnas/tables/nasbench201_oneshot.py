@@ -253,11 +253,11 @@ The accuracy of the found cell after 200 epochs, from the benchmark's table, in 
 {base.data.size[0]} x {base.data.size[1]} pictures of CIFAR-10 in a supernet of {network.channels}
 channels and N = {network.cells}, batch {search_.batch_size}, {search_.steps} steps in all, the
 first {search_.warmup_steps} without alpha; the mean of alpha over the last {search_.average:.0%} of
-the others decides (not `darts_pt`, which is decided by perturbation). All of that stands in
-`configs/nasbench201_cifar10.py` and was fixed before the seeds were run; the table is
-looked at after the searches. `seeds` is {seeds}, and {FRESH} fresh ones for the {BEST} methods that
-were best on the first ones (`first_seeds`: their mean on CIFAR-10), whose rows hold the fresh ones
-only.
+the others decides (not `darts_pt`, which is decided by perturbation, nor `darts_es` where it stops
+before). All of that stands in `configs/nasbench201_cifar10.py` and was fixed before the seeds were
+run; the table is looked at after the searches. `seeds` is {seeds}, and {FRESH} fresh ones for the
+{BEST} methods that were best on the first ones (`first_seeds`: their mean on CIFAR-10), whose rows
+hold the fresh ones only.
 {part}
 Best here: {best["method"]}, {best["mean"]:.2f} on CIFAR-10, worst seed {best["worst"]:.2f}.
 `worst`: the worst seed. Diagnostics at the end of the search, medians over the seeds: `skip_share`

@@ -249,9 +249,8 @@ Is the implementation right? The merged table holds FreeREA's own scores of nasw
 logsynflow (16 channels, N = 5, 64 images). `column`: the correlation of theirs with accuracy on the
 same cells. `agreement`: the rank correlation of ours with theirs. {verdict}
 
-snip, grad_norm and grasp look at gradients, and these depend on the depth: in a network of N = 1
-they rank far worse than in print, grasp even the wrong way round. {deep}Their equations are tested
-against NumPy.
+snip, grad_norm and grasp look at gradients, and these depend on the depth. {deep}Their equations
+are tested against NumPy.
 
 ![Rank correlation with accuracy](plot.svg)"""
 

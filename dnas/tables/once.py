@@ -6,11 +6,12 @@ with kept(out, workdir):
   rows = all_of([functools.partial(once, workdir / name, config, run) for name in names])
 """
 
+import collections
 import contextlib
 import json
 import pathlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from dnas import config as configs
@@ -55,7 +56,7 @@ def once(
   if changes := configs.diff(record["config"], about):
     raise ConfigError(
       f"{folder} holds a finished run with another config ({'; '.join(changes)}): choose another "
-      "--workdir"
+      "--out and another --workdir"
     )
   return record["result"]
 
@@ -110,9 +111,18 @@ def kept(out: pathlib.Path, workdir: pathlib.Path) -> Iterator[None]:
       for path in workdir.rglob(FILE)
     }
     known = _read(out / KEPT) | here  # Read anew: another process may have added some.
+    _note_origins(out / "provenance.json", known.values())
     if known:
       lines = (json.dumps({"folder": name, **known[name]}) for name in sorted(known))
       files.atomic_write(out / KEPT, "\n".join(lines) + "\n")
+
+
+def _note_origins(path: pathlib.Path, records: Iterable[Mapping[str, Any]]) -> None:
+  """Where the runs of a table were computed, into its provenance, which knows the last process."""
+  if path.exists():
+    made_at = collections.Counter("{commit}, {hardware}".format(**r["origin"]) for r in records)
+    known = {**files.json_of(path), "runs_made_at": dict(sorted(made_at.items()))}
+    files.atomic_write(path, json.dumps(known, indent=2) + "\n")
 
 
 def _read(path: pathlib.Path) -> dict[str, dict[str, Any]]:

@@ -64,8 +64,10 @@ one, with its 95 % Wilson interval; genotype: all three are. *collapsed*: of the
 operation is a harmonic, the share that got the skip connection, which is better early and worse in
 the end. The cell stands at {landscape.PLACES} places, its edges have {landscape.WIDTH} channels.
 {few} and {many} steps (as many in each stage), a third of them warm-up; learning rates {LR} and
-{ALPHA_LR}; all else is the method's config. Methods that prune keep {KEEP[0]} operations after the
-first stage and {KEEP[1]} after the second; the stages of `p_darts` have 1, 2 and 3 places."""
+{ALPHA_LR}; all else is the method's config, but that `fair_darts` is judged by the operation of
+each edge, without its threshold, which leaves edges out. Methods that prune keep {KEEP[0]}
+operations after the first stage and {KEEP[1]} after the second; the stages of `p_darts` have 1, 2
+and 3 places."""
   provenance = {"command": command, "seeds": [0, seeds - 1], "problems": list(PROBLEMS)}
   rows = []
   for name in sorted(path.stem for path in folder.glob("*.py")):

@@ -80,6 +80,7 @@ def make(
       raise DnasError(choose_from(f"{kind}:", unknown[0], valid))
   if BASE not in methods:
     raise DnasError(f"methods: {BASE} must be among them: the others are compared with it")
+  methods = sorted(methods, key=lambda name: name != BASE)  # EARLY is read off its runs.
   digits = configs.load(folder / "digits.py")
   bases = {s: configs.load(f"{folder / _CONFIG}:{s}", overrides or {}) for s in spaces}
   given = {name: configs.load(folder / "methods" / f"{name}.py") for name in methods}

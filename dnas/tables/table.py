@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 from scipy import stats
 
@@ -100,8 +101,14 @@ def origin() -> dict[str, Any]:
     "commit": _git("rev-parse", "--short=12", "HEAD") + ("+" if changed else ""),
     "python": platform.python_version(),
     "versions": {name: importlib.metadata.version(name) for name in names},
-    "hardware": f"{os.cpu_count()} CPU cores, {processor()}",
+    "hardware": ", ".join([f"{os.cpu_count()} CPU cores", processor(), *_accelerators()]),
   }
+
+
+def _accelerators() -> list[str]:
+  if jax.default_backend() == "cpu":
+    return []
+  return [f"{jax.device_count()} x {jax.devices()[0].device_kind}"]
 
 
 def _is_fraction(cell: str) -> bool:

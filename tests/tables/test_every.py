@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from dnas.errors import DnasError
-from dnas.tables import every
+from dnas.tables import catalogue, every
 
 
 def table(minutes):
@@ -52,6 +52,31 @@ def test_what_was_stopped_is_gone_on_with(tmp_path):
   assert every.run({"a": table(10)}, tmp_path, 60, ends, lacking={}) == {"a": "made"}
   assert every.run({"a": table(10)}, tmp_path, 60, ends, lacking={}) == {"a": "there"}
   assert (tmp_path / "a" / "begun").read_text() == "xx"
+
+
+@pytest.mark.slow
+def test_a_table_that_is_made_while_it_is_being_stopped_is_made(tmp_path):
+  late = command(
+    tmp_path,
+    lambda name: (
+      "import signal; signal.signal(signal.SIGTERM, lambda *_: (done(), sys.exit(0))); "
+      "time.sleep(60)"
+    ),
+  )
+  assert every.run({"a": table(0.01)}, tmp_path, 4, late, lacking={}) == {"a": "made"}
+  assert not (tmp_path / "a" / ".unfinished").exists()
+
+
+def test_what_a_table_lacks_is_known_beforehand(root, tmp_path, monkeypatch):
+  tables = catalogue.tables(root)
+  monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+  lacks = lambda name: tables[name].lacks(tmp_path / "runs" / name)
+  assert lacks("planted") is None
+  assert lacks("export").endswith("runs/export")
+  assert lacks("robustness").startswith("TFDS cifar10:3.0.2: ")
+  assert lacks("scaling") == "several devices"
+  (tmp_path / "cifar10" / "3.0.2").mkdir(parents=True)
+  assert lacks("robustness") is None
 
 
 def test_budgets():

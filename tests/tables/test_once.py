@@ -62,6 +62,38 @@ def test_a_table_goes_on_elsewhere(run, tmp_path):
   assert folders == ["a/0", "b/10"]
 
 
+def test_the_provenance_says_where_the_runs_were_computed(run, tmp_path):
+  """Not only where the process ran that wrote the table."""
+  out = tmp_path / "table"
+  with kept(out, tmp_path / "runs"):
+    run("a/0")
+  line = json.loads((out / KEPT).read_text())
+  line |= {"folder": "b", "origin": {"commit": "abc", "hardware": "an abacus"}}
+  with (out / KEPT).open("a") as file:
+    file.write(json.dumps(line) + "\n")
+  with kept(out, tmp_path / "runs"):
+    (out / "provenance.json").write_text('{"command": "make"}')
+  written = json.loads((out / "provenance.json").read_text())
+  assert written["command"] == "make"
+  assert written["runs_made_at"]["abc, an abacus"] == 1
+  assert sum(written["runs_made_at"].values()) == 2
+
+
+def test_another_config_needs_another_table_and_another_folder(run, tmp_path):
+  """As the message says: the table's own folder would put the finished run back."""
+  changed = ConfigDict(dict(steps=4, data=dict(spec="digits")))
+  with kept(tmp_path / "table", tmp_path / "runs"):
+    run("a/0")
+  with (
+    kept(tmp_path / "table", tmp_path / "other"),
+    pytest.raises(ConfigError, match="choose another --out and another --workdir"),
+  ):
+    run("a/0", "other", changed)
+  with kept(tmp_path / "new", tmp_path / "new_runs"):
+    run("a/0", "new_runs", changed)
+  assert run.calls == ["a/0", "a/0"]
+
+
 def test_what_was_finished_is_kept_when_a_later_run_fails(run, tmp_path):
   def fail():
     with kept(tmp_path / "table", tmp_path / "runs"):
