@@ -23,7 +23,7 @@ def main() -> None:
   parser.add_argument(
     "--only", action="append", default=[], metavar="PART", help="modules with this in their path"
   )
-  parser.add_argument("--mutants", type=int, default=18, help="of each module")
+  parser.add_argument("--mutants", type=int, default=16, help="of each module")
   parser.add_argument("--seed", type=int, default=0, help="which lines are broken")
   parser.add_argument(
     "--workdir",
