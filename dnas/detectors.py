@@ -29,10 +29,11 @@ from dnas.detection.coco_names import COCO_IDS, COCO_NAMES
 from dnas.errors import DnasError, choose_from
 from dnas.nn import efficientdet, efficientnet, functional, qarepvgg, yolo_nas_weights
 from dnas.nn.init import Rngs
+from dnas.nn.network import Backbone
 from dnas.nn.yolo_nas import SIZE_STEP
 from dnas.space import genotypes, macro
 from dnas.space import yolo_nas as yolo_nas_spaces
-from dnas.space.space import SearchSpace, SpaceError
+from dnas.space.space import SearchSpace
 
 WEIGHT_SUFFIXES = (".npz", ".pt", ".pth")
 Size = int | tuple[int, int] | None  # height and width, or the side of a square
@@ -119,14 +120,14 @@ def load(
       the folder of a run, or its weights.npz; a genotype, its file or its published name.
     weights: a weight file for a name or a genotype of YOLO-NAS' kind.
     classes: names, or how many there are. By default what the weights or the run say, else COCO's
-      80. Where weights are of another number, their class predictions are replaced by initial
-      ones.
+      80. Where weights of YOLO-NAS' kind are of another number, their class predictions are
+      replaced by initial ones; a run's classes can be renamed, but keep their number.
 
   Raises:
     DnasError: nothing is there, or it is of another kind; the message says what there is.
   """
   if isinstance(what, SearchSpace):
-    return _of_genotype("genotype", what, weights, classes)
+    return _of_genotype("genotype", genotypes.decided(what), weights, classes)
   text, path = str(what), pathlib.Path(what)
   if text in yolo_nas_spaces.NAMES:
     return _of_genotype(text, yolo_nas_spaces.genotype(text), weights, classes)
@@ -139,7 +140,7 @@ def load(
     _refuse_weights(weights, path)
     return _of_file(path, classes)
   if path.suffix == ".json" or text.startswith("|") or text in genotypes.NAMES:
-    return _of_genotype(path.stem, genotypes.load(what), weights, classes)
+    return _of_genotype(path.stem, genotypes.decided(what), weights, classes)
   if path.is_file():
     raise DnasError(
       f"{path}: a detector is loaded from a folder of a run, a genotype (.json) or weights "
@@ -184,6 +185,25 @@ def _names(classes: int | Sequence[str] | None, count: int | None) -> tuple[str,
 # Genotypes and weight files
 
 
+def as_detector(genotype: SearchSpace) -> tuple[SearchSpace, Config]:
+  """The genotype of a detector, and `config.task` for it.
+
+  Cells in a classifier of DARTS' or NAS-Bench-201's kind get `macro.detector`'s network; any other
+  network is kept, without the convolution before its classifier. The neck, of 64 channels, takes
+  the three coarsest maps.
+
+  Raises:
+    SpaceError: there is no network, or `macro.detector` has none for these cells.
+  """
+  if yolo_nas_spaces.is_member(genotype):
+    return genotype, ConfigDict(dict(name="yolo_nas"))
+  if genotype.stem in ("conv3x3", "imagenet"):
+    genotype = macro.detector(genotype)
+  genotype = efficientdet.without_head(genotype)
+  strides = tuple(sorted(Backbone(genotype, rngs=Rngs(None)).levels())[-3:])
+  return genotype, ConfigDict(dict(name="detection", neck_channels=64, strides=strides))
+
+
 def _of_genotype(
   name: str,
   genotype: SearchSpace,
@@ -191,8 +211,6 @@ def _of_genotype(
   classes: int | Sequence[str] | None,
   state: yolo_nas_weights.State | None = None,
 ) -> Loaded:
-  if not genotype.is_genotype:
-    raise SpaceError(f"{name}: still holds choices in the cells {', '.join(genotype.searched)}")
   of_yolo = yolo_nas_spaces.is_member(genotype)
   if not of_yolo and weights is not None:
     raise DnasError(
@@ -202,9 +220,8 @@ def _of_genotype(
   if weights is not None:
     state = yolo_nas_weights.read(weights)
   names = _names(classes, yolo_nas_weights.classes_of(state) if state else None)
-  if not of_yolo and genotype.stem != "conv3x3_stride2":
-    genotype = macro.detector(genotype)
-  config: Config = ConfigDict(dict(task=dict(name="yolo_nas" if of_yolo else "detection")))
+  genotype, fields = as_detector(genotype)
+  config: Config = ConfigDict(dict(task=fields))
   task = naming.bind(config.task, tasks, blank(names), IMAGE)
   module = task.build(genotype, Rngs(jax.random.key(0)))
   if state is not None:
@@ -252,7 +269,7 @@ def _efficientdet(
 
 def _of_file(path: pathlib.Path, classes: int | Sequence[str] | None) -> Loaded:
   """A weight file by itself: of a run, whose folder says the rest, or of YOLO-NAS."""
-  if path.suffix == ".npz" and (path.parent / "genotype.json").is_file():
+  if path.name == "weights.npz" and (path.parent / "genotype.json").is_file():
     return _of_run(path.parent, classes)
   state = yolo_nas_weights.read(path)
   variant = yolo_nas_weights.variant_of(state)
@@ -275,15 +292,16 @@ def _of_run(path: pathlib.Path, classes: int | Sequence[str] | None) -> Loaded:
   folder = trained.folder_of(path)
   trained.check(folder, "genotype.json", "config.json")
   config = trained.config_of(folder)
-  names = trained.classes_of(folder, config) if classes is None else _names(classes, None)
-  image = (int(config.data.size[0]), int(config.data.size[1]))
   if config.task.name == "classification":
     raise DnasError(f"{folder} was trained for classification; NAS is for detectors")
+  names = _classes_of_run(folder, config, classes)
+  image = (int(config.data.size[0]), int(config.data.size[1]))
   task = naming.bind(config.task, tasks, blank(names), image)
   genotype, _, params, stats = trained.network(folder, task)
   content = config.data.get("content") or image
+  place = path.resolve()  # "." has a name too
   return Loaded(
-    name=path.name if path.name != "train" else path.resolve().parent.name,
+    name=place.name if place.name != "train" else place.parent.name,
     genotype=genotype,
     task=task,
     config=config,
@@ -296,3 +314,20 @@ def _of_run(path: pathlib.Path, classes: int | Sequence[str] | None) -> Loaded:
     interpolation=config.data.get("interpolation", "area"),
     random=False,
   )
+
+
+def _classes_of_run(
+  folder: pathlib.Path, config: Config, classes: int | Sequence[str] | None
+) -> tuple[str, ...]:
+  """A run's class names, or those given for them, which must be as many."""
+  if classes is None:
+    return trained.classes_of(folder, config)
+  names = _names(classes, None)
+  if (folder / trained.CLASSES).is_file():
+    known = trained.classes_of(folder, config)
+    if len(names) != len(known):
+      raise DnasError(
+        f"classes: {len(names)} given, but {folder} was trained for {len(known)}; "
+        f"NAS({str(folder)!r}).train(data) trains it on for the classes of other data"
+      )
+  return names

@@ -18,7 +18,7 @@ from dnas.nn.network import Network
 from dnas.space import genotypes
 from dnas.space.cell import Cell
 from dnas.space.published import SPACES, load_space, with_network
-from dnas.space.space import SearchSpace, SpaceError
+from dnas.space.space import SearchSpace
 
 _CLASSES_AND_PX = {"cifar": (10, 32), "imagenet": (1000, 224), "nasbench201": (10, 32)}
 
@@ -217,12 +217,7 @@ def report(
   given = dict(network)
   sizes = {name: given.pop(name) for name in ("classes", "image_size", "auxiliary")}
   if genotype is not None:
-    found = genotypes.load(genotype)
-    if not found.is_genotype:
-      raise SpaceError(
-        f"{genotype}: still holds choices in {list(found.searched)}; name it as a space to count "
-        "its supernet"
-      )
+    found = genotypes.decided(genotype)
   else:
     found = load_space(space or "")
     if not supernet:

@@ -169,13 +169,12 @@ def save_tree(path: str | os.PathLike, tree: Any) -> None:
   atomic_write(path, buffer.getbuffer())
 
 
-def load_tree(path: str | os.PathLike, template: Any = None, max_bytes: int = _MAX_BYTES) -> Any:
+def load_tree(path: str | os.PathLike, template: Any, max_bytes: int = _MAX_BYTES) -> Any:
   """Reads what `save_tree` wrote.
 
   Args:
     path: the file.
     template: a tree of arrays or `jax.ShapeDtypeStruct`, for its structure, kinds and shardings.
-      None: nested dicts by path, of NumPy arrays, numbers and keys.
     max_bytes: files that unpack to more are refused (a stranger's file may be a zip bomb).
 
   Raises:
@@ -190,22 +189,9 @@ def load_tree(path: str | os.PathLike, template: Any = None, max_bytes: int = _M
     raise
   except _BROKEN as error:
     raise CheckpointError(f"{path} is no weight file, or broken: {error}") from error
-  if template is not None:
-    check_fits(header, template, str(path))
-    leaves = [from_host(values[n], x, header[n]["kind"]) for n, x in named_leaves(template).items()]
-    return jax.tree.unflatten(jax.tree.structure(template), leaves)
-  tree: dict[str, Any] = {}
-  for name, value in values.items():
-    *parents, last = name.split("/")
-    at = tree
-    for parent in parents:
-      at = at.setdefault(parent, {})
-    kind, number = header[name]["kind"], {"int": int, "float": float, "bool": bool}
-    if _is_key_data(header[name]):
-      at[last] = jax.random.wrap_key_data(jnp.array(value), impl=kind)
-    else:
-      at[last] = number[kind](value.item()) if kind in number else value
-  return tree
+  check_fits(header, template, str(path))
+  leaves = [from_host(values[n], x, header[n]["kind"]) for n, x in named_leaves(template).items()]
+  return jax.tree.unflatten(jax.tree.structure(template), leaves)
 
 
 # What NumPy, zipfile and json raise for files that are not what they should be.

@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scales a found detector to a family S, M, L, with parameters, MACs and measured latency.
 
-python scripts/scale.py runs/quickstart --classes 10
+python scripts/scale.py runs/quickstart
 python scripts/scale.py genotype.json --config configs/quickstart.py --phi 0,1,3 --out families/mine
 """
 
+import argparse
 import pathlib
+import re
 import shlex
 import sys
 
@@ -16,10 +18,27 @@ from dnas.errors import one_line_errors
 
 def numbers(text: str) -> list[float]:
   """Compound coefficients with commas between them, -4 to 10."""
-  values = [float(part) for part in text.split(",")]
-  if not all(-4 <= value <= 10 for value in values):
-    raise ValueError(text)
+  try:
+    values = [float(part) for part in text.split(",")]
+  except ValueError:
+    values = []
+  if not values or not all(-4 <= value <= 10 for value in values):
+    raise argparse.ArgumentTypeError(
+      f"takes numbers from -4 to 10 with commas between, got {text!r}"
+    )
   return values
+
+
+def name_of(genotype: str) -> str:
+  """A folder's name for a genotype: that of its run, file or publication, or its operations."""
+  if genotype.startswith("|"):
+    return re.sub(r"\W+", "_", genotype).strip("_")
+  path = pathlib.Path(genotype).resolve()
+  if path.name == "genotype.json":
+    path = path.parent
+  if path.name == "train":
+    path = path.parent
+  return path.name if path.is_dir() else path.stem
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -30,11 +49,11 @@ def main(argv: list[str] | None = None) -> None:
   )
   parser.add_argument("--config", help="whose task and image a genotype's file gets; a run has one")
   parser.add_argument("--phi", type=numbers, default=[0, 1, 2], help="of S, M, L (default 0,1,2)")
-  parser.add_argument("--classes", type=int, default=80, help="default 80")
+  parser.add_argument("--classes", type=int, help="default: those of the run, else 80")
   parser.add_argument("--rounds", type=int, default=9, help="of the measurement (default 9)")
-  parser.add_argument("--out", type=pathlib.Path, help="default: families/ and the genotype's name")
+  parser.add_argument("--out", type=pathlib.Path, help="default: families/ and the run's name")
   flags = parser.parse_args(argv)
-  if flags.classes < 1:
+  if flags.classes is not None and flags.classes < 1:
     parser.error(f"--classes must be 1 or more, got {flags.classes}")
   if len(flags.phi) > 3:
     parser.error(f"--phi takes one to three numbers, got {len(flags.phi)}")
@@ -44,7 +63,7 @@ def main(argv: list[str] | None = None) -> None:
 
   cache.keep_programs()
   with one_line_errors():
-    out = flags.out or pathlib.Path("families", pathlib.Path(flags.genotype).stem)
+    out = flags.out or pathlib.Path("families", name_of(flags.genotype))
     rows = family.make(
       flags.genotype,
       out,

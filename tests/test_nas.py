@@ -28,8 +28,10 @@ from dnas.nas import NAS
 from dnas.nn import functional, yolo_nas_weights
 from dnas.nn.init import Rngs
 from dnas.space import yolo_nas as spaces
-from dnas.space.genotypes import from_nasbench201
+from dnas.space.cells import nasbench201
+from dnas.space.genotypes import RESIDUAL, from_nasbench201
 from dnas.space.macro import detector
+from dnas.space.mbconv import efficientnet_b0
 from dnas.trees import save_tree
 
 GENOTYPE = detector(
@@ -369,7 +371,9 @@ def test_the_letterbox_is_that_of_yolo_nas(size, content, offset):
     ("{}/other.npz", {}, "widths are those of none of yolo_nas_s"),
     ("{}/bad.json", {}, r"bad\.json"),
     ("{}/run", {"weights": "x.npz"}, "has weights of its own"),
-    ("{}/run", {"classes": 3}, "does not fit the run"),
+    ("{}/run", {"classes": 3}, r"3 given, but .*run was trained for 2; NAS\('.*run'\)\.train"),
+    ("{}/run/other.npz", {}, "widths are those of none of yolo_nas_s"),
+    ("{}/run/none.npz", {}, r"none\.npz"),
     ("{}/run/genotype.json", {"weights": "x.npz"}, "only networks of YOLO-NAS' kind"),
     ("{}/run/genotype.json", {"classes": 0}, "classes = 0; valid"),
     ("{}/run/genotype.json", {"classes": "cat"}, "classes = 'cat'; valid"),
@@ -386,10 +390,47 @@ def test_what_cannot_be_loaded_is_named(place, what, arguments, message):
     shutil.copytree(place / "run", place / name, dirs_exist_ok=True)
   (place / "cut" / "weights.npz").write_bytes(whole[:-30])
   (place / "unnamed" / "classes.json").write_text("[cat")
-  np.savez(place / "other.npz", x=np.zeros(3))
+  for folder in (place, place / "run"):
+    np.savez(folder / "other.npz", x=np.zeros(3))
   (place / "bad.json").write_text("{")
   with pytest.raises(DnasError, match=message):
     NAS(what.format(place), **arguments)
+
+
+@pytest.mark.parametrize(
+  ("what", "strides"),
+  [
+    ("DARTS_V2", (4, 8, 16)),
+    (RESIDUAL, (4, 8, 16)),
+    ("paper_results/quickstart/genotype.json", (4, 8, 16)),
+    *((f"paper_results/family/{size}.json", (4, 8, 16)) for size in "SML"),
+    (efficientnet_b0(), (8, 16, 32)),
+    (GENOTYPE, (4, 8)),
+  ],
+)
+def test_any_genotype_is_a_detector(root, what, strides):
+  file = isinstance(what, str) and what.endswith(".json")
+  loaded = detectors.load(root / what if file else what, classes=2)
+  assert loaded.random
+  assert tuple(loaded.config.task.strides) == strides
+  module = loaded.module()
+  boxes, scores = jax.eval_shape(
+    lambda images: loaded.boxes(module, images), jax.ShapeDtypeStruct((1, 64, 96, 3), "uint8")
+  )
+  anchors = sum((64 // stride) * (96 // stride) for stride in strides)
+  assert (boxes.shape, scores.shape) == ((1, anchors, 4), (1, anchors, 2))
+
+
+def test_a_search_space_is_no_detector():
+  with pytest.raises(DnasError, match=r"genotype: still holds choices in \['cell'\]"):
+    detectors.load(nasbench201())
+
+
+def test_a_run_is_named_by_its_folder_and_may_rename_its_classes(place, monkeypatch):
+  monkeypatch.chdir(place / "run")
+  for what in (".", "weights.npz"):
+    loaded = detectors.load(what, classes=["chat", "chien"])
+    assert (loaded.name, loaded.classes) == ("run", ("chat", "chien"))
 
 
 def test_wrong_data_and_arguments_are_named(model, place, tmp_path):

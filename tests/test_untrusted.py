@@ -213,8 +213,10 @@ def histories(folder: pathlib.Path) -> tuple[bytes, Callable]:
 
 
 def weights(folder: pathlib.Path) -> tuple[bytes, Callable]:
-  save_tree(folder / "good.npz", {"a": {"w": np.arange(6.0)}, "n": 3})
-  return (folder / "good.npz").read_bytes(), as_file(folder / "w.npz", load_tree)
+  tree = {"a": {"w": np.arange(6.0)}, "n": 3}
+  save_tree(folder / "good.npz", tree)
+  read = lambda path: load_tree(path, tree)
+  return (folder / "good.npz").read_bytes(), as_file(folder / "w.npz", read)
 
 
 def metrics(folder: pathlib.Path) -> tuple[bytes, Callable]:

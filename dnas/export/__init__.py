@@ -21,7 +21,7 @@ from dnas.export import to_litert, to_onnx, to_stablehlo
 from dnas.export.model import Model, check, from_run, of_detector
 from dnas.files import atomic_write
 
-__all__ = ["FORMATS", "Model", "export", "from_run", "of_detector"]
+__all__ = ["FORMATS", "Model", "check_arguments", "export", "from_run", "of_detector"]
 
 FORMATS = {".onnx": "ONNX", ".stablehlo": "StableHLO", ".tflite": "LiteRT"}
 
@@ -56,7 +56,9 @@ def export(
       extra brings it), or the file differs from JAX by more than 1e-4. Nothing is written then.
   """
   path = pathlib.Path(path)
-  _check_arguments(path, batch, int8, calibration)
+  check_arguments(path, batch, int8)
+  if int8 == "activations" and calibration is None:
+    raise DnasError("int8: activations need calibration images")
   images = model.noise() if images is None else images
   if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (*model.image, 3):
     shape = (*model.image, 3)
@@ -96,10 +98,8 @@ def _joined(outputs: Iterable[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
   return {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
 
 
-def _check_arguments(
-  path: pathlib.Path, batch: int | None, int8: str | None, calibration: np.ndarray | None
-) -> None:
-  """Raises DnasError for what can be known before anything is computed."""
+def check_arguments(path: pathlib.Path, batch: int | None, int8: str | None) -> None:
+  """Raises DnasError for arguments of `export` that are wrong for any model."""
   if path.suffix not in FORMATS:
     raise DnasError(choose_from("format of the file", path.suffix or path.name, FORMATS))
   if batch is not None and batch < 1:
@@ -112,5 +112,3 @@ def _check_arguments(
     raise DnasError(choose_from("int8", int8, quantization.PARTS))
   if path.suffix != ".onnx":
     raise DnasError(f"int8: for ONNX files only, not {path.name}")
-  if int8 == "activations" and calibration is None:
-    raise DnasError("int8: activations need calibration images")

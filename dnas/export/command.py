@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dnas import data
-from dnas.export import export, from_run
+from dnas.export import check_arguments, export, from_run
 from dnas.export.measure import images_of, measure
 
 
@@ -26,6 +26,7 @@ def run(workdir: pathlib.Path, out: pathlib.Path, flags: Mapping[str, Any]) -> d
   Raises:
     DnasError: see `from_run` and `export`.
   """
+  check_arguments(out, flags["batch"], flags["int8"])
   model, config, source = from_run(workdir, flags["outputs"])
   calibration = None
   if flags["int8"] == "activations":

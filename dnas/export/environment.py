@@ -6,26 +6,32 @@ Such an environment sees all packages of the present one behind its own, so that
 handed over with its code, and only what clashes is installed again.
 """
 
+import contextlib
 import hashlib
 import importlib.util
+import itertools
 import os
 import pathlib
 import pickle
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
 import tempfile
+import time
 import venv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import dnas
 from dnas import cache
 from dnas.errors import DnasError
 from dnas.files import atomic_write
-from dnas.lock import run_lock
+from dnas.lock import LockError, run_lock
+
+WAIT_S = 1.0  # between two looks at an environment that another process makes
 
 
 def say(text: str) -> None:
@@ -54,7 +60,7 @@ def python_with(module: str, requirements: Sequence[str]) -> pathlib.Path:
     requirements: what pip is to install for it.
 
   Raises:
-    DnasError: pip failed; its last words are in the message.
+    DnasError: pip failed; its exit status and last words are in the message.
   """
   if importlib.util.find_spec(module) is not None:
     return pathlib.Path(sys.executable)
@@ -65,7 +71,7 @@ def python_with(module: str, requirements: Sequence[str]) -> pathlib.Path:
   python, ready = folder / "bin" / "python", folder / "ready"
   if ready.is_file():
     return python
-  with run_lock(folder.with_name(f"{folder.name}.making")):
+  with _turn(folder):
     if ready.is_file():
       return python
     say(f"{module} clashes with pins of this environment: making one for it in {folder}")
@@ -77,7 +83,7 @@ def python_with(module: str, requirements: Sequence[str]) -> pathlib.Path:
     done = subprocess.run([*command, *requirements], capture_output=True, text=True, check=False)
     if done.returncode:
       shutil.rmtree(folder, ignore_errors=True)
-      raise DnasError(f"pip install {' '.join(requirements)}: {_last_words(done.stderr)}")
+      raise DnasError(f"pip install {' '.join(requirements)}: {_failure(done)}")
     atomic_write(ready, state)
   return python
 
@@ -91,7 +97,7 @@ def run(python: pathlib.Path, function: Callable[..., bytes], *arguments: Any) -
     arguments: functions among them may be closures.
 
   Raises:
-    DnasError: the process failed; its last words are in the message.
+    DnasError: the process failed; its exit status and last words are in the message.
   """
   cloudpickle = need("cloudpickle", "export")
   roots = [str(pathlib.Path(dnas.__file__).parents[1]), *filter(None, sys.path)]
@@ -109,8 +115,23 @@ def run(python: pathlib.Path, function: Callable[..., bytes], *arguments: Any) -
     command = [python, "-m", "dnas.export", call, result]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
-      raise DnasError(f"{function.__module__} failed: {_last_words(done.stderr)}")
+      raise DnasError(f"{function.__module__} failed: {_failure(done)}")
     return result.read_bytes()
+
+
+@contextlib.contextmanager
+def _turn(folder: pathlib.Path) -> Iterator[None]:
+  """The right to make an environment; waits for another process that has it, and says so once."""
+  with contextlib.ExitStack() as stack:
+    for tries in itertools.count():
+      try:
+        stack.enter_context(run_lock(folder.with_name(f"{folder.name}.making")))
+        break
+      except LockError:
+        if not tries:
+          say(f"another process makes the environment in {folder}: waiting for it")
+        time.sleep(WAIT_S)
+    yield
 
 
 def _packages() -> list[str]:
@@ -118,6 +139,12 @@ def _packages() -> list[str]:
   return [
     path for path in sys.path if pathlib.Path(path).name in ("site-packages", "dist-packages")
   ]
+
+
+def _failure(done: subprocess.CompletedProcess[str]) -> str:
+  """What is known of a process that failed: its exit status and its last words."""
+  killed = ", killed, often for lack of memory" if done.returncode == -signal.SIGKILL else ""
+  return f"exit status {done.returncode}{killed}: {_last_words(done.stderr)}"
 
 
 def _last_words(text: str, lines: int = 2, chars: int = 300) -> str:

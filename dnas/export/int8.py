@@ -17,8 +17,7 @@ from dnas.errors import DnasError
 from dnas.export.environment import need
 
 PARTS = ("weights", "activations")
-# The axis of the weight (input 1) whose index is the output channel.
-_CHANNEL = {"Conv": 0, "MatMul": -1}
+_OPERATIONS = ("Conv", "MatMul", "Gemm")  # Gemm: a matrix product with its bias.
 
 
 def weights(data: bytes) -> bytes:
@@ -32,10 +31,10 @@ def weights(data: bytes) -> bytes:
   for node in graph.node:
     name = node.input[1] if len(node.input) > 1 else ""
     kernel = stored.get(name)
-    if node.op_type not in _CHANNEL or kernel is None:
+    if node.op_type not in _OPERATIONS or kernel is None:
       continue
     if name not in done:
-      front.append(_quantize(onnx, graph, kernel, _CHANNEL[node.op_type]))
+      front.append(_quantize(onnx, graph, kernel, _channel(node)))
       done.add(name)
     node.input[1] = f"{name}/float"
   if not done:
@@ -48,6 +47,12 @@ def weights(data: bytes) -> bytes:
   del graph.initializer[:]
   graph.initializer.extend(kept)
   return model.SerializeToString()
+
+
+def _channel(node: Any) -> int:
+  """The axis of the weight (input 1) whose index is the output channel."""
+  turned = any(attribute.name == "transB" and attribute.i for attribute in node.attribute)
+  return 0 if node.op_type == "Conv" or turned else -1
 
 
 def _quantize(onnx: Any, graph: Any, kernel: Any, axis: int) -> Any:
@@ -67,7 +72,7 @@ def _quantize(onnx: Any, graph: Any, kernel: Any, axis: int) -> Any:
 
 
 def activations(data: bytes, images: np.ndarray, *, batch: int | None = None) -> bytes:
-  """The model with weights and activations of its convolutions in int8, by onnxruntime.
+  """The model with weights and activations of its layers in int8, by onnxruntime.
 
   Args:
     data: the float32 model.
@@ -103,7 +108,7 @@ def activations(data: bytes, images: np.ndarray, *, batch: int | None = None) ->
       str(paths[2]),
       Reader(),
       quant_format=ort.QuantFormat.QDQ,
-      op_types_to_quantize=[*_CHANNEL],
+      op_types_to_quantize=[*_OPERATIONS],
       per_channel=True,
       activation_type=ort.QuantType.QUInt8,
       weight_type=ort.QuantType.QInt8,

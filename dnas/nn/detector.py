@@ -14,7 +14,7 @@ from dnas.nn.mode import Mode
 from dnas.nn.neck import SUM, Neck
 from dnas.nn.network import Backbone, Weights
 from dnas.nn.supernet import PLAIN, Supernet
-from dnas.space.space import SearchSpace
+from dnas.space.space import SearchSpace, SpaceError
 
 
 class Detector(nnx.Module):
@@ -28,14 +28,14 @@ class Detector(nnx.Module):
       backbone at a stride gives it.
     neck_channels: width of the neck.
     path: "fpn" or "pan", see `Neck`.
-    head_channels, head_convs, reg_max: see `Head`.
+    head_convs, reg_max: see `Head`.
     search: as in `Backbone`; holds for the neck too.
-    c_in: channels of the image.
     supernet: as in `Backbone`, for the neck's fusion cell too.
     rngs: initialises the weights.
 
   Raises:
-    ValueError: a stride that the backbone does not have, and what `Neck` and `Head` raise.
+    SpaceError: a stride that the backbone does not have, and what `Neck` raises.
+    ValueError: what `Head` raises.
   """
 
   def __init__(
@@ -46,20 +46,18 @@ class Detector(nnx.Module):
     strides: Sequence[int] = (8, 16, 32),
     neck_channels: int = 32,
     path: str = "fpn",
-    head_channels: int | None = None,
     head_convs: int = 1,
     reg_max: int = 16,
     search: bool | None = None,
-    c_in: int = 3,
     supernet: Supernet = PLAIN,
     rngs: Rngs,
   ):
     search = not space.is_genotype if search is None else search
-    self.backbone = Backbone(space, search=search, c_in=c_in, supernet=supernet, rngs=rngs)
+    self.backbone = Backbone(space, search=search, supernet=supernet, rngs=rngs)
     levels = self.backbone.levels()
     missing = [stride for stride in strides if stride not in levels]
     if missing or not strides:
-      raise ValueError(
+      raise SpaceError(
         f"strides {tuple(strides)}: the backbone has feature maps at strides {sorted(levels)}"
       )
     self.levels = tuple(levels[stride] for stride in strides)
@@ -78,7 +76,6 @@ class Detector(nnx.Module):
       neck_channels,
       classes,
       strides,
-      channels=head_channels,
       convs=head_convs,
       reg_max=reg_max,
       rngs=rngs,
@@ -88,7 +85,7 @@ class Detector(nnx.Module):
     """Predicts, without decoding (`detection.loss.decode`) or suppression (`detection.nms`).
 
     Args:
-      image: `[B, H, W, c_in]`.
+      image: `[B, H, W, 3]`.
       weights: mixing weights of the searched cells; `{}` for a genotype.
       mode: how the pass is meant.
 

@@ -13,9 +13,7 @@ from dnas.errors import choose_from
 from dnas.nn.init import Rngs
 from dnas.nn.network import Network
 from dnas.space import mbconv
-from dnas.space.scaling import Scaled
-from dnas.space.scaling import compound as compound
-from dnas.space.scaling import scale as scale
+from dnas.space.scaling import Scaled, scale
 from dnas.space.space import SpaceError
 
 # (width, depth, image in px) as in the published code, which rounds what the paper's rule gives.

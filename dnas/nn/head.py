@@ -29,21 +29,17 @@ class Branch(nnx.Module):
   """(conv 3x3, batch norm of the level, ReLU) `convs` times, then a 1x1 convolution with bias.
 
   Args:
-    c_in: channels of every level.
-    channels: width of the 3x3 convolutions.
+    c_in: channels of every level, and of the 3x3 convolutions.
     c_out: channels of the result.
     levels: number of levels.
     convs: number of 3x3 convolutions.
     rngs: initialises the weights.
   """
 
-  def __init__(self, c_in: int, channels: int, c_out: int, levels: int, convs: int, *, rngs: Rngs):
-    widths = [c_in] + [channels] * convs
-    self.convs = nnx.List(Conv(a, channels, 3, rngs=rngs) for a in widths[:-1])
-    self.norms = nnx.List(
-      nnx.List(BatchNorm(channels) for _ in range(convs)) for _ in range(levels)
-    )
-    self.predict = Conv(widths[-1], c_out, 1, bias=True, rngs=rngs)
+  def __init__(self, c_in: int, c_out: int, levels: int, convs: int, *, rngs: Rngs):
+    self.convs = nnx.List(Conv(c_in, c_in, 3, rngs=rngs) for _ in range(convs))
+    self.norms = nnx.List(nnx.List(BatchNorm(c_in) for _ in range(convs)) for _ in range(levels))
+    self.predict = Conv(c_in, c_out, 1, bias=True, rngs=rngs)
 
   def __call__(self, x: jax.Array, level: int, mode: Mode) -> jax.Array:
     """`[B, H, W, c_in] -> [B, H * W, c_out]` in float32."""
@@ -60,7 +56,6 @@ class Head(nnx.Module):
     c_in: channels of every level.
     classes: number of classes.
     strides: px per cell of each level.
-    channels: width of the branches; None: `c_in`.
     convs: 3x3 convolutions per branch.
     reg_max: largest distance in cells; each side gets reg_max + 1 bins.
     rngs: initialises the weights.
@@ -75,7 +70,6 @@ class Head(nnx.Module):
     classes: int,
     strides: Sequence[int],
     *,
-    channels: int | None = None,
     convs: int = 1,
     reg_max: int = 16,
     rngs: Rngs,
@@ -85,11 +79,10 @@ class Head(nnx.Module):
         f"head: classes={classes}, reg_max={reg_max}, convs={convs}; valid is classes >= 1, "
         "reg_max >= 1, convs >= 0"
       )
-    width = channels or c_in
     levels = len(strides)
     self.strides = tuple(strides)
-    self.classes = Branch(c_in, width, classes, levels, convs, rngs=rngs)
-    self.distances = Branch(c_in, width, 4 * (reg_max + 1), levels, convs, rngs=rngs)
+    self.classes = Branch(c_in, classes, levels, convs, rngs=rngs)
+    self.distances = Branch(c_in, 4 * (reg_max + 1), levels, convs, rngs=rngs)
     prior = np.full((classes,), -math.log((1 - _PRIOR) / _PRIOR), np.float32)
     self.classes.predict.bias = nnx.Param(prior)
 

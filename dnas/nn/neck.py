@@ -49,8 +49,8 @@ class Neck(nnx.Module):
     rngs: initialises the weights.
 
   Raises:
-    SpaceError: the cell has not two inputs and one output.
-    ValueError: strides that do not double, or an unknown path.
+    SpaceError: the cell has not two inputs and one output, strides that do not double, or an
+      unknown path.
   """
 
   def __init__(
@@ -71,9 +71,9 @@ class Neck(nnx.Module):
         f"a fusion cell has 2 inputs and 1 output node, got {cell.inputs} and {len(cell.output)}"
       )
     if any(b != 2 * a for a, b in itertools.pairwise(strides)):
-      raise ValueError(f"strides {tuple(strides)}: each must be twice the one before")
+      raise spaces.SpaceError(f"strides {tuple(strides)}: each must be twice the one before")
     if path not in PATHS:
-      raise ValueError(choose_from("path", path, PATHS))
+      raise spaces.SpaceError(choose_from("path", path, PATHS))
     self.cell = cell
 
     def fusion(widths: Sequence[int], stride_in: Sequence[int]) -> mixed.Cell:

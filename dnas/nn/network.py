@@ -23,6 +23,7 @@ from dnas.nn.supernet import PLAIN, Supernet
 from dnas.space.space import Cell, SearchSpace, SpaceError
 
 Weights = Mapping[str, Sequence[jax.Array]]  # cell name -> mixing weights [O] per edge
+IMAGE_CHANNELS = 3  # RGB
 
 
 class Backbone(nnx.Module):
@@ -32,7 +33,6 @@ class Backbone(nnx.Module):
     space: search space or genotype with its stages.
     search: batch norms without scale and bias, pools normed where the space says so. By default
       true exactly while a choice is left; true for a genotype gives the supernet's own path.
-    c_in: channels of the image.
     supernet: how the cells that hold choices are built.
     rngs: initialises the weights.
 
@@ -45,7 +45,6 @@ class Backbone(nnx.Module):
     space: SearchSpace,
     *,
     search: bool | None = None,
-    c_in: int = 3,
     supernet: Supernet = PLAIN,
     rngs: Rngs,
   ):
@@ -53,7 +52,7 @@ class Backbone(nnx.Module):
       raise SpaceError("stages: are empty; give the cells a network with dnas.space.macro")
     search = not space.is_genotype if search is None else search
     self.space = space
-    self.stem = naming.resolve(space.stem, stems)(c_in, space.stem_channels, rngs=rngs)
+    self.stem = naming.resolve(space.stem, stems)(IMAGE_CHANNELS, space.stem_channels, rngs=rngs)
     channels, strides = list(self.stem.channels), list(self.stem.strides)
     cells = []
     for n, stage in enumerate(space.stages):
@@ -88,7 +87,7 @@ class Backbone(nnx.Module):
     """The output of every cell.
 
     Args:
-      image: `[B, H, W, c_in]`.
+      image: `[B, H, W, 3]`.
       weights: mixing weights of the searched cells, `[O]` per edge, or `[places, O]` with a row for
         each place where the cell stands; `{}` for a genotype.
       mode: how the pass is meant.
@@ -163,7 +162,6 @@ class Network(nnx.Module):
     classes: number of classes.
     search: as in `Backbone`.
     auxiliary: whether an auxiliary head stands behind the first cell of the last resolution.
-    c_in: channels of the image.
     supernet: as in `Backbone`.
     rngs: initialises the weights.
   """
@@ -175,11 +173,10 @@ class Network(nnx.Module):
     *,
     search: bool | None = None,
     auxiliary: bool = False,
-    c_in: int = 3,
     supernet: Supernet = PLAIN,
     rngs: Rngs,
   ):
-    self.backbone = Backbone(space, search=search, c_in=c_in, supernet=supernet, rngs=rngs)
+    self.backbone = Backbone(space, search=search, supernet=supernet, rngs=rngs)
     channels = self.backbone.channels
     self.final_norm = BatchNorm(channels[-1]) if space.final_norm else None
     self.relu = Function(jax.nn.relu)
@@ -196,7 +193,7 @@ class Network(nnx.Module):
     """Logits `[B, classes]`, and the auxiliary head's while training (None otherwise).
 
     Args:
-      image: `[B, H, W, c_in]`.
+      image: `[B, H, W, 3]`.
       weights: mixing weights of the searched cells; `{}` for a genotype.
       mode: how the pass is meant.
     """

@@ -128,7 +128,6 @@ class YoloNas(nnx.Module):
     space: search space or genotype with the cells of `dnas.space.yolo_nas.family`.
     classes: number of classes.
     search: as in `Backbone`; holds for neck and head too.
-    c_in: channels of the image.
     supernet: as in `Backbone`.
     rngs: initialises the weights.
 
@@ -142,7 +141,6 @@ class YoloNas(nnx.Module):
     classes: int,
     *,
     search: bool | None = None,
-    c_in: int = 3,
     supernet: Supernet = PLAIN,
     rngs: Rngs,
   ):
@@ -152,7 +150,7 @@ class YoloNas(nnx.Module):
     if classes < 1:
       raise SpaceError(f"classes: must be 1 or more, got {classes}")
     search = not space.is_genotype if search is None else search
-    self.backbone = Backbone(space, search=search, c_in=c_in, supernet=supernet, rngs=rngs)
+    self.backbone = Backbone(space, search=search, supernet=supernet, rngs=rngs)
     levels = self.backbone.levels()
     if not {4, *STRIDES} <= set(levels):
       raise SpaceError(f"stages: must reach strides 4, 8, 16 and 32, got {sorted(levels)}")

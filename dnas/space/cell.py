@@ -17,9 +17,9 @@ from dnas.space.checks import SpaceError, as_tuple, check, is_int, show
 # One operation name per edge of a cell; None where the edge is dropped.
 Choice = tuple[str | None, ...]
 
-# Looking for a node's edges is quadratic, and a file from a stranger is not to take hours;
-# published cells have 30 edges at most.
-MAX_EDGES = 1_000
+# Looking for a node's edges is quadratic, a file from a stranger is not to take hours, and `match`
+# goes as deep as there are parallel edges; published cells have 30 edges at most.
+MAX_EDGES = 500
 
 
 @dataclasses.dataclass(frozen=True)

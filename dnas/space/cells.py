@@ -152,8 +152,11 @@ def genotype(source: str) -> SearchSpace:
 
   Args:
     source: a published name, a file, or a NAS-Bench-201 string (`dnas.space.genotypes.load`).
+
+  Raises:
+    SpaceError: there is none, or it still holds choices.
   """
-  return genotypes.load(source)
+  return genotypes.decided(source)
 
 
 def sampled(space: SearchSpace, seed: int = 0) -> SearchSpace:

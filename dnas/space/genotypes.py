@@ -139,6 +139,22 @@ def load(name_or_file: str | pathlib.Path) -> SearchSpace:
     raise SpaceError(f"{path}: {error}") from None
 
 
+def decided(source: str | pathlib.Path | SearchSpace) -> SearchSpace:
+  """`load`, of a genotype only; a space that is loaded already is checked.
+
+  Raises:
+    SpaceError: see `load`; or it still holds choices, whose cells the message names.
+  """
+  given = isinstance(source, SearchSpace)
+  found = source if given else load(source)
+  if not found.is_genotype:
+    raise SpaceError(
+      f"{'genotype' if given else source}: still holds choices in {list(found.searched)}; name it "
+      "as a space, or search it first"
+    )
+  return found
+
+
 def loads(text: str) -> SearchSpace:
   """A genotype from text in any of the three formats."""
   if text.lstrip().startswith("|"):

@@ -83,20 +83,20 @@ def blocks(
   Raises:
     SpaceError: a value that no block has.
   """
-  names = [
-    MBConv(kernel, expansion, group, bool(se), activation).name
+  made = [
+    MBConv(kernel, expansion, group, bool(se), activation)
     for kernel in kernels
     for expansion in expansions
     for group in groups
     for se in squeeze
   ]
-  for name in names:
-    if parse(name) is None:
+  for block in made:
+    if parse(block.name) != block:
       raise SpaceError(
-        f"{name}: no such block; kernels {KERNELS}, expansions 1 to {MAX_EXPANSION}, groups "
-        f"{GROUPS}, activations {', '.join(ACTIVATIONS)}"
+        f"{block.name}: no such block as {block}; kernels {KERNELS}, expansions 1 to "
+        f"{MAX_EXPANSION}, groups {GROUPS}, activations {', '.join(ACTIVATIONS)}"
       )
-  return tuple(names)
+  return tuple(block.name for block in made)
 
 
 def chain_of(cell: Cell) -> tuple[str, ...] | None:
@@ -117,12 +117,16 @@ def chain_of(cell: Cell) -> tuple[str, ...] | None:
 
 
 class Layers(NamedTuple):
-  """A stage: `depth` blocks of `channels`, the first of `stride`, and their candidates."""
+  """A stage: `depth` blocks of `channels`, the first of `stride`, and their candidates.
+
+  `skip` is false for blocks that always stand, whatever the network says.
+  """
 
   channels: int
   depth: int
   stride: int
   ops: tuple[str, ...]
+  skip: bool = True
 
 
 def network(
@@ -142,8 +146,8 @@ def network(
     skip: whether `skip_connect` is a candidate too, wherever a block keeps its input's size.
   """
   cells, stages, before = {}, [], stem_channels
-  for n, (channels, depth, stride, ops) in enumerate(layers, start=1):
-    kept = [*ops, "skip_connect"] if skip and len(ops) > 1 else ops
+  for n, (channels, depth, stride, ops, optional) in enumerate(layers, start=1):
+    kept = [*ops, "skip_connect"] if skip and optional else ops
     first = kept if stride == 1 and before == channels else ops
     cells[f"mbconv{n}"] = shapes.chain([first] + [kept] * (depth - 1))
     stages.append(Stage(f"mbconv{n}", 1, channels, stride))
@@ -202,7 +206,7 @@ def proxylessnas() -> SearchSpace:
   unverified.
   """
   ops = blocks((3, 5, 7), (3, 6), activation="relu6")
-  fixed = Layers(16, 1, 1, blocks((3,), (1,), activation="relu6"))
+  fixed = Layers(16, 1, 1, blocks((3,), (1,), activation="relu6"), skip=False)
   sizes = ((24, 4, 2), (40, 4, 2), (80, 4, 2), (96, 4, 1), (192, 4, 2), (320, 1, 1))
   layers = [fixed, *(Layers(*size, ops) for size in sizes)]
   return network(layers, stem_channels=32, head_channels=1280, activation="relu6")

@@ -87,7 +87,8 @@ def scale(genotype: SearchSpace, width: float, depth: float, resolution: int) ->
     if depth != 1 and not once and repeats == 1 and chain:
       shared = sum(other.cell == stage.cell for other in genotype.stages) > 1
       name = f"{stage.cell}_{n}" if shared else stage.cell
-      cells[name] = _chain(chain, round_repeats(len(chain), depth))
+      lead = chain[0] == "skip_connect"  # It changes the size, and is no block.
+      cells[name] = _chain(chain, lead + round_repeats(len(chain) - lead, depth))
       stage = dataclasses.replace(stage, cell=name)
     elif not once:
       repeats = round_repeats(repeats, depth)

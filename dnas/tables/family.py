@@ -18,10 +18,7 @@ from dnas import task as tasks
 from dnas.config import Config
 from dnas.cost import latency
 from dnas.errors import DnasError
-from dnas.nn.efficientdet import without_head
-from dnas.nn.init import Rngs
-from dnas.nn.network import Backbone
-from dnas.space import genotypes, macro, scaling
+from dnas.space import genotypes, scaling
 from dnas.space import yolo_nas as yolo_nas_spaces
 from dnas.space.space import SearchSpace
 from dnas.tables import table
@@ -29,7 +26,7 @@ from dnas.task import timing
 
 # Compound coefficients: each step doubles the MACs, about.
 SIZES = {"S": 0.0, "M": 1.0, "L": 2.0}
-IMAGE = (640, 640)  # of a genotype that comes without a run
+CLASSES = 80  # of a genotype that comes without a run: COCO's
 STEP = 32  # sides of images are multiples of it, or of the coarsest stride
 
 
@@ -62,9 +59,8 @@ class Member:
 def read(what: str, config_file: str | None = None) -> tuple[SearchSpace, Config, tuple[int, int]]:
   """(genotype, config.task, image in px) of a run's folder, a file or a published name.
 
-  Task and image are those of the run, or of `config_file`. A genotype without either gets
-  `macro.detector`'s network if it has none of a detector, loses a classifier's last convolution,
-  and gets a neck of 64 channels on its three coarsest maps.
+  Task and image are those of the run, or of `config_file`; a genotype without either is taken as
+  `detectors.as_detector` does.
 
   Raises:
     DnasError: nothing is there, it holds choices, or it is none of a detector; or a run has a
@@ -74,23 +70,34 @@ def read(what: str, config_file: str | None = None) -> tuple[SearchSpace, Config
   if path.is_dir():
     if config_file is not None:
       raise DnasError(f"{path}: a run has its own config; {config_file} is for a genotype's file")
-    folders = [f for f in (path / "train", path) if (f / "genotype.json").is_file()]
-    if not folders or not (folders[0] / "config.json").is_file():
-      raise DnasError(f"{path}: a run's folder holds genotype.json and config.json, this does not")
-    config = trained.config_of(folders[0])
-    return genotypes.load(folders[0] / "genotype.json"), *_task_of(config, str(path))
-  genotype = genotypes.load(what)
-  if not genotype.is_genotype:
-    raise DnasError(f"{what}: still holds choices in {list(genotype.searched)}: search it first")
+    folder = _folder_in(path)
+    config = trained.config_of(folder)
+    return genotypes.decided(folder / "genotype.json"), *_task_of(config, str(path))
+  genotype = genotypes.decided(what)
   if config_file is not None:
     return genotype, *_task_of(configs.load(config_file), config_file)
-  if yolo_nas_spaces.is_member(genotype):
-    return genotype, ConfigDict(dict(name="yolo_nas")), IMAGE
-  if genotype.stem in ("conv3x3", "imagenet"):
-    genotype = macro.detector(genotype)
-  genotype = without_head(genotype)
-  strides = sorted(set(Backbone(genotype, rngs=Rngs(None)).strides))[-3:]
-  return genotype, ConfigDict(dict(name="detection", neck_channels=64, strides=strides)), IMAGE
+  return *detectors.as_detector(genotype), detectors.IMAGE
+
+
+def classes_of(what: str) -> tuple[str, ...]:
+  """The names of a run's classes; of anything else than a run's folder 80 without names.
+
+  Raises:
+    DnasError: it is a folder but no run's, or a run that knows its classes no more.
+  """
+  path = pathlib.Path(what)
+  if not path.is_dir():
+    return tuple(f"class {i}" for i in range(CLASSES))
+  folder = _folder_in(path)
+  return trained.classes_of(folder, trained.config_of(folder))
+
+
+def _folder_in(path: pathlib.Path) -> pathlib.Path:
+  """Where genotype and config of a run are: in its folder, or in that of its training."""
+  folders = [f for f in (path / "train", path) if (f / "genotype.json").is_file()]
+  if not folders or not (folders[0] / "config.json").is_file():
+    raise DnasError(f"{path}: a run's folder holds genotype.json and config.json, this does not")
+  return folders[0]
 
 
 def _task_of(config: Any, where: str) -> tuple[Config, tuple[int, int]]:
@@ -136,7 +143,7 @@ def make(
   *,
   command: str,
   config_file: str | None = None,
-  classes: int = 80,
+  classes: int | None = None,
   sizes: Mapping[str, float] = SIZES,
   protocol: latency.Protocol | None = None,
 ) -> list[table.Row]:
@@ -146,16 +153,16 @@ def make(
     what, config_file: see `read`.
     out: folder.
     command: goes into the provenance.
-    classes: number of classes.
+    classes: number of classes; None: see `classes_of`.
     sizes: name -> compound coefficient.
     protocol: of the measurement; None: the default one, with `latency.clock_here`.
 
   Raises:
-    DnasError: see `read`.
+    DnasError: see `read` and `classes_of`.
   """
   given = protocol or latency.Protocol(clock=latency.clock_here())
   genotype, fields, image = read(what, config_file)
-  names = tuple(f"class {i}" for i in range(classes))
+  names = classes_of(what) if classes is None else tuple(f"class {i}" for i in range(classes))
   family = members(genotype, fields, image, sizes)
   programs: dict[str, Any] = {}
   rows: list[dict[str, Any]] = []
@@ -180,7 +187,7 @@ def make(
   measured: list[table.Row] = [{**row, "latency ms": timings[row["size"]].ms} for row in rows]
   clock = {"cpu": "processor time of one core", "wall": "wall time"}[given.clock]
   title = f"""A family of detectors
-Compound scaling of the genotype in {what} ({classes} classes): width 1.1^phi, depth 1.2^phi,
+Compound scaling of the genotype in {what} ({len(names)} classes): width 1.1^phi, depth 1.2^phi,
 resolution 1.15^phi, each rounded (width to 8 channels, repeats up, sides to the coarsest stride).
 *neck*: `config.task.neck_channels`. *latency ms*: {clock}, measured here, batch {given.batch},
 {given.dtype}, without suppression: median of {given.rounds} rounds in turn, of each the fastest of

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Exported files give what JAX gives; what cannot be exported is said before it is computed."""
 
+import contextlib
 import re
 import subprocess
 import sys
@@ -66,6 +67,46 @@ def test_a_missing_package_names_its_extra(monkeypatch):
 
 def test_what_is_here_needs_no_environment():
   assert str(environment.python_with("numpy", ["numpy"])) == sys.executable
+
+
+def test_a_second_first_export_waits_for_the_environment(tmp_path, monkeypatch, capsys):
+  monkeypatch.setenv("DNAS_CACHE", str(tmp_path))
+  monkeypatch.setattr(environment, "WAIT_S", 0.01)
+  waited = []
+
+  def wait(seconds):  # Stands in for the other process: at the second look it is done.
+    waited.append(seconds)
+    if len(waited) == 2:
+      (folder,) = (tmp_path / "environments").iterdir()
+      (made := folder.with_suffix("")).mkdir()
+      (made / "ready").write_text("")
+      held.close()
+
+  monkeypatch.setattr(environment.time, "sleep", wait)
+  real = environment.run_lock
+  with contextlib.ExitStack() as held:
+
+    def lock(folder):
+      if not waited:
+        held.enter_context(real(folder))
+      return real(folder)
+
+    monkeypatch.setattr(environment, "run_lock", lock)
+    python = environment.python_with("no_such_module", ["nothing"])
+  assert python.parts[-2:] == ("bin", "python")
+  assert waited == [0.01] * 2
+  said = capsys.readouterr().err
+  assert said.count("waiting for it") == said.count("\n") == 1
+
+
+def test_a_converter_that_is_killed_says_so(tmp_path):
+  pytest.importorskip("cloudpickle")
+  python = tmp_path / "python"
+  python.write_text("#!/bin/sh\nkill -9 $$\n")
+  python.chmod(0o755)
+  message = "to_onnx failed: exit status -9, killed, often for lack of memory: no message"
+  with pytest.raises(DnasError, match=message):
+    environment.run(python, to_onnx.convert)
 
 
 FOUND = {

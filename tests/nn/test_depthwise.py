@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from dnas.nn import blocks, dense, depthwise, platform
+from dnas.nn import blocks, csp, dense, depthwise, platform
 
 SEED = jax.random.key(0)
 # Compiling is all the time these tests take, and the code is to be compared, not to be fast.
@@ -119,13 +119,25 @@ def test_platforms_agree(monkeypatch):
   np.testing.assert_allclose(on_cpu, elsewhere, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("pool", [depthwise.max_pool_3x3, depthwise.avg_pool_3x3])
-def test_portable_pools_are_equal(pool, stride):
+@pytest.mark.parametrize(
+  ("pool", "arguments"),
+  [
+    (depthwise.max_pool_3x3, (1,)),
+    (depthwise.max_pool_3x3, (2,)),
+    (depthwise.avg_pool_3x3, (1,)),
+    (depthwise.avg_pool_3x3, (2,)),
+    (csp.max_pool_5x5, ()),
+  ],
+)
+def test_portable_pools_are_equal_and_single_operations(pool, arguments):
   x = np.random.default_rng(0).normal(size=(2, 7, 8, 3)).astype(np.float32)
-  fast = pool(x, stride)
+  fast = pool(x, *arguments)
   with platform.portable():
-    np.testing.assert_allclose(pool(x, stride), fast, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(pool(x, *arguments), fast, rtol=1e-5, atol=1e-6)
+    jaxpr = jax.make_jaxpr(lambda x: pool(x, *arguments))(x)
+  names = [eqn.primitive.name for eqn in jaxpr.eqns]
+  assert sum(name.startswith("reduce_window") for name in names) == 1
+  assert set(names) <= {"reduce_window_max", "reduce_window_sum", "broadcast_in_dim", "mul"}
 
 
 @pytest.mark.parametrize("size", [(7, 8), (6, 5)])

@@ -18,6 +18,7 @@ from dnas.nn.detector import Detector
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
 from dnas.space import cells, macro
+from dnas.space.space import SpaceError
 
 OPS = ("skip_connect", "nor_conv_3x3", "avg_pool_3x3")
 SPACE = macro.detector(
@@ -187,10 +188,10 @@ def test_it_learns_to_detect():
 
 def test_bad_input():
   with pytest.raises(
-    ValueError, match=r"strides \(4, 16\): the backbone has feature maps at strides \[4, 8\]"
+    SpaceError, match=r"strides \(4, 16\): the backbone has feature maps at strides \[4, 8\]"
   ):
     detector(SPACE, strides=(4, 16))
-  with pytest.raises(ValueError, match="the backbone has"):
+  with pytest.raises(SpaceError, match="the backbone has"):
     detector(SPACE, strides=())
   supernet = detector(SPACE)
   only_backbone = {"cell": uniform(SPACE)["cell"]}

@@ -74,7 +74,7 @@ def test_norms_disappear(name):
 
 
 def test_norms_that_share_a_convolution():
-  branch = trained(Branch(4, 4, 3, levels=2, convs=1, rngs=Rngs(0)))
+  branch = trained(Branch(4, 3, levels=2, convs=1, rngs=Rngs(0)))
   names = same(lambda x: [branch(x, i, Mode()) for i in range(2)], IMAGE)
   assert not names["mul"] + names["sub"] + names["rsqrt"], names
 

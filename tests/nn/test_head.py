@@ -24,7 +24,7 @@ def zeros():
 
 
 def test_shapes_and_prior():
-  got = head(convs=2, channels=8)(zeros(), Mode())
+  got = head(convs=2)(zeros(), Mode())
   assert got.logits.shape == (2, 30, 2)
   assert got.distribution.shape == (2, 30, 24)
   np.testing.assert_allclose(jax.nn.sigmoid(got.logits), 0.01, rtol=1e-4)

@@ -80,7 +80,7 @@ def test_bad_input():
   one_input = Cell(1, (Edge(0, 1, ("skip_connect",)),), (1,))
   with pytest.raises(SpaceError, match="has 2 inputs and 1 output node, got 1 and 1"):
     neck(one_input)
-  with pytest.raises(ValueError, match=r"strides \(4, 16\): each must be twice"):
+  with pytest.raises(SpaceError, match=r"strides \(4, 16\): each must be twice"):
     Neck(SUM, WIDTHS[:2], (4, 16), 4, rngs=Rngs(0))
-  with pytest.raises(ValueError, match="unknown path 'pann'; did you mean 'pan'"):
+  with pytest.raises(SpaceError, match="unknown path 'pann'; did you mean 'pan'"):
     neck(path="pann")

@@ -208,9 +208,9 @@ def test_backbone_gives_every_cell_and_levels_the_last_of_each_stride():
 def test_stages_of_a_strange_space():
   cell = Cell(1, (Edge(0, 1, ("nor_conv_3x3",)), Edge(1, 2, ("skip_connect",))), (1, 2))
   space = SearchSpace({"c": cell}, (Stage("c", 2, 4, 2), Stage("c", 1, 6)), "conv3x3_stride2", 5)
-  backbone = Backbone(space, c_in=1, rngs=Rngs(None))
+  backbone = Backbone(space, rngs=Rngs(None))
   assert (backbone.channels, backbone.strides) == ((8, 8, 12), (4, 4, 4))
-  outputs = jax.eval_shape(lambda x: backbone(x[..., :1], {}, Mode()), image(15))
+  outputs = jax.eval_shape(lambda x: backbone(x, {}, Mode()), image(15))
   assert [y.shape for y in outputs] == [(2, 4, 4, 8), (2, 4, 4, 8), (2, 4, 4, 12)]
 
 

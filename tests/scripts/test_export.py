@@ -40,6 +40,21 @@ def test_wrong_flags(script, flags, message, capsys):
   assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+  ("flags", "message"),
+  [
+    (["--out=a.onx"], "did you mean '.onnx'"),
+    (["--out=a.tflite"], "batch: LiteRT"),
+    (["--out=a.onnx", "--batch=0"], "batch: 0"),
+    (["--out=a.stablehlo", "--int8=weights"], "int8: for ONNX files only"),
+  ],
+)
+def test_flags_are_checked_before_the_run_is_loaded(script, tmp_path, flags, message, capsys):
+  with pytest.raises(SystemExit):
+    script.main([f"--workdir={tmp_path}", *flags])
+  assert message in capsys.readouterr().err
+
+
 def test_a_folder_without_a_run(script, tmp_path, capsys):
   with pytest.raises(SystemExit):
     script.main([f"--workdir={tmp_path}", "--out=a.onnx"])

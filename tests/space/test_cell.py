@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dnas.space.cell import Cell, Edge, SpaceError
+from dnas.space.cell import MAX_EDGES, Cell, Edge, SpaceError
 
 A, AB, ABC, NA = ("a",), ("a", "b"), ("a", "b", "c"), ("none", "a")
 
@@ -160,6 +160,15 @@ def test_inverse_moves_parallel_edges():
   assert cell.choice_of(decided) == ("b", "a")
 
 
+def test_as_many_parallel_edges_move_as_a_cell_may_have():
+  """Edge i takes operations i and i + 1: that of the last decided edge moves all the others."""
+  n = MAX_EDGES
+  cell = Cell(1, [Edge(0, 1, (str(i), str(i + 1))) for i in range(n)], (1,))
+  names = [*map(str, range(1, n)), "0"]
+  decided = Cell(1, [Edge(0, 1, (name,)) for name in names], (1,))
+  assert cell.match(decided) == (*range(1, n), 0)
+
+
 @pytest.mark.parametrize(
   ("decided", "message"),
   [
@@ -215,8 +224,8 @@ E01 = Edge(0, 1, A)
     (lambda: Cell(True, (E01,), (1,)), "cell.inputs: must be 1 or more, got True"),
     (lambda: Cell(1.0, (E01,), (1,)), "cell.inputs: must be 1 or more, got 1.0"),
     (lambda: Cell(float("nan"), (E01,), (1,)), "cell.inputs: must be 1 or more, got nan"),
-    (lambda: Cell(1, (), (1,)), "cell.edges: must be 1 to 1000, got 0"),
-    (lambda: Cell(1, (E01,) * 1001, (1,)), "cell.edges: must be 1 to 1000, got 1001"),
+    (lambda: Cell(1, (), (1,)), "cell.edges: must be 1 to 500, got 0"),
+    (lambda: Cell(1, (E01,) * 501, (1,)), "cell.edges: must be 1 to 500, got 501"),
     (lambda: Cell(1, 5, (1,)), "cell.edges: must hold edges, got 5"),
     (lambda: Cell(1, ((0, 1, A),), (1,)), r"cell.edges\[0\]: must be an Edge"),
     (lambda: Cell(1, (Edge(-1, 1, A),), (1,)), r"cell.edges\[0\].src: must be 0 or more, got -1"),

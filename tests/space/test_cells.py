@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from dnas.space import cells, shapes
+from dnas.space import cells, genotypes, shapes
 from dnas.space.cell import SpaceError
 
 
@@ -99,6 +99,13 @@ def test_dense():
   assert [edge.ops for edge in cell.edges] == [("a",), ("a", "b"), ("c", "d", "e")]
   assert cell.output == (1, 2)
   assert shapes.dense(("a",), nodes=2, inputs=3).output == (3, 4)
+
+
+def test_a_genotype_is_a_space_without_choices(tmp_path):
+  assert cells.genotype("DARTS_V2") == genotypes.published("DARTS_V2")
+  (tmp_path / "space.json").write_text(cells.nasbench201().to_json())
+  with pytest.raises(SpaceError, match=r"space\.json: still holds choices in \['cell'\]"):
+    cells.genotype(str(tmp_path / "space.json"))
 
 
 @pytest.mark.parametrize(

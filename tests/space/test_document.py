@@ -50,7 +50,7 @@ EDGE = ("cells", "cell", "edges", 0)
     (("cells", "cell", "inputs"), None, "cells.cell.inputs: must be 1 or more, got None"),
     (("cells", "cell", "inputs"), 10**40, r"cells.cell.edges\[0\].dst: must be 1000"),
     (("cells", "cell", "edges"), {}, r"cells.cell.edges: must be a list, got \{\}"),
-    (("cells", "cell", "edges"), [], "cells.cell.edges: must be 1 to 1000, got 0"),
+    (("cells", "cell", "edges"), [], "cells.cell.edges: must be 1 to 500, got 0"),
     (("cells", "cell", "edges"), None, "cells.cell.edges: must be a list, got None"),
     (("cells", "cell", "edges"), [[0, 1, ["a"]]], r"cells.cell.edges\[0\]: must be an object"),
     (("cells", "cell", "output"), 1, "cells.cell.output: must be a list, got 1"),

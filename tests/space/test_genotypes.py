@@ -116,6 +116,16 @@ def test_load(tmp_path):
     assert read == (expected or darts.replace(stages=darts.stages[:1]))
 
 
+def test_decided(tmp_path):
+  darts, space = genotypes.published("DARTS_V2"), cells.darts()
+  assert genotypes.decided("DARTS_V2") == genotypes.decided(darts) == darts
+  (tmp_path / "s.json").write_text(space.to_json())
+  message = r": still holds choices in \['normal', 'reduce'\]"
+  for source, name in ((space, "^genotype"), (tmp_path / "s.json", r"s\.json")):
+    with pytest.raises(SpaceError, match=name + message):
+      genotypes.decided(source)
+
+
 @pytest.mark.parametrize(
   ("content", "message"),
   [

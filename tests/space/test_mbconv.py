@@ -45,6 +45,16 @@ def test_sizes_of_the_published_spaces():
   assert mbconv.mnasnet().size == 12**7 * 13**21
 
 
+def test_a_block_without_alternatives_may_be_left_out():
+  space = mbconv.mbconv((8, 8), (2, 1), (2, 1), kernels=(3,), expansions=(3,))
+  ops = [edge.ops for name in ("mbconv1", "mbconv2") for edge in space.cells[name].edges]
+  block = "mbconv_3x3_e3"
+  assert ops == [(block,), (block, "skip_connect"), (block, "skip_connect")]
+  fixed = mbconv.Layers(8, 2, 1, (block,), skip=False)
+  assert mbconv.network([fixed], stem_channels=8, head_channels=8).is_genotype
+  assert mbconv.mbconv((8,), (2,), (1,), kernels=(3,), expansions=(3,), skip=False).is_genotype
+
+
 @pytest.mark.parametrize("make", [mbconv.proxylessnas, mbconv.fbnet, mbconv.mnasnet])
 def test_a_genotype_is_written_and_found_again(make):
   space = make()
@@ -79,6 +89,10 @@ def test_a_chain_is_told_from_other_cells():
     (dict(channels=(8,), depths=(1, 1), strides=(1,)), "channels, depths, strides: need equal"),
     (dict(channels=(8,), depths=(0,), strides=(1,)), r"depths: must be 1 or more, got \(0,\)"),
     (dict(channels=(8,), depths=(1,), strides=(1,), kernels=(4,)), "mbconv_4x4_e3: no such block"),
+    *(
+      (dict(channels=(8,), depths=(1,), strides=(1,), groups=(n,)), f"no such block .*groups={n}")
+      for n in (0, -1, 3)
+    ),
     (dict(channels=(8,), depths=(1,), strides=(3,)), "stride"),
   ],
 )

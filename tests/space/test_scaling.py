@@ -54,6 +54,20 @@ def test_chains_shrink_and_repeat_their_last_block():
   assert chains(deeper) == [(*ops, ops[1], ops[1]), (*ops[::-1], ops[0], ops[0])]
 
 
+def test_a_first_skip_is_no_block():
+  """It changes the size, and stays; the blocks after it are counted: ceil(d n)."""
+  skip, a, b = "skip_connect", "mbconv_3x3_e3", "mbconv_5x5_e3"
+  base = mbconv.mbconv((8,), (1,), (2,), kernels=(3,), expansions=(3,))
+
+  def scaled(chain, depth):
+    space = base.replace(cells=base.cells | {"mbconv1": shapes.chain([(op,) for op in chain])})
+    return mbconv.chain_of(scaling.scale(space, 1, depth, 32).genotype.cells["mbconv1"])
+
+  assert scaled((skip, a, skip, b), 2) == (skip, a, b, b, b)
+  assert scaled((skip, a), 0.5) == (skip, a)
+  assert scaled((skip, a, b), 0.5) == (skip, a)
+
+
 def test_a_cell_of_two_stages_is_scaled_in_each():
   cell = shapes.chain([("mbconv_3x3_e3",)])
   base = mbconv.mbconv((8,), (1,), (2,), kernels=(3,), expansions=(3,))

@@ -77,11 +77,55 @@ def test_any_genotype_has_a_family(genotype, tmp_path):
   assert members[1].image == (736, 736)
 
 
-@pytest.mark.slow
-def test_the_script(root, run_folder, tmp_path, capsys):
+def test_classes_are_those_of_the_run(run_folder):
+  (run_folder / "classes.json").write_text('["cat", "dog"]')
+  assert family.classes_of(str(run_folder)) == ("cat", "dog")
+  assert len(family.classes_of(str(run_folder / "genotype.json"))) == 80
+
+
+@pytest.fixture
+def script(root):
   spec = importlib.util.spec_from_file_location("scale_script", root / "scripts" / "scale.py")
-  script = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(script)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module
+
+
+@pytest.mark.parametrize(
+  ("genotype", "name"),
+  [
+    ("DARTS_V2", "DARTS_V2"),
+    ("found/mine.json", "mine"),
+    *((f"runs/first{end}", "first") for end in ("", "/genotype.json", "/train/genotype.json")),
+    ("genotype.json", "first"),
+    ("|nor_conv_3x3~0|+|none~0|skip_connect~1|", "nor_conv_3x3_0_none_0_skip_connect_1"),
+  ],
+)
+def test_families_do_not_overwrite_each_other(script, genotype, name, tmp_path, monkeypatch):
+  (tmp_path / "first").mkdir()
+  monkeypatch.chdir(tmp_path / "first")
+  assert script.name_of(genotype) == name
+
+
+def test_what_is_passed_to_the_table(script, monkeypatch):
+  passed = {}
+  make = lambda what, out, **options: passed.update(options, out=out) or []
+  monkeypatch.setattr(family, "make", make)
+  script.main(["runs/first"])
+  assert (passed["classes"], str(passed["out"])) == (None, "families/first")
+
+
+@pytest.mark.parametrize(("phi", "shown"), [("0,99", "0,99"), ("one", "one"), ("nan", "nan")])
+def test_wrong_coefficients(script, phi, shown, capsys):
+  with pytest.raises(SystemExit):
+    script.main(["DARTS_V2", "--phi", phi])
+  assert f"--phi: takes numbers from -4 to 10 with commas between, got {shown!r}" in (
+    " ".join(capsys.readouterr().err.split())
+  )
+
+
+@pytest.mark.slow
+def test_the_script(script, run_folder, tmp_path, capsys):
   out = tmp_path / "family"
   flags = ["--classes", "2", "--phi", "0,2", "--rounds", "2", "--out", str(out)]
   script.main([str(run_folder), *flags])
