@@ -17,13 +17,14 @@ not been run at this scale here; a test runs two steps of each form, small.
 from ml_collections import ConfigDict
 
 from configs import digits
+from dnas.errors import ConfigError
 
 IMAGES = 50_000
 
 
 def get_config(form: str = "search") -> ConfigDict:
   if form not in ("search", "train"):
-    raise ValueError(f"cifar10_darts: {form!r} is neither 'search' nor 'train'")
+    raise ConfigError(f"cifar10_darts: {form!r} is neither 'search' nor 'train'")
   augment = (dict(name="pad_crop", pad_px=4), dict(name="hflip"))
   cutout = (dict(name="cutout", length_px=16),)
   config = digits.get_config()

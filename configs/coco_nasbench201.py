@@ -23,13 +23,14 @@ None has been run at this scale; a test runs two steps of each, small.
 from ml_collections import ConfigDict
 
 from configs import quickstart
+from dnas.errors import ConfigError
 
 STEPS_PER_EPOCH = 118_287 // 64
 
 
 def get_config(epochs: str = "36") -> ConfigDict:
   if epochs not in ("12", "36", "300"):
-    raise ValueError(f"coco_nasbench201: {epochs!r} epochs; valid: 12, 36 or 300")
+    raise ConfigError(f"coco_nasbench201: {epochs!r} epochs; valid: 12, 36 or 300")
   config = quickstart.get_config()
   config.data.update(
     spec="tfds:coco/2017:1.1.0",

@@ -17,6 +17,7 @@ crops; there momentum is Nesterov's, here it is not. It has not been run here.
 from ml_collections import ConfigDict
 
 from configs import digits
+from dnas.errors import ConfigError
 
 
 def get_config(scale: str = "cpu") -> ConfigDict:
@@ -54,5 +55,5 @@ def get_config(scale: str = "cpu") -> ConfigDict:
       watch=dict(every_steps=390, hessian_steps=3, genotypes=5),
     )
   elif scale != "cpu":
-    raise ValueError(f"nasbench201_cifar10: {scale!r} is neither 'cpu' nor 'paper'")
+    raise ConfigError(f"nasbench201_cifar10: {scale!r} is neither 'cpu' nor 'paper'")
   return config

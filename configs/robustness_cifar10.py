@@ -15,13 +15,14 @@ to the loss of the others, on which alpha descends, is what the paper is about.
 from ml_collections import ConfigDict
 
 from configs import digits
+from dnas.errors import ConfigError
 
 SPACES = ("s1", "s2", "s3", "s4")
 
 
 def get_config(space: str = "s2") -> ConfigDict:
   if space not in SPACES:
-    raise ValueError(f"robustness_cifar10: {space!r} is none of {', '.join(SPACES)}")
+    raise ConfigError(f"robustness_cifar10: {space!r} is none of {', '.join(SPACES)}")
   config = digits.get_config()
   config.data.update(
     spec="tfds:cifar10:3.0.2",

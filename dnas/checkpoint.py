@@ -173,9 +173,12 @@ class Checkpointer:
     faults = []
     for candidate in reversed(steps):
       found, fault = self._try(candidate, template)
-      if found and not mesh.of_any(bool(fault)):
+      # All processes ask, those that cannot read it too: else the others wait for them.
+      broken = mesh.of_any(bool(fault))
+      if found and not broken:
         return candidate, *found
-      faults.append(f"step {candidate}: {fault or 'another process cannot read it'}")
+      fault = fault or "another process cannot read it"
+      faults.append(f"step {candidate}: {fault}")
       if step is None:
         self._set_aside(candidate)
         self._say(f"checkpoint {self.directory / str(candidate)} is broken and left out: {fault}")

@@ -123,11 +123,14 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 class Parser(argparse.ArgumentParser):
   """The ArgumentParser of all scripts: flags are written out, and errors are one line.
 
-  The description is the script's docstring: what it does, and examples.
+  The description is the script's docstring: what it does, and examples. Where there is a parser,
+  `my_lab.ops.my_op` is found in the folder in which the command was given.
   """
 
   def __init__(self, **options: Any):
     super().__init__(**{"formatter_class": _Help, "allow_abbrev": False, **options})
+    if "" not in sys.path and str(pathlib.Path.cwd()) not in sys.path:
+      sys.path.append(str(pathlib.Path.cwd()))
 
   def error(self, message: str) -> NoReturn:
     """Ends the process with code 2 and one line on stderr."""
@@ -165,7 +168,7 @@ def command_line(
   parser.add_argument("--help", action="store_true", help="this text and the fields of --config")
   extra(parser)
   # Taken out first, because argparse takes an argument with a space in it for no flag at all.
-  overrides, rest = _split_overrides(argv)
+  overrides, rest = split_overrides(argv)
   if "--help" in rest:
     for action in parser._actions:
       action.required = False
@@ -177,9 +180,6 @@ def command_line(
       raise SystemExit(0)
     if flags.config is None:
       parser.error("--config FILE is required")
-    # So that `my_lab.ops.my_op` is found in the folder where the command was given.
-    if "" not in sys.path and str(pathlib.Path.cwd()) not in sys.path:
-      sys.path.append(str(pathlib.Path.cwd()))
     config = load(flags.config, overrides)
   file = pathlib.Path(flags.config.partition(".py:")[0])
   name = file.resolve().parent.name if file.name == "config.json" else file.stem
@@ -193,7 +193,7 @@ def add_resume(parser: argparse.ArgumentParser) -> None:
   )
 
 
-def _split_overrides(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+def split_overrides(argv: Sequence[str]) -> tuple[list[str], list[str]]:
   """(`--config.a=b` and `--config.a b` as `--config.a=b`, all other arguments)."""
   overrides: list[str] = []
   rest: list[str] = []

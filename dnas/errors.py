@@ -31,17 +31,17 @@ def check_count(what: str, value: object, least: int, kind: type[DnasError] = Dn
 
 
 @contextlib.contextmanager
-def one_line_errors(*kinds: type[Exception], code: int = 2) -> Iterator[None]:
+def one_line_errors() -> Iterator[None]:
   """Ends the process with one line on stderr instead of a traceback, for errors users can mend.
 
-  Those are `DnasError`, `OSError` (a missing file, a full disk) and the further `kinds` given.
-  Anything else is a fault of the code and keeps its traceback.
+  Those are `DnasError` and `OSError` (a missing file, a full disk). Anything else is a fault of the
+  code and keeps its traceback.
 
   Raises:
-    SystemExit: with `code`.
+    SystemExit: with code 2.
   """
   try:
     yield
-  except (DnasError, OSError, *kinds) as error:
+  except (DnasError, OSError) as error:
     print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-    raise SystemExit(code) from None
+    raise SystemExit(2) from None

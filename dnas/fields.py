@@ -26,7 +26,13 @@ def plain(value: Any) -> Any:
 
 
 def override(config: ConfigDict, field: str, value: Any) -> None:
-  """Sets the dotted `field` of an entry that exists, converted to the type of what is there."""
+  """Sets the dotted `field` of an entry that exists, converted to the type of what is there.
+
+  A dict for a section sets the fields that it names and leaves the others.
+
+  Raises:
+    ConfigError: there is no such field, or the value does not fit.
+  """
   *parents, last = field.split(".")
   at: Any = config
   level = "config"
@@ -37,10 +43,23 @@ def override(config: ConfigDict, field: str, value: Any) -> None:
     if not isinstance(at, ConfigDict):
       raise ConfigError(f"unknown field config.{field}: {level} is {at!r}, which has no fields")
   if last not in at and "name" not in at:
+    if not at and parents:
+      example = {last: value}
+      raise ConfigError(f"{level} is empty: give it a dict with its fields, {level}={example}")
     raise ConfigError(choose_from(f"field of {level}:", last, at.keys()))
-  new = _fit(f"config.{field}", value, at.get(last))
+  old = at.get(last)
+  new = _fit(f"config.{field}", value, old)
+  if _is_section(old):
+    for key, item in new.items():
+      override(config, f"{field}.{key}", item)
+    return
   with at.unlocked(), at.ignore_type():
     at[last] = new
+
+
+def _is_section(value: Any) -> bool:
+  """Whether it holds fields, rather than a function and its arguments or nothing yet."""
+  return isinstance(value, ConfigDict) and len(value) > 0 and "name" not in value
 
 
 def _fit(field: str, value: Any, old: Any) -> Any:
@@ -54,9 +73,11 @@ def _fit(field: str, value: Any, old: Any) -> Any:
     return new
   is_function = isinstance(new, dict) and isinstance(new.get("name"), str)
   if isinstance(old, ConfigDict):
-    if not len(old) and isinstance(new, dict):
-      return new
     if "name" not in old:
+      if isinstance(new, dict):
+        return new
+      if not len(old):
+        raise refuse("a dict with its fields")
       raise ConfigError(
         f"{field} is a section, which no value can replace; set one of its fields: "
         f"{', '.join(sorted(old.keys()))}"

@@ -4,6 +4,7 @@
 
 import io
 import pathlib
+from typing import Any
 
 import matplotlib
 
@@ -18,20 +19,26 @@ from dnas import files
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
 
 
-def save(figure: Figure, *paths: pathlib.Path, title: str | None = None) -> None:
-  """Writes a figure, atomically, in the format of each file's suffix, and closes it.
+def drawn(figure: Figure, format: str, title: str | None = None, **options: Any) -> bytes:
+  """A figure in a format of matplotlib's.
 
   The same numbers give the same bytes: no date, no random identifiers.
 
   Args:
     figure: its texts stay texts in an SVG.
-    paths: the files.
-    title: stands in their metadata.
+    format: "svg", "png", ...
+    title: stands in its metadata.
+    options: of `Figure.savefig`.
   """
+  buffer = io.BytesIO()
+  about = {"Date": None} | ({} if title is None else {"Title": title})
+  with matplotlib.rc_context({"svg.hashsalt": "dnas", "svg.fonttype": "none"}):
+    figure.savefig(buffer, format=format, metadata=about, **options)
+  return buffer.getvalue()
+
+
+def save(figure: Figure, *paths: pathlib.Path, title: str | None = None) -> None:
+  """Writes a figure, as `drawn`, in the format of each file's suffix, atomically, and closes it."""
   for path in paths:
-    buffer = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "dnas", "svg.fonttype": "none"}):
-      about = {"Date": None} | ({} if title is None else {"Title": title})
-      figure.savefig(buffer, format=path.suffix[1:], dpi=130, metadata=about)
-    files.atomic_write(path, buffer.getvalue())
+    files.atomic_write(path, drawn(figure, path.suffix[1:], title, dpi=130))
   plt.close(figure)

@@ -163,9 +163,10 @@ def _where(eqn: Any, shape: tuple[int, ...], backward: bool) -> str:
   lines = []
   for frame in getattr(eqn.source_info.traceback, "frames", ()):
     path = pathlib.Path(frame.file_name)
-    if path == pathlib.Path(__file__) or any(name in path.parts for name in libraries):
+    inside = path.is_relative_to(package)  # Which may itself be installed among libraries.
+    library = not inside and any(name in path.parts for name in libraries)
+    if library or path == pathlib.Path(__file__):
       continue
-    inside = path.is_relative_to(package)
     lines.append(f"{path.relative_to(package) if inside else path.name}:{frame.line_num}")
   words = f"{eqn.primitive.name} {list(shape)} ({' < '.join(lines[:3]) or '?'})"
   return f"{words}, backward pass" if backward else words

@@ -11,7 +11,7 @@ from typing import Any
 import jax.monitoring
 
 # From glibc's malloc.h.
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8
+_M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 
 _COMPILED = "/jax/core/compile/backend_compile_duration"  # As JAX names it to its listeners.
 _LONG_S = 1.0

@@ -62,6 +62,7 @@ def heeded(grace_s: float = GRACE_S) -> Iterator[None]:
       if data[0] == signal.SIGTERM and not done.wait(grace_s):
         _say(f"SIGTERM: not done after {grace_s:g} s; ending with the last checkpoint")
         os._exit(EXIT_CODE)
+    os.close(reader)
 
   handler = signal.signal(signal.SIGTERM, notice)
   wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)

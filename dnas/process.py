@@ -148,6 +148,8 @@ def join() -> None:
 def workers(count: int, keep: bool = True) -> Iterator[concurrent.futures.ProcessPoolExecutor]:
   """`count` processes to which calls are handed; they end with this one, however it ends.
 
+  After an error within, Ctrl-C among them, they are killed in the middle of what they do.
+
   What they are given must be picklable. They are spawned, because this process has threads (JAX's),
   which do not survive a fork; so the script that calls this needs an `if __name__ == "__main__"`.
 
@@ -159,7 +161,14 @@ def workers(count: int, keep: bool = True) -> Iterator[concurrent.futures.Proces
     raise ConfigError(f"workers: must be 1 or more, got {count}")
   spawn = multiprocessing.get_context("spawn")
   with concurrent.futures.ProcessPoolExecutor(count, spawn, _begin, (keep,)) as executor:
-    yield executor
+    try:
+      yield executor
+    except BaseException:
+      begun = list((executor._processes or {}).values())
+      executor.shutdown(wait=False, cancel_futures=True)
+      for worker in begun:
+        worker.kill()
+      raise
 
 
 def _begin(keep: bool) -> None:

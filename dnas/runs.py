@@ -23,7 +23,7 @@ from dnas.checkpoint import Checkpointer
 from dnas.config import Config
 from dnas.data.pipeline import Pipeline
 from dnas.data.source import Source
-from dnas.errors import ConfigError, DnasError, choose_from
+from dnas.errors import ConfigError, DnasError, check_count, choose_from
 from dnas.finite import Skips, describe, explain, values
 from dnas.lock import run_lock
 
@@ -84,11 +84,14 @@ def folder(
       folder that already holds a run is an error.
 
   Raises:
-    ConfigError: the config has changed (the message lists the fields), or `resume` is unknown.
+    ConfigError: the config has changed (the message lists the fields), `resume` is unknown, or a
+      field of `config.log` is out of range.
     LockError: another process runs in the folder.
   """
   if resume not in RESUME:
     raise ConfigError(f"resume: {resume!r} is none of {', '.join(RESUME)}")
+  for name in ("every_steps", "words_every_steps"):
+    check_count(f"config.log.{name}", config.log[name], 1, ConfigError)
   with run_lock(workdir, active=first()):
     path = workdir / "config.json"
     if path.exists():

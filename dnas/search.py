@@ -31,7 +31,12 @@ from dnas.watch import Stopped, Watch
 PARTS = ("seed", "seeds", "data", "task", "space", "search", "cost", "checkpoint", "log")
 
 
-def search(config: Config, workdir: pathlib.Path, resume: str = "auto") -> SearchSpace:
+def search(
+  config: Config,
+  workdir: pathlib.Path,
+  resume: str = "auto",
+  source: data.Source | None = None,
+) -> SearchSpace:
   """Searches, writes `genotype.json` and returns the genotype.
 
   The weights are trained on one part of the training split and alpha on the rest
@@ -51,6 +56,8 @@ def search(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Searc
     config: fields as in `configs/digits.py`.
     workdir: the run's folder.
     resume: as in `runs.folder`.
+    source: `config.data.train_split`, or a part of it; None: it is loaded. Black-box strategies
+      load it in any case, in each process.
 
   Raises:
     DnasError: the config, the data or the folder are wrong; before anything is computed.
@@ -60,7 +67,8 @@ def search(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Searc
     return explore.explore(config, workdir, resume)
   settings = settings_of(config.search)
   space = space_of(config)
-  source = data.labelled(config.data.spec, config.data.train_split)
+  if source is None:
+    source = data.labelled(config.data.spec, config.data.train_split)
   task = task_of(config, source)
   if space.is_genotype:
     if costs is not None:

@@ -17,6 +17,7 @@ from dnas import task as tasks
 from dnas.config import Config
 from dnas.cost import widths
 from dnas.errors import ConfigError
+from dnas.fields import plain
 from dnas.finite import skip_unless_finite
 from dnas.method import optimizer_of, task_of
 from dnas.nn import functional
@@ -91,6 +92,9 @@ def make(
   """
   steps, accumulate = settings.steps, settings.get("accumulate", 1)
   check_accumulate("config.train", accumulate, steps)
+  for name in ("ema", "drop_path"):
+    if not 0 <= settings[name] < 1:
+      raise ConfigError(f"config.train.{name} must be in [0, 1), got {settings[name]!r}")
   opt = optimizer_of(settings.optimizer, settings)
   static, _, _ = functional.split(task.build(genotype, Rngs(None)))
 
@@ -157,7 +161,7 @@ def train(
     workdir: the run's folder.
     resume: as in `runs.folder`.
     start: as in `make`; None: from scratch. A run is told apart from others by its config, so what
-      it starts from is named there (`config.train.start`).
+      it starts from is named there (`config.train.start`), and must be given.
 
   Returns:
     The file of the averaged weights.
@@ -167,6 +171,11 @@ def train(
   """
   if not genotype.is_genotype:
     raise ConfigError(f"genotype: still holds choices in the cells {genotype.searched}")
+  if config.train.get("start") is not None and start is None:
+    raise ConfigError(
+      f"config.train.start = {plain(config.train.start)} names weights that are not given: "
+      "fine-tune with NAS(...).train, or set it to None to train from scratch"
+    )
   source = data.labelled(config.data.spec, config.data.train_split)
   task = task_of(config, source)
   genotype = derived(config, task, genotype)

@@ -19,7 +19,6 @@ from dnas.space import genotypes
 from dnas.space.space import SearchSpace
 from dnas.trees import load_tree
 
-
 CLASSES = "classes.json"
 """In the folder of a training: the names of its classes, a JSON list."""
 

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from dnas import data, files, terminal
 from dnas.data.letterbox import reduction_for
-from dnas.data.part import truth_of
+from dnas.data.part import part_of
 from dnas.data.source import DataError, DetectionSource
 from dnas.detection import coco, curves, draw
 from dnas.detection.thresholds import PREDICTION, VALIDATION, Thresholds
@@ -223,7 +223,7 @@ def _measure(
   skipped: Sequence[tuple[str, str]],
 ) -> Metrics:
   """Figures of what was found on images of a split; the pictures of them in `folder`."""
-  truth = truth_of(source, np.array([one.key for one in found]))
+  truth = part_of(source, np.array([one.key for one in found]))
   assert isinstance(truth, DetectionSource)
   truths = [truth.targets(i) for i in range(len(truth))]
   seen = [{"boxes": f.boxes, "labels": f.labels, "scores": f.scores} for f in found]

@@ -14,8 +14,6 @@ multiplication and one addition of a convolution or linear layer.
 
 import argparse
 import json
-import pathlib
-import sys
 
 from dnas.config import Parser
 from dnas.errors import one_line_errors
@@ -91,8 +89,6 @@ def main(arguments: list[str] | None = None) -> None:
   args = vars(parse(arguments))
   as_json, model = args.pop("json"), args.pop("model")
   what = [args.pop(name) for name in ("genotype", "space", "supernet")]
-  if str(pathlib.Path.cwd()) not in sys.path:
-    sys.path.append(str(pathlib.Path.cwd()))  # so that operations of one's own are found
   from dnas import info, models, terminal  # bring in JAX, which a wrong flag need not wait for
 
   with one_line_errors():

@@ -42,7 +42,8 @@ def main(argv: list[str] | None = None) -> None:
   parser.add_argument(
     "--protocol", default="{}", metavar="DICT", help="fields of dnas.cost.latency.Protocol"
   )
-  flags, overrides = parser.parse_known_args(argv)
+  overrides, rest = configs.split_overrides(sys.argv[1:] if argv is None else argv)
+  flags = parser.parse_args(rest)
   needed = {"latency": "out", "energy": "genotype"}[flags.what]
   if getattr(flags, needed) is None:
     parser.error(f"{flags.what} needs --{needed}")
@@ -80,4 +81,4 @@ def _settings(text: str) -> configs.Config:
 
 
 if __name__ == "__main__":
-  main(sys.argv[1:])
+  main()

@@ -9,6 +9,7 @@ import argparse
 
 from dnas import explore, process, report, runs
 from dnas.config import add_resume, command_line
+from dnas.errors import ConfigError
 from dnas.search import search
 
 
@@ -26,6 +27,8 @@ def main() -> None:
   config, workdir, flags = command_line(__doc__, extra=_flags)
   with process.running():
     if flags.worker:
+      if flags.resume != "auto":
+        raise ConfigError(f"--worker takes no --resume, got {flags.resume!r}: the search has it")
       print(f"{explore.work(config, workdir)} evaluations")
       return
     genotype = search(config, workdir, flags.resume)

@@ -294,6 +294,26 @@ def test_nothing_sound_is_an_error_and_not_a_fresh_start(two_checkpoints, tmp_pa
     reading.restore(small())
 
 
+def test_a_process_that_cannot_read_one_says_so_to_the_others(
+  two_checkpoints, tmp_path, monkeypatch
+):
+  """All processes answer for each checkpoint: one that did not would leave the others waiting."""
+  path = copied(two_checkpoints, tmp_path / "here")
+  for file in files_of(path / "2"):
+    file.write_bytes(b"")
+  asked = []
+  monkeypatch.setattr(mesh_lib, "of_any", lambda value: asked.append(value) or value)
+  with checkpointer(path) as reading:
+    assert reading.restore(small())[0] == 1
+  assert asked == [True, False]
+  path, said = copied(two_checkpoints, tmp_path / "elsewhere"), []
+  answers = iter([True, False])
+  monkeypatch.setattr(mesh_lib, "of_any", lambda value: next(answers))
+  with Checkpointer(path, say=said.append) as reading:
+    assert reading.restore(small())[0] == 1
+  assert said[0].endswith("2 is broken and left out: another process cannot read it")
+
+
 def test_descriptions_have_their_size(two_checkpoints, tmp_path, monkeypatch):
   """More is not written, and of a stranger's not read."""
   path = copied(two_checkpoints, tmp_path / "large")

@@ -66,6 +66,11 @@ def file(tmp_path):
     ("relaxation=None", "relaxation", None),
     ("relaxation.tau_end=0.5", "relaxation.tau_end", 0.5),
     ("extra={'a': 1}", "extra", {"a": 1}),
+    (
+      "search={'lr': 1, 'steps': 7}",
+      "search",
+      {"steps": 7, "lr": 1.0, "warm": True, "every_minutes": None},
+    ),
   ],
 )
 def test_overrides_that_fit(file, override, field, value):
@@ -88,6 +93,10 @@ def test_overrides_that_fit(file, override, field, value):
     ("search.warm=1", "expected true or false"),
     ("search.warm=yes", "expected true or false"),
     ("search=3", "config.search is a section.*every_minutes, lr, steps, warm"),
+    ("search={'lr': 'fast'}", "config.search.lr = 'fast': expected a number"),
+    ("search={'step': 3}", "unknown field of config.search: 'step'; did you mean 'steps'"),
+    ("extra=3", "config.extra = '3': expected a dict with its fields"),
+    ("extra.a=b", "config.extra is empty: give it a dict with its fields, config.extra={'a': 'b'}"),
     ("scales=0.5", "expected a tuple such as"),
     ("scales=(0.5, 'a')", "expected a number"),
     ("ops=(1, 2)", "expected a string"),
@@ -272,11 +281,14 @@ def test_help_shows_the_docstring_and_all_fields(file, capsys):
     assert part in out
 
 
-def test_a_script_sees_modules_in_the_current_folder(file):
+@pytest.mark.parametrize(
+  "parses", ["c.command_line('x', ['--config', 'tiny.py'])", "c.Parser().parse_args([])"]
+)
+def test_a_script_sees_modules_in_the_current_folder(file, parses):
   (file.parent / "my_lab.py").write_text("def my_op():\n  return 'mine'\n")
   code = (
     "import sys, dnas.config as c, dnas.naming as naming; del sys.path[0]\n"
-    "c.command_line('x', ['--config', 'tiny.py'])\n"
+    f"{parses}\n"
     "print(naming.bind('my_lab.my_op', c))"
   )
   done = subprocess.run(

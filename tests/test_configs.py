@@ -12,6 +12,7 @@ from dnas import config as configs
 from dnas import naming, search, train
 from dnas import task as tasks
 from dnas.data import load
+from dnas.errors import ConfigError
 from dnas.strategy import discretize, hypergradient, optimizer, relaxation
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -42,6 +43,14 @@ def test_every_name_in_a_config_exists(name):
   assert cost.params > 1000
   assert cost.macs > 1000
   assert settings.warmup_steps < settings.steps
+
+
+@pytest.mark.parametrize(
+  "name", ["cifar10_darts", "coco_nasbench201", "nasbench201_cifar10", "robustness_cifar10"]
+)
+def test_a_form_that_a_config_does_not_have(name):
+  with pytest.raises(ConfigError, match=f"{name}: 'odd' "):
+    configs.load(f"{ROOT}/configs/{name}.py:odd")
 
 
 def test_the_reference_costs_what_the_search_found(tmp_path):

@@ -4,6 +4,7 @@
 
 import json
 import pathlib
+import random
 
 import pytest
 
@@ -156,6 +157,26 @@ def test_a_space_cannot_be_trained(root, tmp_path):
   config = small(root)
   with pytest.raises(ConfigError, match="still holds choices"):
     train.train(config, search.space_of(config), tmp_path / "run")
+
+
+def test_weights_to_start_from_are_given_with_their_name(root, tmp_path):
+  """A config names them and holds none: from scratch would be another training."""
+  config = configs.changed(small(root), {})
+  with config.unlocked():
+    config.train.start = {"name": "mine", "weights": "0123"}
+  with pytest.raises(ConfigError, match=r"config.train.start = \{'name': 'mine'.*NAS\(...\).train"):
+    train.train(config, search.space_of(config).sample(random.Random(0)), tmp_path / "run")
+  assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+  ("field", "value"), [("ema", 1.5), ("ema", -1.0), ("drop_path", 1.5), ("drop_path", -0.1)]
+)
+def test_rates_of_a_training_out_of_range(root, tmp_path, field, value):
+  config = small(root, **{f"train__{field}": value})
+  with pytest.raises(ConfigError, match=rf"config.train.{field} must be in \[0, 1\), got {value}"):
+    train.train(config, search.space_of(config).sample(random.Random(0)), tmp_path / "run")
+  assert not (tmp_path / "run").exists()
 
 
 def test_drawn_cells_show_every_operation(tmp_path):

@@ -4,6 +4,7 @@
 
 import dataclasses
 import math
+import types
 
 import jax
 import jax.numpy as jnp
@@ -98,6 +99,17 @@ def test_the_operation_that_broke_is_named_with_its_line():
   assert words.partition("first NaN")[2].partition(";")[0].endswith(", backward pass")
   assert "largest finite values: 400 in mul [2] (test_finite.py:" in words
   assert found[0].largest == 400
+
+
+@pytest.mark.parametrize("package", ["/src/dnas", "/lib/site-packages/dnas"])
+def test_lines_of_the_package_are_named_wherever_it_lies(package, monkeypatch):
+  """Those of libraries and of this module itself are not."""
+  monkeypatch.setattr(finite, "__file__", f"{package}/finite.py")
+  files = [f"{package}/finite.py", f"{package}/nn/head.py", "/lib/site-packages/jax/numpy.py"]
+  frames = [types.SimpleNamespace(file_name=name, line_num=7) for name in [*files, "/src/me.py"]]
+  source = types.SimpleNamespace(traceback=types.SimpleNamespace(frames=frames))
+  equation = types.SimpleNamespace(primitive=jax.lax.exp_p, source_info=source)
+  assert finite._where(equation, (2,), False) == "exp [2] (nn/head.py:7 < me.py:7)"
 
 
 def test_values_repeat_the_program_and_enter_what_it_calls():

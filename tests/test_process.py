@@ -4,12 +4,13 @@
 
 import subprocess
 import sys
+import time
 
 import jax
 import pytest
 
 from dnas import process
-from dnas.errors import DnasError
+from dnas.errors import ConfigError, DnasError
 
 
 def test_a_lost_neighbour_means_start_again(capsys):
@@ -54,3 +55,43 @@ def test_an_error_ends_the_process_at_once_whatever_waits_at_its_exit():
     [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300
   )
   assert (done.returncode, done.stderr) == (2, "error: field a\n")
+
+
+@pytest.mark.parametrize(
+  ("given", "message"),
+  [
+    (dict(DNAS_DISTRIBUTED="yes"), "DNAS_DISTRIBUTED='yes': 'auto' or nothing"),
+    (dict(JAX_PROCESS_ID="0"), "JAX_PROCESS_ID set without JAX_COORDINATOR_ADDRESS, JAX_NUM"),
+    (
+      dict(JAX_COORDINATOR_ADDRESS="a:1", JAX_NUM_PROCESSES="two", JAX_PROCESS_ID="0"),
+      "JAX_NUM_PROCESSES and JAX_PROCESS_ID are whole numbers: .*'two'",
+    ),
+    (
+      dict(JAX_COORDINATOR_ADDRESS="a", JAX_NUM_PROCESSES="2", JAX_PROCESS_ID="0"),
+      "JAX_COORDINATOR_ADDRESS='a' is HOST:PORT",
+    ),
+    (
+      dict(JAX_COORDINATOR_ADDRESS="a:1", JAX_NUM_PROCESSES="2", JAX_PROCESS_ID="2"),
+      "JAX_PROCESS_ID=2 is one of 0 to JAX_NUM_PROCESSES - 1 = 1",
+    ),
+  ],
+)
+def test_variables_that_do_not_fit_together(monkeypatch, given, message):
+  for name in ("DNAS_DISTRIBUTED", *process._VARIABLES):
+    monkeypatch.delenv(name, raising=False)
+  for name, value in given.items():
+    monkeypatch.setenv(name, value)
+  with pytest.raises(ConfigError, match=message):
+    process.join()
+
+
+def test_an_error_does_not_wait_for_the_workers():
+  def interrupted():
+    with process.workers(1) as pool:
+      pool.submit(time.sleep, 60)
+      raise KeyboardInterrupt
+
+  start = time.monotonic()
+  with pytest.raises(KeyboardInterrupt):
+    interrupted()
+  assert time.monotonic() - start < 30

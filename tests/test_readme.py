@@ -34,6 +34,24 @@ def test_commands_name_what_exists(readme, root):
         assert (root / word).is_file(), word
 
 
+def test_every_field_that_is_set_can_be_set(readme, root):
+  """In the commands each with its own config, in the text with one that has such a field."""
+  text = re.sub(r"```.*?```", "", readme, flags=re.DOTALL)
+  inline = re.findall(r"`([^`]*--config\.[^`]*=[^`]+)`", text)
+  runs = [shlex.split(text) for text in inline] + commands(readme)
+  loaded = []
+  for words in runs:
+    fields = [word for word in words if re.match(r"--config\.[\w.]+=.", word)]
+    black_box = any("elsewhere" in field for field in fields)
+    default = "configs/strategies/random_search.py" if black_box else "configs/quickstart.py"
+    file = words[words.index("--config") + 1] if "--config" in words else default
+    if fields and (root / file).is_file():
+      configs.load(root / file, fields)
+      loaded += fields
+  assert {"--config.search.steps=600", '--config.cost={"latency_ms": 5.0}'} <= set(loaded)
+  assert len(loaded) >= 6
+
+
 def test_own_operation_and_relaxation(readme, root, user_folder, monkeypatch):
   """The lab's file is saved as the README shows it, and its command line searches with it."""
   source = next(block for block in blocks(readme, "python") if block.startswith("# my_lab.py"))

@@ -227,6 +227,43 @@ def test_the_rungs_of_a_black_box_search_are_lines_of_their_own():
   assert (long.get_label(), list(long.get_xdata())) == ("rung 1", [3])
 
 
+def test_a_black_box_search_before_its_first_score(root, tmp_path):
+  assert progress.draw_candidates([{"step": 0}]) is None
+  (tmp_path / "config.json").write_text(configs.to_json(configs.load(root / "configs/digits.py")))
+  (tmp_path / "history.jsonl").write_text(lines([{"step": 0}]))
+  assert "Scores of the candidates" not in page.page([tmp_path])
+
+
+def test_folders_of_trainings_are_compared_as_trainings(root, tmp_path):
+  folders = []
+  for name in ("a", "b"):
+    make(tmp_path / "whole" / name, root)
+    (tmp_path / name).mkdir()
+    for file in ("config.json", "train/metrics.jsonl"):
+      shutil.copy(tmp_path / "whole" / name / file, tmp_path / name)
+    folders.append(tmp_path / name)
+  labels = [svg["aria-label"] for svg in Page(page.page(folders)).of("svg")]
+  assert labels == ["Training: loss"]
+
+
+def test_a_file_of_another_kind_is_named(root, tmp_path):
+  folder = make(tmp_path / "run", root)
+  (folder / "result.json").write_text("[1]")
+  with pytest.raises(DnasError, match=r"result.json: should hold a JSON object, holds list"):
+    page.page([folder])
+
+
+def test_no_command_for_a_training_that_started_from_weights(root, tmp_path):
+  config = configs.load(root / "configs" / "digits.py").unlock()
+  (tmp_path / "config.json").write_text(configs.to_json(config))
+  assert "scripts/run.py --config" in page.page([tmp_path])
+  config.train.start = {"name": "mine", "weights": "0123"}
+  (tmp_path / "config.json").write_text(configs.to_json(config))
+  text = page.page([tmp_path])
+  assert "scripts/run.py" not in text
+  assert "0123" in text
+
+
 def test_chains_are_shown_in_words(root, tmp_path):
   folder = make(tmp_path / "chain", root)
   chain = mbconv.mbconv((4,), (1,), (1,), kernels=(3,), expansions=(3,))

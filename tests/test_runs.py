@@ -135,6 +135,18 @@ def test_the_count_in_a_row_goes_on_after_a_restart(run):
     run(poison=(5,))
 
 
+@pytest.mark.parametrize("field", ["every_steps", "words_every_steps"])
+def test_steps_of_a_log_out_of_range(root, tmp_path, field):
+  config = configs.load(root / "configs" / "digits.py", {f"log.{field}": 0})
+  message = rf"config\.log\.{field} must be a whole number, 1 or more, got 0"
+  with (
+    pytest.raises(DnasError, match=message),
+    runs.folder(tmp_path / "run", config, ("seed",)),
+  ):
+    pytest.fail("the folder was given out")
+  assert not (tmp_path / "run").exists()
+
+
 # SIGTERM -----------------------------------------------------------------------------------------
 
 
@@ -172,6 +184,18 @@ def test_sigterm_outside_a_loop_ends_at_once(capsys):
   assert signal.getsignal(signal.SIGTERM) == before
   with preemption.heeded(), preemption.deferred() as noticed:
     assert not noticed()
+
+
+def test_nothing_stays_open():
+  count = lambda: len(os.listdir("/proc/self/fd"))
+  before = count()
+  for _ in range(8):
+    with preemption.heeded():
+      pass
+  limit = time.monotonic() + 10
+  while count() >= before + 8 and time.monotonic() < limit:  # A thread closes its own.
+    time.sleep(0.01)
+  assert count() < before + 8
 
 
 def test_sigterm_in_compiled_code_that_does_not_return():

@@ -10,10 +10,12 @@ import pytest
 from ml_collections import ConfigDict
 
 from dnas import config as configs
-from dnas import data
-from dnas.data.part import truth_of
+from dnas import data, runs
+from dnas.data.part import part_of
 from dnas.errors import ConfigError, DnasError
+from dnas.log import LogError
 from dnas.method import space_of
+from dnas.trees import CheckpointError
 from dnas.tune import held_out, ranges, study, tune
 
 SMALL = {
@@ -50,6 +52,13 @@ def config(root):
     (dict(train=dict(ema=dict(low=0.5, hihg=0.9))), "unknown key of the range train.ema"),
     (dict(train=dict(ema=0.5)), r"write dict\(low"),
     (dict(train=dict(ema=dict(choices=()))), "choices must be a tuple"),
+    (dict(train=dict(ema=dict(low=0.1, high=0.9, step=-1))), "step must be a number above 0, got"),
+    (dict(train=dict(ema=dict(low=0.1, high=0.9, step="x"))), "step must be a number above 0, got"),
+    (dict(train=dict(steps=dict(low=1, high=9, step=0.5))), "step must be a whole number above 0"),
+    (
+      dict(train=dict(ema=dict(low=0.1, high=0.9, log=True, step=0.1))),
+      "log and step cannot be combined, got step = 0.1",
+    ),
     (dict(search=dict(steps=dict(low=1, high=9))), "with --whole each trial searches"),
     (dict(seed=dict(low=1, high=9)), "seed: cannot be tuned"),
     ({}, "names no field"),
@@ -72,13 +81,29 @@ def test_the_configs_own_values(config):
   assert ranges.base(fields, outside) is None
 
 
+@pytest.mark.parametrize(
+  ("about", "value", "label"),
+  [
+    (dict(low=0.1, high=0.9, step=0.1), 0.3, 0.3),
+    (dict(low=0.1, high=0.9, step=0.1), 0.35, None),
+    (dict(low=0.1, high=0.9, step=0.1), 1.0, None),
+    (dict(low=10, high=50, step=20), 30, 30),
+    (dict(low=10, high=50, step=20), 40, None),
+    (dict(low=0, high=2, step=1), True, None),
+  ],
+)
+def test_values_on_the_grid_of_a_range(about, value, label):
+  assert ranges.Range("x", about).label(value) == label
+
+
 @pytest.mark.parametrize("spec", ["digits", "digit_scenes"])
-def test_the_truth_of_some_images(spec):
+def test_the_part_of_some_images(spec):
   source = data.load(spec, "test")
   some = np.array([3, 0, 7])
-  part = truth_of(source, some)
+  part = part_of(source, some)
   assert part.ids.tolist() == source.ids[some].tolist()
   assert len(part) == 3
+  assert np.array_equal(part[2]["image"], source[7]["image"])
   if source.task == "classification":
     assert part.labels.tolist() == source.labels[some].tolist()
     return
@@ -86,6 +111,26 @@ def test_the_truth_of_some_images(spec):
     assert part.boxes(i)["boxes"].tolist() == source.boxes(k)["boxes"].tolist()
   assert len(part.to_coco()["annotations"]) == sum(len(source.boxes(k)["labels"]) for k in some)
   assert len(source) > 7
+
+
+def test_a_trial_that_searches_does_not_see_what_it_is_judged_by(config, tmp_path, monkeypatch):
+  class Stop(Exception):
+    pass
+
+  seen = []
+
+  def spy(config, workdir, resume="auto", source=None):
+    seen.append(source)
+    raise Stop
+
+  monkeypatch.setattr(held_out, "search", spy)
+  with pytest.raises(Stop):
+    held_out.score(config, None, tmp_path, lambda *_: None, share=0.8, every_steps=2)
+  (searched,) = seen
+  whole = data.load(config.data.spec, config.data.train_split)
+  held = runs.pipeline(config, whole, 8, train=False, part="alpha", fraction=0.8)
+  assert not set(searched.ids.tolist()) & set(whole.ids[held.indices].tolist())
+  assert len(searched) + len(held.indices) == len(whole)
 
 
 def a_genotype(config):
@@ -180,8 +225,46 @@ def test_without_a_complete_trial(config, tmp_path, monkeypatch):
   scores(monkeypatch, fails)
   with pytest.raises(DnasError, match="no trial came to its end: not finite"):
     tune(config, SPACE, tmp_path, trials=2)
-  with pytest.raises(DnasError, match="trials must be 1 or more, got 0"):
-    tune(config, SPACE, tmp_path, trials=0)
+
+
+@pytest.mark.parametrize(
+  ("arguments", "message"),
+  [
+    (dict(trials=0), "trials must be a whole number, 1 or more, got 0"),
+    (dict(share=1.5), r"share must be in \(0, 1\), got 1.5"),
+    (dict(share=0.0), r"share must be in \(0, 1\), got 0.0"),
+    (dict(every_steps=-3), "every_steps must be a whole number, 1 or more, got -3"),
+    (dict(every_steps=0), "every_steps must be a whole number, 1 or more, got 0"),
+  ],
+)
+def test_arguments_out_of_range(config, tmp_path, arguments, message):
+  with pytest.raises(DnasError, match=message):
+    tune(config, SPACE, tmp_path / "new", **{"trials": 2, **arguments})
+  assert not (tmp_path / "new").exists()
+
+
+def test_several_jax_processes_are_refused(config, tmp_path, monkeypatch):
+  monkeypatch.setattr(study.jax, "process_count", lambda: 2)
+  with pytest.raises(ConfigError, match=r"takes one JAX process, got 2; .* with one --storage"):
+    tune(config, SPACE, tmp_path / "new", trials=2)
+  assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("kind", [CheckpointError, LogError, OSError])
+def test_a_disk_that_fails_is_not_a_trial_that_fails(config, tmp_path, monkeypatch, kind):
+  """The tuning ends; started again, it goes on with the same trial."""
+  pytest.importorskip("optuna")
+
+  def full(config):
+    raise kind("no space left")
+
+  calls = scores(monkeypatch, full)
+  with pytest.raises(kind, match="no space left"):
+    tune(config, SPACE, tmp_path, trials=3)
+  assert calls == ["0000"]
+  calls = scores(monkeypatch, distance)
+  tune(config, SPACE, tmp_path, trials=3)
+  assert calls == ["0000", "0001", "0002"]
 
 
 @pytest.mark.slow

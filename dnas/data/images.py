@@ -7,7 +7,7 @@ uses fewer coefficients of the cosine transform): 640 x 480 takes a third of the
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -81,6 +81,16 @@ class Images:
     self._room_bytes = int(memory_mib * 2**20)
     self._kept: dict[tuple[int, int], tuple[np.ndarray, int]] = {}
     self._lock = threading.Lock()
+
+  def some(self, indices: Sequence[int] | np.ndarray) -> "Images":
+    """These alone, numbered anew; they are kept apart from the others, in the room left here."""
+    at = [int(i) for i in indices]
+    return Images(
+      lambda i: self._fetch(at[i]),
+      lambda i: self.name(at[i]),
+      memory_mib=self._room_bytes / 2**20,
+      upright=lambda i: self._upright(at[i]),
+    )
 
   def read(self, i: int) -> np.ndarray:
     """Image i as uint8 [H, W, 3], RGB, read-only.

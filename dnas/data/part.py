@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""Some images of a source, as `Task.measure` wants them."""
+"""Some images of a source, as a source of their own."""
 
 import copy
 
@@ -9,11 +9,11 @@ import numpy as np
 from dnas.data.source import Annotations, ClassificationSource, DetectionSource, Source
 
 
-def truth_of(source: Source, indices: np.ndarray) -> Source:
-  """The source with the ids and targets of these images alone, to measure a part of a split.
+def part_of(source: Source, indices: np.ndarray) -> Source:
+  """The source with the pictures, ids and targets of these images alone.
 
-  (Measured against all images, the objects of the others would count as missed.) Its pictures
-  cannot be read: they come from the source itself.
+  To measure on a part of a split, for one: against all images, the objects of the others would
+  count as missed.
 
   Args:
     source: a split.
@@ -21,7 +21,7 @@ def truth_of(source: Source, indices: np.ndarray) -> Source:
   """
   part = copy.copy(source)
   part.ids = source.ids[indices]
-  del part.images
+  part.images = source.images.some(indices)
   if isinstance(source, ClassificationSource) and isinstance(part, ClassificationSource):
     part.labels = source.labels[indices]
     return part

@@ -14,7 +14,7 @@ import jax
 from dnas import config as configs
 from dnas import data, runs, train
 from dnas.config import Config
-from dnas.data.part import truth_of
+from dnas.data.part import part_of
 from dnas.errors import DnasError
 from dnas.evaluate import predictions
 from dnas.method import optimizer_of, task_of
@@ -69,7 +69,7 @@ class ShortTraining:
     batch_size = min(config.evaluate.batch_size, images)
     held_out = part(batch_size, train=False, part="alpha", threads=0)
     self.held_out: Any = list(itertools.islice(held_out, max(images // batch_size, 1)))
-    self.truth = truth_of(self.source, held_out.indices[: len(self.held_out) * batch_size])
+    self.truth = part_of(self.source, held_out.indices[: len(self.held_out) * batch_size])
 
   def __call__(self, genotype: SearchSpace, key: jax.Array) -> dict[str, float]:
     """Trains and measures one genotype; the key draws its initial weights and its noise."""

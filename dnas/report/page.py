@@ -63,7 +63,7 @@ def _run(name: str, folder: pathlib.Path) -> str:
     html.section("Result", html.tiles({k: result[k] for k in _FIRST if k in result})),
     html.section("Cells", html.grid(*_cells(folder, "cell")), _chains(folder)),
     html.section("Search", *_search(folder)),
-    html.section("Training", *_training(folder, training)),
+    html.section("Training", *_training(folder)),
     html.section("Cost and budgets", _cost(config, folder, result)),
     html.section("What it finds", *_findings(config, training, result)),
     html.section("Tuning", *_tuning(_json(folder / "tuning.json"))),
@@ -137,11 +137,8 @@ def _searched(records: Sequence[dict[str, Any]]) -> bool:
   return any("weight_loss" in record for record in records[:1])
 
 
-def _training(folder: pathlib.Path, training: pathlib.Path) -> list[str]:
-  records = progress.read_metrics(training)
-  if training == folder and _searched(records):
-    return []
-  drawn = progress.draw_metrics(records)
+def _training(folder: pathlib.Path) -> list[str]:
+  drawn = progress.draw_metrics(_of_training(folder))
   return [html.grid(html.figure(drawn, "training", "Metrics of the training", wide=True))]
 
 
@@ -207,9 +204,12 @@ def _tuning(tuning: dict[str, Any]) -> list[str]:
 
 
 def _again(config: Config | None, folder: pathlib.Path) -> list[str]:
-  """The config, and the command that repeats it."""
+  """The config, and the command that repeats it, if one does: weights to start from are no file."""
   if config is None:
     return []
+  shown = html.folded("config.json", html.code(configs.to_json(config)))
+  if "train" in config and config.train.get("start") is not None:
+    return [shown]
   whole = (folder / "train").is_dir() or not (folder / "weights.npz").is_file()
   script, more = ("run", []) if whole else ("train", ["--genotype", str(folder / "genotype.json")])
   words = ["python", f"scripts/{script}.py", "--config", str(folder / "config.json"), *more]
@@ -217,7 +217,7 @@ def _again(config: Config | None, folder: pathlib.Path) -> list[str]:
   return [
     "<p>The same config and seed on the same kind of device give the same numbers:</p>",
     html.code(command),
-    html.folded("config.json", html.code(configs.to_json(config))),
+    shown,
   ]
 
 
@@ -232,7 +232,7 @@ def _comparison(runs: dict[str, pathlib.Path]) -> str:
   parts = [html.section("Results", html.table(("run", *metrics), rows))]
   parts.append(html.section("What differs in the configs", _differences(runs)))
   for heading in ("Search", "Training"):
-    read = progress.read_stages if heading == "Search" else _trained
+    read = _of_search if heading == "Search" else _of_training
     records = {name: read(folder) for name, folder in runs.items()}
     figures = []
     for metric in ("weight_loss", "alpha_loss", "loss"):
@@ -249,8 +249,17 @@ def _comparison(runs: dict[str, pathlib.Path]) -> str:
   return f"<header><h1>{len(runs)} runs</h1></header><main>{''.join(parts)}</main>"
 
 
-def _trained(folder: pathlib.Path) -> list[dict[str, Any]]:
-  return progress.read_metrics(folder / "train")
+def _of_search(folder: pathlib.Path) -> list[dict[str, Any]]:
+  records = progress.read_stages(folder)
+  return records if _searched(records) else []
+
+
+def _of_training(folder: pathlib.Path) -> list[dict[str, Any]]:
+  """The records of `train/`, or of a folder that is a training's own."""
+  if (folder / "train").is_dir():
+    return progress.read_metrics(folder / "train")
+  records = progress.read_metrics(folder)
+  return [] if _searched(records) else records
 
 
 def _differences(runs: dict[str, pathlib.Path]) -> str:
@@ -277,4 +286,7 @@ def _config(folder: pathlib.Path) -> Config | None:
 
 def _json(path: pathlib.Path) -> dict[str, Any]:
   """The object in a file; {} without one."""
-  return json_of(path) if path.is_file() else {}
+  value = json_of(path) if path.is_file() else {}
+  if not isinstance(value, dict):
+    raise DnasError(f"{path}: should hold a JSON object, holds {type(value).__name__}")
+  return value

@@ -155,12 +155,17 @@ def draw_compared(runs: Mapping[str, Sequence[Record]], name: str) -> Figure:
   return figure
 
 
-def draw_candidates(records: Sequence[Record]) -> Figure:
-  """The scores of a black-box search by query, a line for each rung: they are not comparable."""
+def draw_candidates(records: Sequence[Record]) -> Figure | None:
+  """The scores of a black-box search by query, a line for each rung: they are not comparable.
+
+  None before the first of them.
+  """
   lines: dict[int, list[Record]] = {}
   for record in records:
     if "metrics" in record:
       lines.setdefault(record.get("rung", 0), []).append({**record, **record["metrics"]})
+  if not lines:
+    return None
   several = len(lines) > 1
   named = {f"rung {r}" if several else "candidates": lines[r] for r in sorted(lines)}
   figure = draw_compared(named, "score")

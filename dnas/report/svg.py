@@ -3,14 +3,14 @@
 """A figure as a part of a page: inline SVG in the page's colours, named for screen readers."""
 
 import html
-import io
 import re
 from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
-from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
+
+from dnas import figures
 
 # What is black in a figure gets the colour of the page's text, light or dark; blue, which is hard
 # to see on dark ground, a lighter one there.
@@ -36,13 +36,9 @@ def inline(figure: Figure, name: str, title: str, colours: Mapping[str, str] | N
   """
   for legend in figure.findobj(Legend):
     legend.set_frame_on(False)
-  buffer = io.StringIO()
-  # The same figure gives the same bytes: no date, no random identifiers.
-  with rc_context({"svg.fonttype": "none", "svg.hashsalt": "dnas"}):
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+  text = figures.drawn(figure, "svg", transparent=True).decode()
   width = round(figure.get_figwidth() * 96)
   plt.close(figure)
-  text = buffer.getvalue()
   box = re.search(r'viewBox="[^"]*"', text)
   body = text[text.index("<svg") :].partition(">")[2]
   # A style element in an SVG is one of the whole page; the page has these rules itself.

@@ -12,7 +12,7 @@ import jax
 
 from dnas import data, runs, train
 from dnas.config import Config
-from dnas.data.part import truth_of
+from dnas.data.part import part_of
 from dnas.data.source import Source
 from dnas.evaluate import predictions
 from dnas.method import task_of
@@ -37,7 +37,8 @@ def score(
 
   Args:
     config: fields as in `configs/digits.py`.
-    genotype: what is trained; None: what a search with this config finds, in `folder/search`.
+    genotype: what is trained; None: what a search with this config finds, in `folder/search`, on
+      the same part of the split.
     folder: of the run.
     report: gets (step, number) every so many steps before the last; what it raises ends the run.
     share: of the split that is trained on, in (0, 1).
@@ -47,15 +48,15 @@ def score(
     DnasError: the config or the data are wrong, or the training was not finite.
   """
   settings = config.train
-  if genotype is None:
-    genotype = search(config, folder / "search")
   source = data.labelled(config.data.spec, config.data.train_split)
   task = task_of(config, source)
-  genotype = train.derived(config, task, genotype)
   part = functools.partial(runs.pipeline, config, source, fraction=share)
   training = part(settings.batch_size, train=True, part="weights")
+  if genotype is None:
+    genotype = search(config, folder / "search", source=part_of(source, training.indices))
+  genotype = train.derived(config, task, genotype)
   held = part(config.evaluate.batch_size, train=False, part="alpha")
-  truth = truth_of(source, held.indices)
+  truth = part_of(source, held.indices)
   static, _, _ = functional.split(task.build(genotype, Rngs(None)))
 
   def measure(state: train.TrainState) -> float:

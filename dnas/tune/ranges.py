@@ -22,6 +22,7 @@ from dnas.fields import leaves, plain
 SEARCHED = ("space", "search", "cost", "seeds")
 _FIXED = ("seed", "evaluate", "checkpoint", "log")
 _KEYS = ("low", "high", "log", "step")
+_ON_GRID = 1e-8  # Of a step; as Optuna has it.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,9 +55,11 @@ class Range:
     if "choices" in self.about:
       text = json.dumps(value)
       return text if text in self._labels else None
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    inside = number and self.about["low"] <= value <= self.about["high"]
-    return value if inside and not self.about.get("step") else None
+    low, step = self.about["low"], self.about.get("step")
+    if not _is_number(value) or not low <= value <= self.about["high"]:
+      return None
+    steps = 0 if step is None else (value - low) / step
+    return value if abs(steps - round(steps)) < _ON_GRID else None
 
   def ends(self) -> list[Any]:
     """Values that must fit the config: all choices, or both ends."""
@@ -134,8 +137,19 @@ def _checked(name: str, about: Mapping[str, Any]) -> Mapping[str, Any]:
       raise ConfigError(f"{name}: choices must be a tuple of values, got {about['choices']!r}")
     return about
   numbers: list[Any] = [about.get(end) for end in ("low", "high")]
-  if any(isinstance(v, bool) or not isinstance(v, (int, float)) for v in numbers):
+  if not all(map(_is_number, numbers)):
     raise ConfigError(f"{name}: low and high must be numbers, got {numbers}")
   if not numbers[0] < numbers[1] or (about.get("log") and numbers[0] <= 0):
     raise ConfigError(f"{name}: low must be below high, and above 0 with log, got {numbers}")
+  if (step := about.get("step")) is not None:
+    whole = all(isinstance(v, int) for v in numbers)
+    if not _is_number(step) or (whole and not isinstance(step, int)) or not step > 0:
+      kind = "whole number" if whole else "number"
+      raise ConfigError(f"{name}: step must be a {kind} above 0, got {step!r}")
+    if about.get("log"):
+      raise ConfigError(f"{name}: log and step cannot be combined, got step = {step!r}")
   return about
+
+
+def _is_number(value: Any) -> bool:
+  return isinstance(value, (int, float)) and not isinstance(value, bool)

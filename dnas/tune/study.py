@@ -14,13 +14,17 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
+
 from dnas import config as configs
 from dnas import data, files
 from dnas.config import Config
-from dnas.errors import DnasError
+from dnas.errors import ConfigError, DnasError, check_count
 from dnas.lock import LockError
+from dnas.log import LogError
 from dnas.search import search
 from dnas.space.space import SearchSpace
+from dnas.trees import CheckpointError
 from dnas.tune import held_out, ranges
 from dnas.tune import storage as storages
 from dnas.tune.trials import Trials
@@ -61,8 +65,8 @@ def tune(
     trials: how many in all, the first included.
     storage: see `dnas.tune.storage`; None: `workdir/study.db`, for processes of one machine.
     whole: whether each trial searches too. Fields of the search can be tuned only so.
-    share: of the training split that is trained on; the rest is held out. (A search without
-      `whole` sees all of it.)
+    share: of the training split that a trial sees, in (0, 1); the rest is held out. (The one search
+      without `whole` sees all of the split, and so does that of a black-box strategy.)
     every_steps: how often a training is measured, for pruning; None: a fifth of its steps.
     seed: of the proposals.
     say: gets a line for each trial.
@@ -71,14 +75,22 @@ def tune(
     The config with the best values, locked.
 
   Raises:
-    DnasError: Optuna is missing, a range does not fit the config, the storage cannot be opened or
-      holds another study, or no trial came to its end.
+    DnasError: an argument is out of range, Optuna is missing, a range does not fit the config, the
+      storage cannot be opened or holds another study, or no trial came to its end.
+    CheckpointError, LogError, OSError: a trial could not be written; it goes on the next time.
   """
+  if jax.process_count() > 1:
+    raise ConfigError(
+      f"tune: takes one JAX process, got {jax.process_count()}; start the line several times with "
+      "one --storage"
+    )
+  check_count("tune: trials", trials, 1)
+  if not 0 < share < 1:
+    raise DnasError(f"tune: share must be in (0, 1), got {share!r}")
+  every = max(config.train.steps // 5, 1) if every_steps is None else every_steps
+  check_count("tune: every_steps", every, 1)
   optuna = storages.optuna()
-  if trials < 1:
-    raise DnasError(f"tune: trials must be 1 or more, got {trials}")
   fields = ranges.read(space, config, whole=whole)
-  every = every_steps or max(config.train.steps // 5, 1)
   about = {
     "config": json.loads(configs.to_json(config)),
     "ranges": {name: field.about for name, field in fields.items()},
@@ -158,7 +170,7 @@ def _finish(optuna: Any, study: Any, trial: Any, run: Callable[[], float], say: 
   except finished:
     say(f"trial {trial.number}: another process took this one for dead and finished its trial")
     return
-  except LockError:
+  except (LockError, CheckpointError, LogError):  # A full disk says nothing about the values.
     raise
   except DnasError as error:
     state, outcome = optuna.trial.TrialState.FAIL, f"failed: {error}"

@@ -47,6 +47,7 @@ else
   command="srun $(quoted "$@") --config.seed=\$seed --workdir=runs/$name-\$seed"
 fi
 
+root=$(cd "$(dirname "$0")/../.." && pwd)
 script=$(cat <<JOB
 #!/usr/bin/env bash
 #SBATCH --job-name=$name
@@ -57,7 +58,7 @@ script=$(cat <<JOB
 #SBATCH --signal=TERM@60
 $shape
 ${options:+#SBATCH $options}
-cd $(quoted "$(cd "$(dirname "$0")/../.." && pwd)")
+cd $(quoted "$root")
 . .venv/bin/activate
 $before
 code=0
@@ -70,6 +71,7 @@ JOB
 if [ "$DRY_RUN" = 1 ]; then
   echo "$script"
 else
-  mkdir -p "$(dirname "$0")/../../runs"
+  cd "$root"  # Slurm takes the path of the log from here.
+  mkdir -p runs
   sbatch <<<"$script"
 fi

@@ -5,6 +5,7 @@
 import os
 import pathlib
 import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -101,6 +102,24 @@ def test_slurm(launch):
   assert "srun run --config.seed=$seed --workdir=runs/d-$seed" in seeds.stdout
   for script in (nodes.stdout, seeds.stdout):
     assert subprocess.run(["bash", "-n"], input=script, text=True, check=False).returncode == 0
+
+
+def test_slurm_is_asked_from_the_folder_of_the_runs(root, tmp_path):
+  """Else the job's log would lie below where the command was given, if there is such a folder."""
+  shutil.copytree(root / "scripts" / "launch", tmp_path / "tree" / "scripts" / "launch")
+  fake = tmp_path / "bin" / "sbatch"
+  fake.parent.mkdir()
+  fake.write_text("#!/bin/bash\npwd\nls -d runs\n")
+  fake.chmod(0o755)
+  done = subprocess.run(
+    ["bash", "../tree/scripts/launch/slurm.sh", "--seeds", "1", "--", "run"],
+    cwd=fake.parent,
+    env={**os.environ, "PATH": f"{fake.parent}:{os.environ['PATH']}"},
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert (done.returncode, done.stdout) == (0, f"{tmp_path}/tree\nruns\n"), done.stderr
 
 
 def test_slurm_puts_back_what_ended_with_75_and_nothing_else(launch, tmp_path):

@@ -48,3 +48,10 @@ def test_energy_with_a_counter(main, root, tmp_path, monkeypatch, capsys):
   flags = ["--genotype", str(tmp_path / "genotype.json"), "--seconds", "2"]
   main(["energy", "--config", config, *flags, "--protocol", '{"batch": 4}'])
   assert capsys.readouterr().out.splitlines()[1] == "1.5 mJ an image, measured"
+  for given in (["--config.sed=1"], ["--config.sed", "1"]):
+    with pytest.raises(SystemExit):
+      main(["energy", "--config", config, *flags, *given])
+    assert "unknown field of config: 'sed'" in capsys.readouterr().err
+  with pytest.raises(SystemExit):
+    main(["energy", "--config", config, *flags, "--nonsense"])
+  assert "unrecognized arguments: --nonsense" in capsys.readouterr().err
