@@ -44,7 +44,7 @@ def override(config: ConfigDict, field: str, value: Any) -> None:
       raise ConfigError(f"unknown field config.{field}: {level} is {at!r}, which has no fields")
   if last not in at and "name" not in at:
     if not at and parents:
-      example = {last: value}
+      example = {last: _literal(value) if isinstance(value, str) else value}
       raise ConfigError(f"{level} is empty: give it a dict with its fields, {level}={example}")
     raise ConfigError(choose_from(f"field of {level}:", last, at.keys()))
   old = at.get(last)

@@ -64,7 +64,7 @@ def recipe(
   fields = dict(
     seed=seed,
     data=dict(
-      spec=spec,
+      spec=data.whole_spec(spec),
       size=(height, width),
       train_split=split,
       augment=tuple(augment),

@@ -97,6 +97,10 @@ def _check(config: Config, settings: Config, limited: list[str]) -> None:
         f"config.cost.objective: {named} is a reward for black-box strategies; "
         f"valid here: {', '.join(objective.LOSSES)}"
       )
+    if search.get("projection") is not None:
+      raise ConfigError(
+        "config.cost.objective: cannot be combined with search.projection, which looks at the loss"
+      )
   for name in limited:
     if isinstance(settings[name], bool) or not isinstance(settings[name], int | float):
       raise ConfigError(f"config.cost.{name} must be a number, got {settings[name]!r}")

@@ -292,10 +292,10 @@ class NAS:
 
 
 def _say_skipped(skipped: Sequence[tuple[str, str]], of: int) -> None:
-  """Names (picture, why) on stderr; if those are all `of` them, ImageError."""
+  """Says why on stderr, of each (picture, why); if those are all `of` them, ImageError."""
   if not skipped:
     return
   if len(skipped) == of:
     raise ImageError("; ".join(why for _, why in skipped[:3]))
-  names = ", ".join(name for name, _ in skipped[:5]) + (" ..." if len(skipped) > 5 else "")
-  print(f"skipped {len(skipped)} of {of} pictures that cannot be decoded: {names}", file=sys.stderr)
+  shown = "; ".join(why for _, why in skipped[:5]) + (" ..." if len(skipped) > 5 else "")
+  print(f"skipped {len(skipped)} of {of} pictures that cannot be decoded: {shown}", file=sys.stderr)

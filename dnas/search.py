@@ -98,17 +98,19 @@ def search(
 
 def _check(config: Config, several: list[Stage], task, space: SearchSpace, source) -> None:
   """Each stage composed, fed and decided once, by noise: what is wrong raises before a step."""
+  whole = space
   for stage in several:
-    settings, space = stage.settings, _in_network(stage, space)
+    settings, space, whole = stage.settings, _in_network(stage, space), _in_network(stage, whole)
     made = method.make(settings, task, space)
     _pipeline(config, settings, source, "weights", config.seed)
-    alpha = init_alpha(space, jax.random.key(0), edge_weights=settings.edge_weights)
+    noise = functools.partial(init_alpha, key=jax.random.key(0), edge_weights=settings.edge_weights)
+    alpha = jax.device_get(noise(space))  # There must be a choice left.
     if stage.keep is not None:
-      space, _ = stages.prune(space, jax.device_get(alpha), stage.keep)
+      space, _ = stages.prune(space, alpha, stage.keep)
     elif settings.projection:
       _projection(settings, made)
-    else:
-      made.decide(space, jax.device_get(alpha))
+    else:  # On all operations: which of them noise keeps says nothing.
+      made.decide(whole, jax.device_get(noise(whole)))
 
 
 def _in_network(stage: Stage, space: SearchSpace) -> SearchSpace:

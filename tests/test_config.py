@@ -97,6 +97,7 @@ def test_overrides_that_fit(file, override, field, value):
     ("search={'step': 3}", "unknown field of config.search: 'step'; did you mean 'steps'"),
     ("extra=3", "config.extra = '3': expected a dict with its fields"),
     ("extra.a=b", "config.extra is empty: give it a dict with its fields, config.extra={'a': 'b'}"),
+    ("extra.a=3", "config.extra is empty: give it a dict with its fields, config.extra={'a': 3}"),
     ("scales=0.5", "expected a tuple such as"),
     ("scales=(0.5, 'a')", "expected a number"),
     ("ops=(1, 2)", "expected a string"),

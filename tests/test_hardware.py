@@ -80,6 +80,14 @@ def test_a_search_keeps_its_budget_and_reports_it(root, tmp_path):
     (dict(cost__macs=1e6, search__projection=dict(batches=1)), "cannot be combined with search.p"),
     (dict(cost__objective=dict(name="absolute", target=1.0)), "is a reward for black-box"),
     (dict(cost__objective="absolute"), "absolute is a reward for black-box"),
+    (
+      dict(
+        cost__objective=dict(name="linear", reference=1.0),
+        cost__priced="macs",
+        search__projection={},
+      ),
+      "cannot be combined with search.projection",
+    ),
     (dict(cost__macs=1e6, search__discretize="threshold"), "needs search.discretize"),
     (
       dict(cost__macs=1e6, search__stages=(dict(keep=2), dict(discretize="threshold"))),

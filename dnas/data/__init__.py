@@ -9,7 +9,7 @@ example; `pipeline` makes deterministic, resumable batches of them. `summary` de
 `part` is a part of one, `media` is pictures without one.
 """
 
-from dnas.data.loading import labelled, load
+from dnas.data.loading import labelled, load, whole_spec
 from dnas.data.source import (
   Annotations,
   ClassificationSource,
@@ -30,4 +30,5 @@ __all__ = [
   "check_same_classes",
   "labelled",
   "load",
+  "whole_spec",
 ]

@@ -46,8 +46,7 @@ def load(
   Raises:
     DataError: the spec, the split or the data are wrong; everything found is in one message.
   """
-  if spec.endswith((".yaml", ".yml")) and not spec.startswith("yolo:"):
-    spec = f"yolo:{spec}"
+  spec = whole_spec(spec)
   kind, _, rest = spec.partition(":")
   if kind == "coco" and rest:
     from dnas.data import coco_json
@@ -77,6 +76,12 @@ def load(
 
     return tfds_source.load(rest, split, data_dir=data_dir, memory_mib=memory_mib)
   raise DataError(choose_from("data set", spec, SPECS))
+
+
+def whole_spec(spec: str) -> str:
+  """The spec by which a data set is told from others: the path of a YAML file gets its `yolo:`."""
+  is_path = spec.endswith((".yaml", ".yml")) and not spec.startswith("yolo:")
+  return f"yolo:{spec}" if is_path else spec
 
 
 def labelled(spec: str, split: str | None = "train", **arguments: Any) -> Source:

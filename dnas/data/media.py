@@ -17,6 +17,8 @@ from dnas.data.source import DataError
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 
+_COUNTED = (".mp4", ".avi", ".mov", ".m4v")
+
 
 class Picture:
   """One picture of a stream.
@@ -124,8 +126,9 @@ def _frames(file: pathlib.Path) -> Iterator[Picture]:
       pixels = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
       yield Picture(f"{file} frame {count}", f"{file.stem}_{count:06d}", lambda p=pixels: p)
       count += 1
-    # What its header says, where that is known (otherwise 0 or less).
-    if count < (said := max(1, int(video.get(cv2.CAP_PROP_FRAME_COUNT)))):
+    # Of some containers the header counts frames; of others OpenCV guesses from the duration.
+    counted = int(video.get(cv2.CAP_PROP_FRAME_COUNT)) if file.suffix.lower() in _COUNTED else 0
+    if count < (said := max(1, counted)):
       of = "no frame" if not count else f"only {count} of {said} frames"
       why = f"{file}: OpenCV reads {of} of it; is it a whole video?"
       yield Picture(f"{file} frame {count}", f"{file.stem}_{count:06d}", lambda: _broken(why))

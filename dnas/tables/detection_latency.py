@@ -22,7 +22,6 @@ from dnas.search import search
 from dnas.space.space import SearchSpace
 from dnas.strategy import budgets
 from dnas.tables import plot, table
-from dnas.tables.once import once
 from dnas.task import timing
 from dnas.train import train
 
@@ -113,22 +112,18 @@ def _run(
 ) -> tuple[SearchSpace, dict[str, Any]]:
   """One search, training and evaluation: what was found, and its numbers."""
   base = folder / f"seed{config.seed}"
-
-  def run() -> dict[str, Any]:
-    genotype = search(config, base / "search")
-    train(config, genotype, base / "train")
-    result = evaluate(config, base / "train")
-    kept = base / "search" / "cost.json"  # Of a search within a budget.
-    record = files.json_of(kept) if kept.exists() else {}
-    numbers = {"AP": result["AP"], "macs": result["macs"]}
-    numbers["accepted_ms"] = record.get("latency_ms_measured")
-    return {"genotype": json.loads(genotype.to_json()), "numbers": numbers}
-
-  about = configs.changed(config, {"cost.table": None})  # Its path says nothing of the run.
-  found = once(base, about, run)
-  genotype = SearchSpace.from_json(json.dumps(found["genotype"]))
-  shown = {"predicted_ms": model.of(genotype), "genotype": str(genotype.cells["cell"])}
-  return genotype, {**found["numbers"], **shown}
+  genotype = search(config, base / "search")
+  train(config, genotype, base / "train")
+  result = evaluate(config, base / "train")
+  kept = base / "search" / "cost.json"  # Of a search within a budget.
+  record = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+  return genotype, {
+    "AP": result["AP"],
+    "predicted_ms": model.of(genotype),
+    "accepted_ms": record.get("latency_ms_measured"),
+    "macs": result["macs"],
+    "genotype": str(genotype.cells["cell"]),
+  }
 
 
 def _summary(runs: Sequence[Mapping[str, Any]]) -> table.Row:

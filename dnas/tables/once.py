@@ -103,24 +103,29 @@ def kept(out: pathlib.Path, workdir: pathlib.Path) -> Iterator[None]:
   for name, record in known.items():
     if not (path := workdir / name / FILE).exists():
       files.atomic_write(path, json.dumps(record) + "\n")
+  ended = False
   try:
     yield
+    ended = True
   finally:
     here = {
       path.parent.relative_to(workdir).as_posix(): files.json_of(path)
       for path in workdir.rglob(FILE)
     }
     known = _read(out / KEPT) | here  # Read anew: another process may have added some.
-    _note_origins(out / "provenance.json", known.values())
     if known:
       lines = (json.dumps({"folder": name, **known[name]}) for name in sorted(known))
       files.atomic_write(out / KEPT, "\n".join(lines) + "\n")
+    if ended:
+      _note_origins(out / "provenance.json", known.values())
 
 
 def _note_origins(path: pathlib.Path, records: Iterable[Mapping[str, Any]]) -> None:
   """Where the runs of a table were computed, into its provenance, which knows the last process."""
   if path.exists():
-    made_at = collections.Counter("{commit}, {hardware}".format(**r["origin"]) for r in records)
+    made_at = collections.Counter(
+      "{commit}, {hardware}".format(**r["origin"]) if "origin" in r else "unknown" for r in records
+    )
     known = {**files.json_of(path), "runs_made_at": dict(sorted(made_at.items()))}
     files.atomic_write(path, json.dumps(known, indent=2) + "\n")
 

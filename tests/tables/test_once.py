@@ -78,6 +78,16 @@ def test_the_provenance_says_where_the_runs_were_computed(run, tmp_path):
   assert written["runs_made_at"]["abc, an abacus"] == 1
   assert sum(written["runs_made_at"].values()) == 2
 
+  def cut_short():
+    with kept(out, tmp_path / "runs"):
+      run("c/0")
+      raise KeyboardInterrupt
+
+  with pytest.raises(KeyboardInterrupt):
+    cut_short()
+  assert json.loads((out / "provenance.json").read_text()) == written  # of the table that is there
+  assert "c/0" in (out / KEPT).read_text()
+
 
 def test_another_config_needs_another_table_and_another_folder(run, tmp_path):
   """As the message says: the table's own folder would put the finished run back."""
