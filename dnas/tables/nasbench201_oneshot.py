@@ -107,17 +107,17 @@ def make(
   score = {n: statistics.mean(_official(benchmark, runs, DATASETS[0])) for n, runs in first.items()}
   best = sorted(score, key=lambda name: -score[name])[:BEST]
   counted = first | _searched({n: given[n] for n in best}, workdir, range(seeds, seeds + FRESH))
+  ranked = {name: counted[name] for name in sorted(counted, key=lambda name: -score[name])}
   rows = [
-    _row(benchmark, name, counted[name], dataset, score[name])
-    for name in sorted(counted, key=lambda name: -score[name])
+    _row(benchmark, name, runs, dataset, score[name])
+    for name, runs in ranked.items()
     for dataset in DATASETS
   ]
   rows += _cheap(benchmark)
-  curves = _anytime(benchmark, counted)
+  curves = _anytime(benchmark, ranked)
   files.atomic_write(out / "anytime.csv", table.csv_text(curves))
-  plot.curves(
-    out / "anytime.svg", curves, x="step", labels=("step", "200-epoch CIFAR-10 test accuracy, %")
-  )
+  labels = ("step; line: mean, band: its 95 % interval", "200-epoch CIFAR-10 test accuracy, %")
+  plot.panels(out / "anytime.svg", curves, x="step", labels=labels, limits=(70, 95))
   provenance = {
     "command": command,
     "settings": json.loads(configs.to_json(base)),

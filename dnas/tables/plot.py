@@ -67,14 +67,54 @@ def curves(
   for n, method in enumerate(methods):
     points = [row for row in rows if row["method"] == method]
     at, mean, half = (np.array([p[key] for p in points]) for key in (x, "mean", "half_width"))
-    style = ("-", "--", ":")[n // len(_COLOURS) % 3]
-    axes.plot(at, mean, style, color=colour(n), label=method)
-    if len(methods) <= len(_COLOURS):
-      axes.fill_between(at, mean - half, mean + half, color=colour(n), alpha=0.2, linewidth=0)
+    axes.plot(at, mean, color=colour(n), label=method)
+    axes.fill_between(at, mean - half, mean + half, color=colour(n), alpha=0.2, linewidth=0)
   last = max(next(r["mean"] for r in reversed(rows) if r["method"] == m) for m in methods)
   axes.set(xlabel=labels[0], ylabel=labels[1], ylim=(last - below, last + 0.3))
   axes.grid(alpha=0.3)
-  axes.legend(title=legend, fontsize=7 if len(methods) > 8 else None)
+  axes.legend(title=legend)
+  figures.save(figure, path)
+
+
+def panels(
+  path: pathlib.Path,
+  rows: Sequence[Row],
+  *,
+  x: str,
+  labels: tuple[str, str],
+  limits: tuple[float, float],
+) -> None:
+  """As `curves`, a panel for each of many methods, the others in grey behind it.
+
+  Args:
+    path: of the picture.
+    rows: `method`, x, `mean`, `half_width` (NaN: one seed).
+    x: the column.
+    labels: of the axes.
+    limits: of the values shown.
+  """
+  methods = list(dict.fromkeys(row["method"] for row in rows))
+  wide = min(6, len(methods))
+  high = -(-len(methods) // wide)
+  figure = Figure(figsize=(1.6 * wide + 0.6, 1.5 * high + 0.6), layout="constrained")
+  several = figure.subplots(high, wide, sharex=True, sharey=True, squeeze=False).ravel()
+  for axes in several[len(methods) :]:
+    axes.set_axis_off()
+  for axes, method in zip(several, methods, strict=False):
+    for other in methods:
+      points = [row for row in rows if row["method"] == other]
+      at, mean, half = (np.array([p[key] for p in points]) for key in (x, "mean", "half_width"))
+      if other == method:
+        axes.plot(at, mean, color=figures.COLOURS[0], linewidth=1.6, zorder=3)
+        axes.fill_between(at, mean - half, mean + half, color=figures.COLOURS[0], alpha=0.2, lw=0)
+      else:
+        axes.plot(at, mean, color="#bbbbbb", linewidth=0.5)
+    axes.set_title(method, fontsize=8)
+    axes.tick_params(labelsize=7)
+    axes.grid(alpha=0.3)
+  several[0].set_ylim(*limits)
+  figure.supxlabel(labels[0], fontsize=8)
+  figure.supylabel(labels[1], fontsize=8)
   figures.save(figure, path)
 
 
