@@ -31,7 +31,8 @@ class ShortTraining:
   Args:
     config: fields as in `configs/digits.py`, of the full training; `data.train_split` alone is
       looked at.
-    steps: length of the training; the schedule of the learning rate is that long too.
+    steps: length of the training; the schedule of the learning rate is that long too, its warm-up
+      the same share of it as in the config.
     share: of the training split that is trained on, in (0, 1); the rest is held out.
     size: resolution, (height, width) in px; None: the config's.
     channels: `config.train.network.channels`; None: the config's.
@@ -54,6 +55,9 @@ class ShortTraining:
     if steps < 1 or images < 1:
       raise DnasError(f"short_training: steps and images must be 1 or more: {steps}, {images}")
     changes: dict[str, Any] = {"train.steps": steps}
+    optimizer = config.train.optimizer  # A bare name has no warm-up.
+    if not isinstance(optimizer, str) and (warmup := optimizer.get("warmup_steps", 0)):
+      changes["train.optimizer.warmup_steps"] = warmup * steps // config.train.steps
     if size is not None:
       changes["data.size"] = tuple(size)
     if channels is not None:

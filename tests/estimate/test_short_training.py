@@ -50,6 +50,7 @@ def test_a_detector_is_estimated_too(root):
   fields = {"data.threads": 0, "train.batch_size": 2, "search.network.channels": (4, 4, 4)}
   config = configs.load(root / "configs" / "quickstart.py", fields)
   genotype = space_of(config).sample(random.Random(0))
+  assert ShortTraining(config, steps=30).config.train.optimizer.warmup_steps == 2  # 100 of 1500
   numbers = ShortTraining(config, steps=1, images=4)(genotype, jax.random.key(0))
   assert numbers["score"] == numbers["AP"]
   assert all(isinstance(value, float) for value in numbers.values())
