@@ -135,6 +135,7 @@ def scatter(path: pathlib.Path, rows: Sequence[Row], *, x: str, labels: tuple[st
       row["method"], (row[x], row["mean"]), xytext=(5, 4), textcoords="offset points", fontsize=7
     )
   axes.set(xscale="log", xlabel=labels[0], ylabel=labels[1])
+  axes.margins(x=0.2)  # Names stand on the right of their points.
   axes.axhline(0, color="black", linewidth=0.8)
   axes.grid(alpha=0.3)
   figures.save(figure, path)
