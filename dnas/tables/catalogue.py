@@ -44,7 +44,7 @@ def tables(root: pathlib.Path) -> dict[str, Table]:
     ),
     "detection_digit_scenes": Table(
       "searched, random, hand-made and EfficientNet's cells at equal MACs, paired over the seeds",
-      "13 minutes a seed, and 20 CPU minutes more for EfficientNet's cells",
+      "13 minutes a seed on one core, and 20 more for EfficientNet's cells",
       "embedded",
       functools.partial(detection.compare, root / "configs" / "quickstart.py", seeds=5),
     ),
