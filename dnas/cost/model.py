@@ -90,9 +90,10 @@ class CostModel:
           terms = [jnp.vdot(w, _float(costs[e])) for e, w in zip(incoming, rows, strict=True)]
         else:
           strengths, kept = jnp.stack([w.sum() for w in rows]), cell.kept(node)
-          shares = jnp.minimum(1.0, kept * strengths / strengths.sum())
           if kept == len(incoming):
             shares = jnp.ones_like(strengths)
+          else:
+            shares = jnp.minimum(1.0, kept * strengths / strengths.sum())
           terms = [
             share * _mean(w, costs[e], cell.edges[e].ops)
             for e, w, share in zip(incoming, rows, shares, strict=True)

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Boxes as arrays: overlaps, anchor points and the distances that a head predicts.
 
-A box is `(x1, y1, x2, y2)` in pixels (`xyxy`); every function
-takes any number of leading dimensions and may be jitted, vmapped and differentiated.
-Overlaps stay finite, and so do their gradients, for boxes of no area and for identical boxes.
+A box is `(x1, y1, x2, y2)` in pixels (`xyxy`); every function takes any number of leading
+dimensions and may be jitted, vmapped and differentiated. Overlaps stay finite, and so do their
+gradients, for boxes of no area and for identical boxes.
 
 >>> import numpy as np
 >>> from dnas.detection import boxes

@@ -63,17 +63,24 @@ def curves(
     below: how far below the best last mean the picture goes: what is far worse at first is cut off.
   """
   figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
-  methods = list(dict.fromkeys(row["method"] for row in rows))
-  for n, method in enumerate(methods):
-    points = [row for row in rows if row["method"] == method]
-    at, mean, half = (np.array([p[key] for p in points]) for key in (x, "mean", "half_width"))
+  lines = _lines(rows, x)
+  for n, (method, (at, mean, half)) in enumerate(lines.items()):
     axes.plot(at, mean, color=colour(n), label=method)
     axes.fill_between(at, mean - half, mean + half, color=colour(n), alpha=0.2, linewidth=0)
-  last = max(next(r["mean"] for r in reversed(rows) if r["method"] == m) for m in methods)
+  last = max(mean[-1] for _, mean, _ in lines.values())
   axes.set(xlabel=labels[0], ylabel=labels[1], ylim=(last - below, last + 0.3))
   axes.grid(alpha=0.3)
   axes.legend(title=legend)
   figures.save(figure, path)
+
+
+def _lines(rows: Sequence[Row], x: str) -> dict[str, tuple[np.ndarray, ...]]:
+  """Method -> its values of x, `mean` and `half_width`."""
+  found: dict[str, tuple[np.ndarray, ...]] = {}
+  for method in dict.fromkeys(row["method"] for row in rows):
+    points = [row for row in rows if row["method"] == method]
+    found[method] = tuple(np.array([p[key] for p in points]) for key in (x, "mean", "half_width"))
+  return found
 
 
 def panels(
@@ -93,17 +100,15 @@ def panels(
     labels: of the axes.
     limits: of the values shown.
   """
-  methods = list(dict.fromkeys(row["method"] for row in rows))
-  wide = min(6, len(methods))
-  high = -(-len(methods) // wide)
+  lines = _lines(rows, x)
+  wide = min(6, len(lines))
+  high = -(-len(lines) // wide)
   figure = Figure(figsize=(1.6 * wide + 0.6, 1.5 * high + 0.6), layout="constrained")
   several = figure.subplots(high, wide, sharex=True, sharey=True, squeeze=False).ravel()
-  for axes in several[len(methods) :]:
+  for axes in several[len(lines) :]:
     axes.set_axis_off()
-  for axes, method in zip(several, methods, strict=False):
-    for other in methods:
-      points = [row for row in rows if row["method"] == other]
-      at, mean, half = (np.array([p[key] for p in points]) for key in (x, "mean", "half_width"))
+  for axes, method in zip(several, lines, strict=False):
+    for other, (at, mean, half) in lines.items():
       if other == method:
         axes.plot(at, mean, color=figures.COLOURS[0], linewidth=1.6, zorder=3)
         axes.fill_between(at, mean - half, mean + half, color=figures.COLOURS[0], alpha=0.2, lw=0)
