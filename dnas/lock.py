@@ -8,15 +8,32 @@ import os
 import pathlib
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from dnas.errors import DnasError
+
+_T = TypeVar("_T")
 
 _held: set[pathlib.Path] = set()
 
 
 class LockError(DnasError):
   """A folder belongs to another run."""
+
+
+def patiently(work: Callable[[], _T], say: Callable[[LockError], object], wait_s: float) -> _T:
+  """work(), tried again every `wait_s` while it raises LockError, which `say` is told once."""
+  told = False
+  while True:
+    try:
+      return work()
+    except LockError as error:
+      if not told:
+        say(error)
+      told = True
+      time.sleep(wait_s)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ import numpy as np
 from dnas.data.images import Images
 from dnas.errors import DnasError
 
+_LONGEST = 800  # Characters of one fault.
 _SHOWN = 20  # Faults listed one by one in a message; beyond that the number of the others.
 
 
@@ -37,7 +38,8 @@ class Report:
 
   def stop(self, where: object, fault: str) -> None:
     """Notes a fault that makes the data set unusable."""
-    self.fatal.append(f"{where}: {fault}")
+    line = f"{where}: {fault}"  # Which may quote a file's longest field.
+    self.fatal.append(line if len(line) <= _LONGEST else f"{line[:_LONGEST]} ...")
 
   def mend(self, kind: str, where: object, count: int = 1) -> None:
     """Notes `count` faults of a kind that have been mended."""

@@ -283,4 +283,5 @@ def numbers(path: Any, name: str, values: Sequence[Any]) -> np.ndarray:
   try:
     return np.array([math.nan if value == "" else float(value) for value in values])
   except (TypeError, ValueError, OverflowError) as error:
-    raise TableError(f"{path}: column {name} holds what is no number: {error}") from None
+    why = str(error)[:300]  # It quotes the field.
+    raise TableError(f"{path}: column {name} holds what is no number: {why}") from None

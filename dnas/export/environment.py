@@ -9,7 +9,6 @@ handed over with its code, and only what clashes is installed again.
 import contextlib
 import hashlib
 import importlib.util
-import itertools
 import os
 import pathlib
 import pickle
@@ -20,7 +19,6 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-import time
 import venv
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -29,7 +27,7 @@ import dnas
 from dnas import cache
 from dnas.errors import DnasError
 from dnas.files import atomic_write
-from dnas.lock import LockError, run_lock
+from dnas.lock import patiently, run_lock
 
 WAIT_S = 1.0  # between two looks at an environment that another process makes
 
@@ -122,15 +120,10 @@ def run(python: pathlib.Path, function: Callable[..., bytes], *arguments: Any) -
 @contextlib.contextmanager
 def _turn(folder: pathlib.Path) -> Iterator[None]:
   """The right to make an environment; waits for another process that has it, and says so once."""
+  making = folder.with_name(f"{folder.name}.making")
+  waiting = f"another process makes the environment in {folder}: waiting for it"
   with contextlib.ExitStack() as stack:
-    for tries in itertools.count():
-      try:
-        stack.enter_context(run_lock(folder.with_name(f"{folder.name}.making")))
-        break
-      except LockError:
-        if not tries:
-          say(f"another process makes the environment in {folder}: waiting for it")
-        time.sleep(WAIT_S)
+    patiently(lambda: stack.enter_context(run_lock(making)), lambda _: say(waiting), WAIT_S)
     yield
 
 

@@ -9,7 +9,6 @@ Trial 0 is the config as it is, where the ranges hold its values. Each trial has
 import contextlib
 import json
 import pathlib
-import time
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -20,7 +19,7 @@ from dnas import config as configs
 from dnas import data, files
 from dnas.config import Config
 from dnas.errors import ConfigError, DnasError, check_count
-from dnas.lock import LockError
+from dnas.lock import LockError, patiently
 from dnas.log import LogError
 from dnas.search import search
 from dnas.space.space import SearchSpace
@@ -125,7 +124,10 @@ def _genotype(
 ) -> SearchSpace:
   """What all trials train. In the storage: machines may round, and so search, differently."""
   if "genotype" not in study.user_attrs:
-    found = _patiently(lambda: search(config, folder), say)
+    # Another worker may be at it.
+    found = patiently(
+      lambda: search(config, folder), lambda error: say(f"waiting: {error}"), _WAIT_S
+    )
     if "genotype" not in study.user_attrs:  # Another machine may have been quicker.
       study.set_user_attr("genotype", json.loads(found.to_json()))
   return SearchSpace.from_json(json.dumps(study.user_attrs["genotype"]))
@@ -178,19 +180,6 @@ def _finish(optuna: Any, study: Any, trial: Any, run: Callable[[], float], say: 
       trial.set_user_attr("error", str(error))
   study.tell(trial, score, state, skip_if_finished=True)
   say(f"trial {trial.number}: {outcome}; {json.dumps(trial.params)}")
-
-
-def _patiently(work: Callable[[], SearchSpace], say: Callable) -> SearchSpace:
-  """The result of a search that another worker may be at."""
-  told = False
-  while True:
-    try:
-      return work()
-    except LockError as error:
-      if not told:
-        say(f"waiting: {error}")
-      told = True
-      time.sleep(_WAIT_S)
 
 
 def _best(optuna: Any, study: Any, fields: Mapping[str, ranges.Range]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import contextlib
 import re
 import subprocess
 import sys
+import time
 
 import jax
 import jax.numpy as jnp
@@ -82,7 +83,7 @@ def test_a_second_first_export_waits_for_the_environment(tmp_path, monkeypatch, 
       (made / "ready").write_text("")
       held.close()
 
-  monkeypatch.setattr(environment.time, "sleep", wait)
+  monkeypatch.setattr(time, "sleep", wait)
   real = environment.run_lock
   with contextlib.ExitStack() as held:
 
