@@ -74,8 +74,11 @@ def inspect(
 
 def _look(path: pathlib.Path, whole: bool) -> Info | str:
   """The size of one file, or what is wrong with it."""
-  if not path.is_file():
-    return "a folder, not an image" if path.is_dir() else "missing"
+  try:
+    if not path.is_file():
+      return "a folder, not an image" if path.is_dir() else "missing"
+  except OSError as error:  # A name that no file can have.
+    return f"cannot be read: {error.strerror}"
   try:
     with Image.open(path) as image:
       orientation = image.getexif().get(_ORIENTATION, 1)
