@@ -41,7 +41,7 @@ def get_config() -> ConfigDict:
         weight_optimizer=dict(name="sgd", lr=0.05),
         alpha_optimizer=dict(name="adam", lr=3e-3),
         discretize=dict(name="argmax"),
-        # What other methods add; see DEFAULTS in dnas/settings.py and configs/methods/.
+        # What other methods add; see dnas/schema.py and configs/methods/.
         edge_weights=False,
         penalties=(),
         perturbation=None,
@@ -57,7 +57,7 @@ def get_config() -> ConfigDict:
         watch=dict(every_steps=50, hessian_steps=3, genotypes=5),
         stop=None,
       ),
-      # What the network may cost, and how that enters the search: see DEFAULTS in dnas/hardware.py.
+      # What the network may cost, and how that enters the search: see dnas/schema.py.
       cost=dict(
         latency_ms=None,
         macs=None,

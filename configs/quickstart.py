@@ -52,11 +52,11 @@ def get_config() -> ConfigDict:
         weight_optimizer=dict(name="adamw", lr=4e-3, b2=0.99, weight_decay=0.02, clip=10.0),
         alpha_optimizer=dict(name="adam", lr=3e-3),
         discretize=dict(name="argmax"),
-        # What the search looks like. Fields that are not here (configs/digits.py has them all) are
-        # at their defaults; to set one, write a config that builds on this one.
+        # What the search looks like. Fields that are not here (`--help` lists them) are at their
+        # defaults, which stand in dnas/schema.py.
         watch=dict(every_steps=100, hessian_steps=3, genotypes=5),
       ),
-      # Budgets: see DEFAULTS in dnas/hardware.py.
+      # Budgets: see dnas/schema.py.
       cost=dict(
         latency_ms=None,
         macs=None,

@@ -17,7 +17,7 @@ Contents, from the top; an import may only point down (`dnas.tables.house`):
   evaluate     trained weights on a split that neither search nor training has seen
   validate     a detector on a split of any data set: figures, pictures, speed
   predict      a detector on pictures
-  profile      what a loaded detector costs, as trained and fused
+  counted      what a loaded detector costs, as trained and fused
   tune         trials of hyperparameters beside the search
   report       what people look at: pictures of a run, and `report.html`
   export       networks for other programs: StableHLO, ONNX and LiteRT, checked against JAX
@@ -60,7 +60,8 @@ Contents, from the top; an import may only point down (`dnas.tables.house`):
   terminal     pages for the terminal: tables of words and numbers
   config       config files, overrides from the command line
   naming       functions by name: how a config says which method is meant
-  fields       the fields of a config
+  fields       fields of a config: set, complete, check, write, read, compare
+  schema       which fields a config has, and their defaults
   files        files written in one step, and read to a bounded size
   errors       what is shared by all errors that a user can cause and mend
 """

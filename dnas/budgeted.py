@@ -15,7 +15,8 @@ from dnas.files import json_of
 from dnas.hardware import Priced, trained
 from dnas.space.space import SearchSpace
 from dnas.strategy import budgets
-from dnas.strategy.discretize import AlphaLike
+from dnas.strategy.alpha import AlphaLike
+from dnas.strategy.discretize import Discretize
 
 ATTEMPTS = 6  # genotypes that are measured until one is within a budget of latency
 
@@ -23,7 +24,7 @@ ATTEMPTS = 6  # genotypes that are measured until one is within a budget of late
 def keep(
   config: Config,
   priced: Priced,
-  decide: Callable[[SearchSpace, AlphaLike], SearchSpace],
+  decide: Discretize,
   space: SearchSpace,
   alpha: AlphaLike,
   workdir: pathlib.Path,
@@ -37,7 +38,7 @@ def keep(
   Args:
     config: of the search.
     priced: costs and budgets.
-    decide: alpha -> genotype, without budgets.
+    decide: alpha -> genotype.
     space, alpha: what is decided.
     workdir: gets `cost.json`: the budgets, the genotype and what it costs. If it is there for
       these budgets, it has the result.
@@ -50,7 +51,7 @@ def keep(
   if done.exists():  # A later measurement might decide otherwise.
     before = json_of(done)
     if before["budgets"] == dict(priced.budgets):
-      return SearchSpace.from_json(json.dumps(before["genotype"]))
+      return SearchSpace.from_dict(before["genotype"])
   limits, slowest = dict(priced.budgets), priced.budgets.get("latency_ms")
   tried: list[float] = []
   for left in reversed(range(ATTEMPTS)):
@@ -75,7 +76,7 @@ def keep(
         print(f"measured {tried[-1]:.4g} ms > {slowest:.4g} ms: decided anew", flush=True)
         limits["latency_ms"] = smaller
         continue
-    record["genotype"] = json.loads(genotype.to_json())
+    record["genotype"] = genotype.to_dict()
     runs.write(done, json.dumps(record, indent=2) + "\n")
     return genotype
   raise DnasError(

@@ -17,7 +17,7 @@ from typing import Any, NoReturn, TypeAlias
 from ml_collections import ConfigDict
 
 from dnas.errors import ConfigError, choose_from, one_line_errors
-from dnas.fields import diff, from_json, leaves, override, to_json
+from dnas.fields import diff, from_json, leaves, override, to_json, unset
 from dnas.files import text_of
 
 # A ConfigDict. For type checkers its fields may be anything, as they are.
@@ -141,7 +141,6 @@ def command_line(
   description: str | None,
   argv: Sequence[str] | None = None,
   extra: Callable[[argparse.ArgumentParser], object] = lambda parser: None,
-  default: str | None = None,
 ) -> tuple[ConfigDict, pathlib.Path, argparse.Namespace]:
   """Reads `--config FILE --workdir DIR --config.any.field=value`, and `--help`, which lists fields.
 
@@ -149,7 +148,6 @@ def command_line(
     description: the script's docstring, with which its help begins.
     argv: the arguments; None: those of the process.
     extra: adds a script's own flags: `lambda p: p.add_argument("--json", action="store_true")`.
-    default: the config file where none is named. None: `--config` is required.
 
   Returns:
     The locked config; the work folder (`runs/NAME` for `configs/NAME.py`, not created here); the
@@ -160,16 +158,18 @@ def command_line(
   """
   argv = list(sys.argv[1:] if argv is None else argv)
   parser = Parser(description=description, add_help=False)
-  parser.add_argument("--config", metavar="FILE", default=default, help=default or "required")
+  parser.add_argument("--config", metavar="FILE", help="required")
   parser.add_argument("--workdir", metavar="DIR", type=pathlib.Path, help="default: runs/CONFIG")
   parser.add_argument(
     "--config.FIELD=VALUE", dest="_", metavar="", help="sets any field (listed by --help)"
   )
-  parser.add_argument("--help", action="store_true", help="this text and the fields of --config")
+  parser.add_argument(
+    "-h", "--help", action="store_true", help="this text and the fields of --config"
+  )
   extra(parser)
   # Taken out first, because argparse takes an argument with a space in it for no flag at all.
   overrides, rest = split_overrides(argv)
-  if "--help" in rest:
+  if {"-h", "--help"} & {*rest}:
     for action in parser._actions:
       action.required = False
   flags = parser.parse_args(rest)
@@ -211,5 +211,7 @@ def split_overrides(argv: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def _help(path: str) -> str:
   config, docstring = _read(path)
-  fields = [f"  --config.{field}={value!r}" for field, value in leaves(config)]
-  return "\n".join([f"{path}:", docstring, "", "fields:", *fields])
+  shown = lambda fields: [f"  --config.{field}={value!r}" for field, value in fields]
+  there, others = shown(leaves(config)), shown(unset(config))
+  defaults = ["", "fields that it leaves at their defaults:", *others] if others else []
+  return "\n".join([f"{path}:", docstring, "", "fields:", *there, *defaults])

@@ -27,6 +27,7 @@ from dnas.data.images import Images
 from dnas.data.source import Annotations, DetectionSource
 from dnas.detection.coco_names import COCO_IDS, COCO_NAMES
 from dnas.errors import DnasError, choose_from
+from dnas.fields import get
 from dnas.nn import efficientdet, efficientnet, functional, qarepvgg, yolo_nas_weights
 from dnas.nn.init import Rngs
 from dnas.nn.network import Backbone
@@ -52,9 +53,9 @@ class Loaded:
     config: `task` (and, of a run, all else), so that it can be trained on.
     classes: names.
     params, stats: weights and batch statistics, as trained.
-    image: height and width of the network's input, px.
+    size: height and width of the network's input, px.
     multiple: sides of an input are multiples of it, px.
-    margin: an image fills so much less than the input, px.
+    margin: an image fills so much less than the input's height and width, px.
     interpolation: see `data.letterbox`.
     random: whether the weights are initial ones.
   """
@@ -66,9 +67,9 @@ class Loaded:
   classes: tuple[str, ...]
   params: Any
   stats: Any
-  image: tuple[int, int]
+  size: tuple[int, int]
   multiple: int
-  margin: int
+  margin: tuple[int, int]
   interpolation: str
   random: bool
 
@@ -85,7 +86,8 @@ class Loaded:
       module: of `module`.
       images: `[B, H, W, 3]`, 0 to 255, of any dtype.
     """
-    return tasks.boxes_of(self.task)(module, images)
+    assert self.task.boxes is not None  # Of a detector.
+    return self.task.boxes(module, images)
 
   def check_image(self, size: Size = None) -> tuple[int, int]:
     """Height and width of an input, px.
@@ -96,7 +98,7 @@ class Loaded:
     Raises:
       DnasError: the network does not take such images.
     """
-    size = self.image if size is None else size
+    size = self.size if size is None else size
     sides = tuple(size) if isinstance(size, Sequence) else (size, size)
     right = len(sides) == 2 and all(isinstance(side, int | np.integer) for side in sides)
     if not right or any(side < 1 or side % self.multiple for side in sides):
@@ -236,10 +238,10 @@ def _of_genotype(
     classes=names,
     params=params,
     stats=stats,
-    image=IMAGE,
+    size=IMAGE,
     multiple=_MULTIPLES.get(config.task.name, 1),
     # Source: the published pre-processing: the longest side to 636 of 640 px, bilinear.
-    margin=4 if of_yolo else 0,
+    margin=(4, 4) if of_yolo else (0, 0),
     interpolation="linear" if of_yolo else "area",
     random=state is None,
   )
@@ -261,9 +263,19 @@ def _efficientdet(
   genotype = efficientdet.without_head(efficientnet.genotype(size.backbone).genotype)
   task = naming.bind(config.task, tasks, blank(names), image)
   _, params, stats = functional.split(task.build(genotype, Rngs(jax.random.key(0))))
-  multiple = _MULTIPLES["efficientdet"]
   return Loaded(
-    name, genotype, task, config, names, params, stats, image, multiple, 0, "linear", random=True
+    name=name,
+    genotype=genotype,
+    task=task,
+    config=config,
+    classes=names,
+    params=params,
+    stats=stats,
+    size=image,
+    multiple=_MULTIPLES["efficientdet"],
+    margin=(0, 0),
+    interpolation="linear",
+    random=True,
   )
 
 
@@ -295,10 +307,10 @@ def _of_run(path: pathlib.Path, classes: int | Sequence[str] | None) -> Loaded:
   if config.task.name == "classification":
     raise DnasError(f"{folder} was trained for classification; NAS is for detectors")
   names = _classes_of_run(folder, config, classes)
-  image = (int(config.data.size[0]), int(config.data.size[1]))
-  task = naming.bind(config.task, tasks, blank(names), image)
+  size = (int(config.data.size[0]), int(config.data.size[1]))
+  task = naming.bind(config.task, tasks, blank(names), size)
   genotype, _, params, stats = trained.network(folder, task)
-  content = config.data.get("content") or image
+  content = get(config, "data.content") or size
   place = path.resolve()  # "." has a name too
   return Loaded(
     name=place.name if place.name != "train" else place.parent.name,
@@ -308,10 +320,10 @@ def _of_run(path: pathlib.Path, classes: int | Sequence[str] | None) -> Loaded:
     classes=names,
     params=params,
     stats=stats,
-    image=image,
+    size=size,
     multiple=_MULTIPLES.get(config.task.name, 1),
-    margin=image[0] - int(content[0]),
-    interpolation=config.data.get("interpolation", "area"),
+    margin=(size[0] - int(content[0]), size[1] - int(content[1])),
+    interpolation=get(config, "data.interpolation"),
     random=False,
   )
 

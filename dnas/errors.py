@@ -4,8 +4,10 @@
 
 import contextlib
 import difflib
+import numbers
 import sys
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 
 class DnasError(ValueError):
@@ -28,6 +30,45 @@ def check_count(what: str, value: object, least: int, kind: type[DnasError] = Dn
   """An error of the class `kind` unless `value` is a whole number, `least` or more."""
   if type(value) is not int or value < least:
     raise kind(f"{what} must be a whole number, {least} or more, got {value!r}")
+
+
+def check_number(
+  what: str,
+  value: Any,
+  *,
+  least: float | None = None,
+  most: float | None = None,
+  above: float | None = None,
+  below: float | None = None,
+  kind: type[DnasError] = DnasError,
+) -> None:
+  """An error of the class `kind` unless `value` is a number within the limits; NaN is none.
+
+  Of `least` and `above` one at most is given, the lower limit, which itself is valid or is not; of
+  `most` and `below` likewise the upper limit.
+  """
+  is_number = issubclass(type(value), numbers.Real) and type(value) is not bool
+  if (
+    is_number
+    and value == value
+    and (least is None or value >= least)
+    and (most is None or value <= most)
+    and (above is None or value > above)
+    and (below is None or value < below)
+  ):
+    return
+  low, high = least if above is None else above, most if below is None else below
+  if low is not None and high is not None:
+    limits = f"in {'[' if above is None else '('}{low}, {high}{']' if below is None else ')'}"
+  elif low is not None:
+    limits = f"{low} or more" if above is None else f"above {low}"
+  else:
+    limits = f"{high} or less" if below is None else f"below {high}"
+  if low is None and high is None:
+    limits = "a number"
+  elif not is_number:
+    limits = f"a number ({limits})"
+  raise kind(f"{what} must be {limits}, got {value!r}")
 
 
 @contextlib.contextmanager

@@ -14,7 +14,12 @@ from dnas import data, runs, trained
 from dnas import task as tasks
 from dnas.config import Config
 from dnas.data.pipeline import Pipeline
+from dnas.errors import ConfigError, check_count
+from dnas.fields import check, diff
 from dnas.method import task_of
+
+# What a network was trained to see and to say.
+_SEEN = ("task", "data.size", "data.content", "data.interpolation")
 
 
 def evaluate(
@@ -34,16 +39,22 @@ def evaluate(
 
   Raises:
     DnasError: there are no weights, they do not fit the genotype, or the split has other classes
-      than the training.
+      than the training, or the config another task or size.
   """
+  check(config)
+  check_count("config.evaluate.batch_size", config.evaluate.batch_size, 1, ConfigError)
   trained.check(workdir, "genotype.json", "weights.npz")  # Before the data are read.
   if source is None:
     source = data.labelled(config.data.spec, config.evaluate.split)
   trained.check_classes(workdir, source)
+  if changes := diff(trained.config_of(workdir), config, only=_SEEN):
+    raise ConfigError(
+      f"{workdir} holds a training with another config ({'; '.join(changes)}): evaluate with that"
+    )
   task = task_of(config, source)
   genotype, *network = trained.network(workdir, task)
   pipeline = runs.pipeline(config, source, config.evaluate.batch_size, train=False)
-  measured = task.measure(source, predictions(task, network, {}, pipeline), workdir)
+  measured = task.measure(source, predictions(task, network, pipeline), workdir)
   cost = tasks.cost(task, genotype)
   measured |= {"params": cost.params, "macs": cost.macs}
   runs.write(workdir / "evaluation.json", json.dumps(measured, indent=2) + "\n")
@@ -51,13 +62,10 @@ def evaluate(
 
 
 def predictions(
-  task: tasks.Task, network: Sequence, weights: Any, pipeline: Pipeline
+  task: tasks.Task, network: Sequence, pipeline: Pipeline
 ) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
   """(batch, outputs) for every batch of a split; `network` is (static, params, stats)."""
   static, params, stats = network
-  predict = jax.jit(
-    lambda params, stats, batch: task.predict(static.merge(params, stats), weights, batch)
-  )
+  predict = jax.jit(lambda params, stats, images: task.predict(static.merge(params, stats), images))
   for batch in pipeline:
-    images = {"image": batch["image"]}
-    yield batch, jax.device_get(predict(params, stats, images))
+    yield batch, jax.device_get(predict(params, stats, batch["image"]))

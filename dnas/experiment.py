@@ -35,10 +35,10 @@ def run(config: Config, workdir: pathlib.Path, resume: str = "auto") -> dict[str
   """
   # Wrong data are found now.
   test = data.labelled(config.data.spec, config.evaluate.split)
-  training = data.load(config.data.spec, config.data.train_split, decode_all=False)
+  training = data.labelled(config.data.spec, config.data.train_split)
   data.check_same_classes(training.classes, training.name, test)
-  genotype = search(config, workdir, resume)
-  train(config, genotype, workdir / "train", resume)
+  genotype = search(config, workdir, resume, source=training)
+  train(config, genotype, workdir / "train", resume, source=training)
   result = evaluate(config, workdir / "train", test)
   runs.write(workdir / "result.json", json.dumps(result, indent=2) + "\n")
   if runs.first():

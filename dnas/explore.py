@@ -24,7 +24,7 @@ from dnas import task as tasks
 from dnas.config import Config
 from dnas.errors import ConfigError, check_count, choose_from
 from dnas.estimate import estimates
-from dnas.fields import complete, plain
+from dnas.fields import complete, get, plain
 from dnas.method import space_of, task_of
 from dnas.nn.init import Rngs
 from dnas.space.space import SearchSpace
@@ -32,18 +32,6 @@ from dnas.strategy import ask_tell, black_box, history, shared
 from dnas.strategy.ask_tell import Evaluator, Query
 
 PARTS = ("seed", "seeds", "data", "task", "space", "search", "train", "checkpoint", "log")
-REQUIRED = ("network", "strategy", "estimate", "budget")
-# What a config need not say, with what it then is.
-DEFAULTS: dict[str, Any] = {
-  # Processes that evaluate, so many candidates at a time; 0: this one. Part of what is searched:
-  # a strategy that asks for two at once knows less when it asks for the second.
-  "workers": 0,
-  # True: those processes are started by hand, on any machines that share the run's folder, with the
-  # same command line and `--worker`. One that dies loses an evaluation, which another repeats.
-  "elsewhere": False,
-  # "params", "macs": of the network that a candidate would be trained in, among its metrics.
-  "costs": (),
-}
 COSTS = ("params", "macs")
 QUEUE = "queue"
 
@@ -63,10 +51,11 @@ def explore(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Sear
     DnasError: the config, the data or the folder are wrong; before anything is computed.
   """
   settings = settings_of(config.search)
-  if config.get("seeds", 1) != 1 or jax.process_count() > 1:
+  seeds = get(config, "seeds")
+  if seeds != 1 or jax.process_count() > 1:
     raise ConfigError(
       "config.search.strategy: takes one seed and one JAX process, got config.seeds = "
-      f"{config.seeds} and {jax.process_count()} processes; config.search.workers evaluate "
+      f"{seeds} and {jax.process_count()} processes; config.search.workers evaluate "
       "side by side"
     )
   space = space_of(config)
@@ -124,7 +113,7 @@ def settings_of(search: Config) -> Config:
   Raises:
     ConfigError: a field is missing, unknown (those of differentiable methods are) or out of range.
   """
-  settings = complete("config.search with a strategy", search, DEFAULTS, REQUIRED)
+  settings = complete("search", search)
   for name, least in (("budget", 1), ("workers", 0)):
     check_count(f"config.search.{name}", settings[name], least, ConfigError)
   if not isinstance(settings.elsewhere, bool) or (settings.elsewhere and not settings.workers):

@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""The fields of a config: set one to a value that fits, complete, write, read and compare them."""
+"""The fields of a config: set one to a value that fits, complete, write, read and compare them.
+
+(Which there are stands in `schema.py`.)
+"""
 
 import ast
 import dataclasses
@@ -11,6 +14,7 @@ from typing import Any, TypeVar
 
 from ml_collections import ConfigDict
 
+from dnas import schema
 from dnas.errors import ConfigError, choose_from
 
 T = TypeVar("T")
@@ -26,35 +30,67 @@ def plain(value: Any) -> Any:
 
 
 def override(config: ConfigDict, field: str, value: Any) -> None:
-  """Sets the dotted `field` of an entry that exists, converted to the type of what is there.
+  """Sets the dotted `field`, converted to the type of what is there, or of its default.
 
-  A dict for a section sets the fields that it names and leaves the others.
+  A dict for a section sets the fields that it names and leaves the others. A field that is not
+  there stays away where it is set to its default, so that the config still equals one without it.
 
   Raises:
     ConfigError: there is no such field, or the value does not fit.
   """
   *parents, last = field.split(".")
   at: Any = config
-  level = "config"
+  section, level = "", "config"
+  new_sections = []
   for key in parents:
+    optional = schema.section(section, at).optional
+    if key not in at and key not in optional:
+      raise ConfigError(choose_from(f"field of {level}:", key, {*at, *optional}))
+    inner = at[key] if key in at else _entry(optional[key])
+    section, level = f"{section}.{key}".lstrip("."), f"{level}.{key}"
+    if not isinstance(inner, ConfigDict):
+      raise ConfigError(f"unknown field config.{field}: {level} is {inner!r}, which has no fields")
     if key not in at:
-      raise ConfigError(choose_from(f"field of {level}:", key, at.keys()))
-    level, at = f"{level}.{key}", at[key]
-    if not isinstance(at, ConfigDict):
-      raise ConfigError(f"unknown field config.{field}: {level} is {at!r}, which has no fields")
-  if last not in at and "name" not in at:
-    if not at and parents:
+      new_sections.append((at, key, inner))
+    at = inner
+  optional = schema.section(section, at).optional
+  if last not in at and last not in optional and "name" not in at:
+    if not at and not optional and parents:
       example = {last: _literal(value) if isinstance(value, str) else value}
       raise ConfigError(f"{level} is empty: give it a dict with its fields, {level}={example}")
-    raise ConfigError(choose_from(f"field of {level}:", last, at.keys()))
-  old = at.get(last)
-  new = _fit(f"config.{field}", value, old)
-  if _is_section(old):
+    raise ConfigError(choose_from(f"field of {level}:", last, {*at, *optional}))
+  old = at[last] if last in at else _entry(optional.get(last))
+  unset = last in optional and optional[last] is None and _literal(str(value)) is None
+  new: Any = None if unset else _fit(f"config.{field}", value, old)
+  if not unset and (_is_section(old) or (old is not None and field in schema.NAMES)):
     for key, item in new.items():
       override(config, f"{field}.{key}", item)
     return
+  if last not in at and last in optional and new == optional[last]:
+    return
+  for above, key, inner in new_sections:
+    with above.unlocked(), above.ignore_type():
+      above[key] = inner
   with at.unlocked(), at.ignore_type():
     at[last] = new
+
+
+def _entry(value: Any) -> Any:
+  """A default as a config would hold it."""
+  return ConfigDict(value) if isinstance(value, Mapping) else value
+
+
+def get(config: Any, field: str) -> Any:
+  """The dotted `field`, or its default where the config does not set it.
+
+  >>> get({"seed": 0, "mesh": {"seed": 2}}, "mesh.data")
+  -1
+  """
+  at, section = config, ""
+  for key in field.split("."):
+    at = at[key] if key in at else schema.section(section, at).optional[key]
+    section = f"{section}.{key}".lstrip(".")
+  return at
 
 
 def _is_section(value: Any) -> bool:
@@ -129,28 +165,53 @@ def _literal(text: str) -> Any:
     return text
 
 
-def complete(
-  section: str,
-  given: ConfigDict | Mapping[str, Any],
-  defaults: Mapping[str, Any],
-  required: Sequence[str] = (),
-) -> Any:
+def complete(section: str, given: Any) -> Any:
   """A section of a config with every field, as a ConfigDict: what is given, else its default.
 
   Args:
-    section: its name, for messages.
+    section: its dotted name, see `schema.py`.
     given: the fields that a config sets.
-    defaults: of the fields that it need not set.
-    required: those that it must set.
 
   Raises:
-    ConfigError: a field is neither of the two, or a required one is missing.
+    ConfigError: there is no such field, or one that must be set is missing.
   """
+  level = f"config.{section}".rstrip(".")
+  if not isinstance(given, (ConfigDict, Mapping)):
+    raise ConfigError(f"{level} = {given!r}: a section has fields")
+  required, optional = schema.section(section, given)
+  if section == "search" and "strategy" in required:
+    level += " with a strategy"
   fields = {name: given[name] for name in given}
-  _check_known(section, fields, [*required, *defaults])
+  _check_known(level, fields, [*required, *optional])
   if missing := [name for name in required if name not in fields]:
-    raise ConfigError(f"{section}: {', '.join(missing)} must be set")
-  return ConfigDict({**defaults, **fields}, convert_dict=True)
+    raise ConfigError(f"{level}: {', '.join(missing)} must be set")
+  return ConfigDict({**optional, **fields}, convert_dict=True)
+
+
+def check(config: Any) -> None:
+  """ConfigError where a config has an unknown field, or lacks one that must be set."""
+  for name, given in _sections(config):
+    complete(name, given)
+
+
+def unset(config: Any) -> Iterator[tuple[str, Any]]:
+  """The fields that a config might set and does not, by their dotted names, with their defaults."""
+  for name, given in _sections(config):
+    for key, default in schema.section(name, given).optional.items():
+      if key not in given and not isinstance(default, Mapping):
+        yield f"{name}.{key}".lstrip("."), default
+
+
+def _sections(config: Any) -> Iterator[tuple[str, Any]]:
+  """The config itself, without a name, and each section that is there or by default empty."""
+  yield "", config
+  for name in schema.NAMES:
+    above, _, key = name.rpartition(".")
+    at = config.get(above) if above else config
+    if at is not None:
+      given = at[key] if key in at else schema.section(above, at).optional.get(key)
+      if given is not None:
+        yield name, given
 
 
 def build(kind: type[T], section: str, given: ConfigDict | Mapping[str, Any]) -> T:
@@ -202,13 +263,14 @@ def from_json(text: str, source: str = "config.json") -> ConfigDict:
   raise ConfigError(f"{source}: a config is a JSON object, this is {type(data).__name__}")
 
 
-def diff(old: Any, new: Any, ignore: Sequence[str] = ()) -> list[str]:
+def diff(old: Any, new: Any, only: Sequence[str] | None = None) -> list[str]:
   """The fields in which two configs differ, as lines `field: old -> new`.
 
   Args:
     old: a config.
     new: another.
-    ignore: fields that may differ, with all below them (`"checkpoint"`, `"log.every_steps"`).
+    only: the fields that are compared, with all below them (`"search"`, `"log.every_steps"`).
+      None: all.
   """
   absent = object()
   show = lambda v: "(absent)" if v is absent else repr(v)
@@ -217,8 +279,8 @@ def diff(old: Any, new: Any, ignore: Sequence[str] = ()) -> list[str]:
   for field in sorted(a.keys() | b.keys()):
     x, y = a.get(field, absent), b.get(field, absent)
     both_nan = all(isinstance(v, float) and math.isnan(v) for v in (x, y))
-    ignored = any(f"{field}.".startswith(f"{prefix}.") for prefix in ignore)
-    if not ignored and not both_nan and (x != y or type(x) is not type(y)):
+    compared = only is None or any(f"{field}.".startswith(f"{prefix}.") for prefix in only)
+    if compared and not both_nan and (x != y or type(x) is not type(y)):
       lines.append(f"{field}: {show(x)} -> {show(y)}")
   return lines
 

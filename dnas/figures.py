@@ -7,16 +7,22 @@ import pathlib
 from typing import Any
 
 import matplotlib
-
-matplotlib.use("Agg")  # before pyplot: runs have no screen
-
-import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from dnas import files
 
 # Distinguishable without colour vision (Okabe and Ito 2008); on light and on dark ground.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
+
+
+def colour(n: int) -> str:
+  """The n-th colour, from the first again after the last; -1 is the grey one."""
+  return COLOURS[n % len(COLOURS)]
+
+
+def line(n: int) -> dict[str, Any]:
+  """How the n-th of many lines is drawn: those of the same colour are dashed, then dotted."""
+  return dict(color=colour(n), linestyle=("-", "--", ":")[n // len(COLOURS) % 3])
 
 
 def drawn(figure: Figure, format: str, title: str | None = None, **options: Any) -> bytes:
@@ -38,7 +44,6 @@ def drawn(figure: Figure, format: str, title: str | None = None, **options: Any)
 
 
 def save(figure: Figure, *paths: pathlib.Path, title: str | None = None) -> None:
-  """Writes a figure, as `drawn`, in the format of each file's suffix, atomically, and closes it."""
+  """Writes a figure, as `drawn`, in the format of each file's suffix, atomically."""
   for path in paths:
     files.atomic_write(path, drawn(figure, path.suffix[1:], title, dpi=130))
-  plt.close(figure)

@@ -69,7 +69,7 @@ def recipe(
       train_split=split,
       augment=tuple(augment),
       threads=None,
-      content=(height - loaded.margin, width - loaded.margin),
+      content=(height - loaded.margin[0], width - loaded.margin[1]),
       interpolation=loaded.interpolation,
     ),
     task=dict(loaded.config.task),

@@ -15,7 +15,7 @@ from jax import lax
 from jax.extend import core
 
 from dnas import jaxprs
-from dnas.errors import DnasError
+from dnas.errors import check_count
 
 _LAG = 16
 
@@ -61,8 +61,7 @@ class Skips:
   """
 
   def __init__(self, limit: int, total: int = 0, in_a_row: int = 0):
-    if limit < 1:
-      raise DnasError(f"checkpoint.max_skipped must be 1 or more, got {limit!r}")
+    check_count("checkpoint.max_skipped", limit, 1)
     self.limit, self.total, self.in_a_row = limit, total, in_a_row
     self._lag = min(limit - 1, _LAG)
     self._waiting: deque[jax.Array] = deque()
@@ -109,7 +108,7 @@ def values(function: Callable, *args: Any) -> list[Value]:
   return found
 
 
-def explain(found: list[Value], top: int = 5) -> str:
+def explain(found: list[Value]) -> str:
   """Where the first infinite value and the first NaN arose, and the largest finite values.
 
   (An infinity alone may be meant: a mask before a softmax.)
@@ -122,7 +121,7 @@ def explain(found: list[Value], top: int = 5) -> str:
   for value in found:
     if math.isfinite(value.largest):
       largest[value.where] = max(value.largest, largest.get(value.where, 0.0))
-  ranked = sorted(largest.items(), key=lambda item: -item[1])[:top]
+  ranked = sorted(largest.items(), key=lambda item: -item[1])[:5]
   words += ["largest finite values: " + ", ".join(f"{size:.3g} in {at}" for at, size in ranked)]
   return "; ".join(words)
 

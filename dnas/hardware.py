@@ -12,7 +12,6 @@ operation by operation, into `latency.json` of the run's folder or the file `con
 import dataclasses
 import pathlib
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -22,30 +21,13 @@ from dnas.config import Config
 from dnas.cost import energy, objective
 from dnas.cost.latency import LatencyTable, Protocol
 from dnas.cost.model import KINDS, CostModel
-from dnas.errors import ConfigError, DnasError, choose_from
-from dnas.fields import build, complete
+from dnas.errors import ConfigError, DnasError, check_number, choose_from
+from dnas.fields import build, complete, get
 from dnas.nn import places
 from dnas.space import macro
 from dnas.space.space import SearchSpace
 from dnas.strategy import budgets, pricing
 from dnas.task import timing
-
-# What a config need not say, with what it then is.
-DEFAULTS: dict[str, Any] = {
-  # Budgets: the most that the genotype may cost; None: no limit. energy_mj is an estimate.
-  **dict.fromkeys(KINDS),
-  # A function of dnas/cost/objective.py for gradients, and the cost that it gets.
-  "objective": None,
-  "priced": "latency_ms",
-  # How fast the multipliers of budgets move, a step of alpha.
-  "rate": 0.05,
-  # A latency table (scripts/profile.py); None: latency.json of the run's folder.
-  "table": None,
-  # Fields of dnas.cost.latency.Protocol.
-  "latency": {},
-  # Arguments of dnas.cost.energy.estimate_mj: precision, weights_in, activations_in.
-  "energy": {},
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +51,7 @@ def settings_of(config: Config) -> ConfigDict | None:
   Raises:
     ConfigError: a field is unknown, or does not go with the rest of the config.
   """
-  settings = complete("config.cost", config.get("cost", None) or {}, DEFAULTS)
+  settings = complete("cost", get(config, "cost"))
   limited = [name for name in KINDS if settings[name] is not None]
   if not limited and settings.objective is None:
     return None
@@ -102,9 +84,8 @@ def _check(config: Config, settings: Config, limited: list[str]) -> None:
         "config.cost.objective: cannot be combined with search.projection, which looks at the loss"
       )
   for name in limited:
-    if isinstance(settings[name], bool) or not isinstance(settings[name], int | float):
-      raise ConfigError(f"config.cost.{name} must be a number, got {settings[name]!r}")
-  if config.train.macs is not None:
+    check_number(f"config.cost.{name}", settings[name], kind=ConfigError)
+  if get(config, "train.macs") is not None:
     raise ConfigError("config.cost: cannot be combined with train.macs, which changes the widths")
   if limited:
     for name in ("projection", "stop"):
@@ -117,19 +98,19 @@ def _check(config: Config, settings: Config, limited: list[str]) -> None:
         f"config.cost.{limited[0]}: needs search.discretize argmax or top_k_edges, whose strengths "
         f"a budget maximises, got {decides!r}"
       )
-  if settings.latency_ms is not None and config.get("seeds", 1) > 1:
+  if settings.latency_ms is not None and get(config, "seeds") > 1:
     raise ConfigError("config.cost.latency_ms: one seed at a time, so that each can be measured")
-  protocol(settings)
+  protocol(config)
 
 
-def protocol(settings: Config) -> Protocol:
-  """The protocol of the measurements that the settings ask for."""
-  return build(Protocol, "config.cost.latency", settings.latency)
+def protocol(config: Config) -> Protocol:
+  """The protocol of the measurements that the config asks for."""
+  return build(Protocol, "config.cost.latency", get(config, "cost.latency"))
 
 
 def trained(config: Config, space: SearchSpace) -> SearchSpace:
   """The space in the network that its genotypes are trained in."""
-  network = config.train.network
+  network = get(config, "train.network")
   return space if network is None else naming.bind(network, macro, space)
 
 
@@ -169,7 +150,7 @@ def pricer(
       costs["energy_mj"] = places.energy_estimate(network, found, **settings.energy)
     budgets.check(network, costs, {n: b for n, b in limits.items() if n in costs})
     if "latency_ms" in wanted:
-      table = LatencyTable(settings.table or workdir / "latency.json", protocol(settings))
+      table = LatencyTable(settings.table or workdir / "latency.json", protocol(config))
       costs["latency_ms"] = timing.latency_model(task, network, table, fill=fill)
       budgets.check(network, costs, limits)
     costs = {name: costs[name] for name in wanted}
@@ -185,7 +166,7 @@ def energies(
   space: SearchSpace,
   genotype: SearchSpace,
   given: Protocol,
-  seconds: float = 10.0,
+  seconds: float,
 ) -> tuple[float, float | str]:
   """Millijoules an image: the estimate; and as measured, or why nothing can be measured here.
 
@@ -200,8 +181,8 @@ def energies(
   Raises:
     SpaceError: the genotype is not of the space.
   """
-  options = {**DEFAULTS, **dict(config.get("cost", None) or {})}["energy"]
-  estimate = places.energy_estimate(space, timing.places_of(task, space), **options).of(genotype)
+  found = timing.places_of(task, space)
+  estimate = places.energy_estimate(space, found, **get(config, "cost.energy")).of(genotype)
   try:
     energy.check_counters()
     measured = energy.measure_mj(timing.network_program(task, genotype, given.batch), seconds)

@@ -49,7 +49,7 @@ class Info:
   stages: tuple[Row, ...]
   operations: tuple[Row, ...]
 
-  def to_json(self) -> dict[str, Any]:
+  def to_dict(self) -> dict[str, Any]:
     """The same as a JSON object."""
     name, channels, layers = self.network or ("own stages", None, None)
     rows = lambda rows: [{"name": n, "params": p, "macs": m} for n, p, m in rows]

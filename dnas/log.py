@@ -26,6 +26,11 @@ class LogError(DnasError):
   """A metrics file cannot be read, or cannot be written any more."""
 
 
+def say(text: object) -> None:
+  """A line of progress to stdout, written at once: into a file or a pipe, too."""
+  print(text, flush=True)
+
+
 class Log:
   """Records of a run, step by step.
 

@@ -58,7 +58,7 @@ def replicated(mesh: Mesh) -> NamedSharding:
   return NamedSharding(mesh, PartitionSpec())
 
 
-def over_batch(mesh: Mesh) -> NamedSharding:
+def _over_batch(mesh: Mesh) -> NamedSharding:
   """The sharding of a batch [B, ...]: each device holds B / mesh.shape["data"] examples."""
   return NamedSharding(mesh, PartitionSpec("data"))
 
@@ -116,7 +116,7 @@ def shard_batch(batch: Any, mesh: Mesh) -> Any:
   Raises:
     MeshError: the examples of a leaf do not divide over its devices; names the leaf.
   """
-  sharding = over_batch(mesh)
+  sharding = _over_batch(mesh)
   # The positions along `data` that this process fills; with one process, all of them.
   axis = mesh.axis_names.index("data")
   here = {

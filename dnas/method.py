@@ -3,7 +3,7 @@
 """What `config.search` composes: the functions of a differentiable method on a task and a space."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -22,6 +22,7 @@ from dnas.space.space import SearchSpace
 from dnas.strategy import (
   bilevel,
   budgets,
+  diagnostics,
   discretize,
   freezing,
   hypergradient,
@@ -44,6 +45,7 @@ class Method:
     machine: the loop's two functions.
     decide: alpha -> genotype, within the budgets as they are predicted.
     levels: 2, or 1 where alpha and weights descend the same loss (`hypergradient=None`).
+    stop: dominant eigenvalues -> the index of the one that the search ends with, or None.
   """
 
   problem: Problem
@@ -51,6 +53,7 @@ class Method:
   machine: bilevel.Bilevel
   decide: discretize.Discretize
   levels: int
+  stop: Callable[[Sequence[float]], int | None] | None
 
   def genotype(self, state: SearchState) -> SearchSpace:
     """What a search in this state is decided as."""
@@ -71,15 +74,9 @@ def problem(
   task: tasks.Task,
   space: SearchSpace,
   supernet: Supernet = PLAIN,
-  *,
-  drop_path: float = 0.0,
-  skip_dropout: float = 0.0,
+  drops: schedule.Drops = schedule.NO_DROPS,
 ) -> Problem:
-  """A task on a supernet, as the functions that the search knows.
-
-  `drop_path` and `skip_dropout` are the rates of `schedule.Drops`.
-  """
-  drops = schedule.Drops(drop_path, skip_dropout)
+  """A task on a supernet, as the functions that the search knows."""
   module = task.build(space, Rngs(None), supernet=supernet)
   (static, _, _), layout = functional.split(module), stacked.layout(module)
 
@@ -116,14 +113,8 @@ def make(
   Raises:
     DnasError: a name, an argument or a combination is wrong.
   """
-  what = problem(
-    task,
-    space,
-    supernet_of(settings),
-    drop_path=settings.drop_path,
-    skip_dropout=settings.skip_dropout,
-  )
-  return compose(settings, what, priced)
+  drops = schedule.Drops(settings.drop_path, settings.skip_dropout)
+  return compose(settings, problem(task, space, supernet_of(settings), drops), priced)
 
 
 def compose(settings: Config, what: Problem, priced: Priced | None = None) -> Method:
@@ -149,7 +140,10 @@ def compose(settings: Config, what: Problem, priced: Priced | None = None) -> Me
         f"config.cost: score_function has no gradient of the expected cost of cell {kept[0]}, "
         "which keeps some edges a node; choose another relaxation"
       )
-  return Method(what, relax, machine, decide, 1 if settings.hypergradient is None else 2)
+  stop = None
+  if settings.stop is not None:
+    stop = naming.resolve(settings.stop, diagnostics, given=1)
+  return Method(what, relax, machine, decide, 1 if settings.hypergradient is None else 2, stop)
 
 
 def _machine(
@@ -161,8 +155,8 @@ def _machine(
     what,
     relax,
     optional(settings.hypergradient, hypergradient),
-    optimizer_of(weight_optimizer, settings),
-    optimizer_of(settings.alpha_optimizer, settings),
+    optimizer_of(weight_optimizer, settings.steps, settings.accumulate),
+    optimizer_of(settings.alpha_optimizer, settings.steps, settings.accumulate),
     steps=settings.steps,
     edge_weights=settings.edge_weights,
     penalties=[naming.bind(spec, regularization) for spec in settings.penalties],
@@ -173,14 +167,13 @@ def _machine(
   )
 
 
-def optimizer_of(spec: Any, settings: Config) -> optimizer.Optimizer:
-  """The optimiser that `spec` names, over `settings.steps` batches.
+def optimizer_of(spec: Any, steps: int, accumulate: int) -> optimizer.Optimizer:
+  """The optimiser that `spec` names, over `steps` batches.
 
-  `settings.accumulate` of them make one update, and its schedule is as long as there are updates.
+  `accumulate` of them make one update, and its schedule is as long as there are updates.
   """
-  every = settings.get("accumulate", 1)
-  opt = naming.bind(spec, optimizer, steps=settings.steps // every)
-  return optimizer.accumulated(opt, every)
+  opt = naming.bind(spec, optimizer, steps=steps // accumulate)
+  return optimizer.accumulated(opt, accumulate)
 
 
 def tuning(settings: Config) -> Callable[[Problem], bilevel.Bilevel]:

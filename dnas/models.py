@@ -112,7 +112,7 @@ class Measured:
     """Parameters that published weight files hold and nothing uses, see `yolo_nas`."""
     return sum(part[3] for part in self.parts)
 
-  def to_json(self) -> dict[str, Any]:
+  def to_dict(self) -> dict[str, Any]:
     """The same as a JSON object; what a network does not have is left out."""
     parts = [{"name": name, "params": params, "macs": macs} for name, params, macs, _ in self.parts]
     result: dict[str, Any] = {

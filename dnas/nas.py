@@ -20,7 +20,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from dnas import cache, profile, terminal
+from dnas import cache, counted, terminal
 from dnas.data.images import ImageError
 from dnas.detection.results import Result, Results
 from dnas.detection.thresholds import PREDICTION, VALIDATION
@@ -78,11 +78,11 @@ class NAS:
     return self.loaded.classes
 
   def __repr__(self) -> str:
-    loaded, (height, width) = self.loaded, self.loaded.image
+    loaded, (height, width) = self.loaded, self.loaded.size
     kind, classes = "random" if loaded.random else "trained", len(loaded.classes)
     return f"<NAS {loaded.name}: {classes} classes, {width} x {height} px, {kind} weights>"
 
-  def info(self, size: Size = None, verbose: bool = True) -> profile.Info:
+  def info(self, size: Size = None, verbose: bool = True) -> counted.Counted:
     """Counts the network; nothing is run.
 
     Args:
@@ -92,7 +92,7 @@ class NAS:
     Returns:
       Layers, parameters, gradients and GFLOPs.
     """
-    numbers, page = profile.profile(self.loaded, size)
+    numbers, page = counted.counted(self.loaded, size)
     if verbose:
       terminal.show(page)
     return numbers

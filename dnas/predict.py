@@ -60,7 +60,7 @@ class Programs:
     """What is found, see `nms.nms`."""
 
     def run(boxes, scores):
-      return nms.suppress(boxes, scores, thresholds)
+      return nms.nms(boxes, scores, thresholds)
 
     return self._run(("nms", *thresholds), run, boxes, scores)
 
@@ -123,12 +123,12 @@ def canvas_of(loaded: Loaded, original: tuple[int, int], size: tuple[int, int]) 
   """The smallest canvas in steps of BUCKET_PX, at most `size`, that holds a letterboxed image."""
   h, w = content_size(original, _content(loaded, size))
   step = max(BUCKET_PX, loaded.multiple)
-  up = lambda side, most: min(most, -(-(side + loaded.margin) // step) * step)
-  return up(h, size[0]), up(w, size[1])
+  up = lambda side, margin, most: min(most, -(-(side + margin) // step) * step)
+  return up(h, loaded.margin[0], size[0]), up(w, loaded.margin[1], size[1])
 
 
 def _content(loaded: Loaded, size: tuple[int, int]) -> tuple[int, int]:
-  return max(1, size[0] - loaded.margin), max(1, size[1] - loaded.margin)
+  return max(1, size[0] - loaded.margin[0]), max(1, size[1] - loaded.margin[1])
 
 
 def stream(
@@ -139,7 +139,6 @@ def stream(
   batch: int = 1,
   thresholds: Thresholds = PREDICTION,
   rect: bool = False,
-  threads: int | None = None,
 ) -> Iterator[Found[Key]]:
   """What is found on each picture, in order.
 
@@ -150,7 +149,6 @@ def stream(
     batch: pictures that go through the network together; the last ones are filled up with grey.
     thresholds: of suppression.
     rect: whether each picture's canvas is only as large as `canvas_of` says.
-    threads: that decode; None: one per CPU, at most 8.
   """
   loaded, thresholds = programs.loaded, thresholds.check()
   canvas_size = loaded.check_image(size)
@@ -176,7 +174,7 @@ def stream(
     )
     return _Ready(job, *fitted, original, 1e3 * (time.perf_counter() - start))
 
-  threads = threads or min(8, os.cpu_count() or 1)
+  threads = min(8, os.cpu_count() or 1)
   waiting: list[_Ready | Found] = []
   for one in _ahead(prepare, jobs, threads, 2 * batch):
     ready = [other for other in waiting if isinstance(other, _Ready)]
@@ -257,7 +255,7 @@ def _flush(
   if len(programs.compile_s) > seen:  # The first time of a shape, its compiling was in it: again.
     _, inference_ms = _timed(lambda: programs.boxes(images))
     _, post_ms = _timed(lambda: programs.suppress(boxes, scores, thresholds))
-  found = nms.Detections(*jax.device_get(found))
+  found = jax.device_get(found)
   row = 0
   for one in waiting:
     if isinstance(one, Found):

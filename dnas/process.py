@@ -26,7 +26,7 @@ import jax
 
 from dnas import memory, mesh, preemption
 from dnas.cache import keep_programs
-from dnas.errors import ConfigError, one_line_errors
+from dnas.errors import ConfigError, check_count, one_line_errors
 
 HEARTBEAT_S = 30
 """A process that is silent for so long is dead, and ends the others of its run."""
@@ -157,8 +157,7 @@ def workers(count: int, keep: bool = True) -> Iterator[concurrent.futures.Proces
     count: how many.
     keep: whether they keep memory between steps.
   """
-  if count < 1:
-    raise ConfigError(f"workers: must be 1 or more, got {count}")
+  check_count("workers", count, 1, ConfigError)
   spawn = multiprocessing.get_context("spawn")
   with concurrent.futures.ProcessPoolExecutor(count, spawn, _begin, (keep,)) as executor:
     try:

@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import functools
 import pathlib
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -24,6 +23,7 @@ from dnas.config import Config
 from dnas.data.pipeline import Pipeline
 from dnas.data.source import Source
 from dnas.errors import ConfigError, DnasError, check_count, choose_from
+from dnas.fields import complete, get
 from dnas.finite import Skips, describe, explain, values
 from dnas.lock import run_lock
 
@@ -57,15 +57,10 @@ def devices_of(config: Config) -> jax.sharding.Mesh:
     ConfigError: another axis, or seeds that do not divide over theirs.
     MeshError: the sizes do not fit the devices.
   """
-  axes = {"seed": 1, "data": -1} | dict(config.get("mesh", {}))
-  for name in axes:
-    if name not in ("seed", "data"):
-      raise ConfigError(choose_from("axis of config.mesh:", name, ("seed", "data")))
-  made = mesh.make(axes)
-  if config.get("seeds", 1) % made.shape["seed"]:
+  made = mesh.make(dict(complete("mesh", get(config, "mesh"))))
+  if (seeds := get(config, "seeds")) % made.shape["seed"]:
     raise ConfigError(
-      f"config.seeds = {config.get('seeds', 1)} do not divide over config.mesh.seed = "
-      f"{made.shape['seed']} devices"
+      f"config.seeds = {seeds} do not divide over config.mesh.seed = {made.shape['seed']} devices"
     )
   return made
 
@@ -89,7 +84,7 @@ def folder(
     LockError: another process runs in the folder.
   """
   if resume not in RESUME:
-    raise ConfigError(f"resume: {resume!r} is none of {', '.join(RESUME)}")
+    raise ConfigError(choose_from("resume:", resume, RESUME))
   for name in ("every_steps", "words_every_steps"):
     check_count(f"config.log.{name}", config.log[name], 1, ConfigError)
   with run_lock(workdir, active=first()):
@@ -98,8 +93,7 @@ def folder(
       if resume == "never":
         raise ConfigError(f"{workdir} already holds a run; choose another --workdir")
       before = configs.load(path)
-      belongs = lambda change: re.split(r"[.:]", change)[0] in parts
-      changes = [change for change in configs.diff(before, config) if belongs(change)]
+      changes = configs.diff(before, config, only=parts)
       if changes and resume != "force":
         raise ConfigError(
           f"{workdir} holds a run with another config ({'; '.join(changes)}): choose another "
@@ -132,13 +126,13 @@ def pipeline(
     DataError: an argument is wrong.
     ConfigError: an augmentation is unknown, or gets a wrong argument.
   """
-  given = config.data
+  given = complete("data", config.data)
   fields: dict[str, Any] = dict(
     size=tuple(given.size),
     seed=config.seed,
     threads=given.threads,
-    content=given.get("content"),
-    interpolation=given.get("interpolation", "area"),
+    content=given.content,
+    interpolation=given.interpolation,
   )
   if train:
     processes = dict(process_index=jax.process_index(), process_count=jax.process_count())

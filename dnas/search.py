@@ -13,17 +13,19 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from flax import nnx
 
 from dnas import apart, budgeted, data, explore, hardware, mesh, method, naming, runs
 from dnas.config import Config
 from dnas.errors import ConfigError
+from dnas.fields import check, get
 from dnas.method import space_of, task_of
 from dnas.nn import functional, network, stacked
 from dnas.nn.init import Rngs
 from dnas.settings import Stage, check_seeds, settings_of, stages_of
 from dnas.space import genotypes, macro
-from dnas.space.space import SearchSpace
-from dnas.strategy import discretize, projection, stages
+from dnas.space.space import SearchSpace, SpaceError
+from dnas.strategy import projection, stages
 from dnas.strategy.alpha import init_alpha
 from dnas.strategy.problem import SearchState
 from dnas.watch import Stopped, Watch
@@ -62,6 +64,7 @@ def search(
   Raises:
     DnasError: the config, the data or the folder are wrong; before anything is computed.
   """
+  check(config)
   costs = hardware.settings_of(config)
   if config.search.get("strategy") is not None:
     return explore.explore(config, workdir, resume)
@@ -79,16 +82,17 @@ def search(
     return space
   several = stages_of(settings)
   _check(config, several, task, space, source)
-  seeds = config.get("seeds", 1)
+  seeds = get(config, "seeds")
   check_seeds(seeds, settings)
   runs.devices_of(config)
   price = hardware.pricer(config, task, workdir, functools.partial(apart.fill, config))
   if costs is not None and "latency_ms" not in hardware.watched(costs):
     price(space)  # What can be counted is checked now.
-  with runs.folder(workdir, config, PARTS, resume):
+  # A budget is kept by the network that is trained.
+  parts = PARTS if costs is None else (*PARTS, "train.network")
+  with runs.folder(workdir, config, parts, resume):
     if seeds > 1:
-      stage_space = _in_network(several[0], space)
-      made = method.make(settings, task, stage_space, price(stage_space))
+      made = method.make(settings, task, space, price(space))
       genotype = _several_seeds(config, settings, made, source, workdir, seeds)
     else:
       genotype = _in_stages(config, several, task, space, source, workdir, price)
@@ -98,10 +102,16 @@ def search(
 
 def _check(config: Config, several: list[Stage], task, space: SearchSpace, source) -> None:
   """Each stage composed, fed and decided once, by noise: what is wrong raises before a step."""
+  before: Any = None
   whole = space
-  for stage in several:
+  for n, stage in enumerate(several):
     settings, space, whole = stage.settings, _in_network(stage, space), _in_network(stage, whole)
     made = method.make(settings, task, space)
+    if any(one.inherit for one in several[n : n + 2]):
+      built = task.build(space, Rngs(None), supernet=method.supernet_of(settings))
+      if stage.inherit:
+        _check_inherits(n, before, built)
+      before = built
     _pipeline(config, settings, source, "weights", config.seed)
     noise = functools.partial(init_alpha, key=jax.random.key(0), edge_weights=settings.edge_weights)
     alpha = jax.device_get(noise(space))  # There must be a choice left.
@@ -111,6 +121,17 @@ def _check(config: Config, several: list[Stage], task, space: SearchSpace, sourc
       _projection(settings, made)
     else:  # On all operations: which of them noise keeps says nothing.
       made.decide(whole, jax.device_get(noise(whole)))
+
+
+def _check_inherits(n: int, before: nnx.Module, now: nnx.Module) -> None:
+  """ConfigError unless the supernet of stage n fits on that of the stage before; changes it."""
+  try:
+    network.inherit(before, now, widen=True)
+  except SpaceError as error:
+    raise ConfigError(
+      f"config.search.stages[{n}].inherit: its supernet cannot take the weights of the stage "
+      f"before it: {error}"
+    ) from error
 
 
 def _in_network(stage: Stage, space: SearchSpace) -> SearchSpace:
@@ -151,9 +172,8 @@ def _in_stages(config, several, task, space, source, workdir, price) -> SearchSp
     alpha = jax.device_get(state.decided_by)
     if stage.keep is None:
       if priced is not None and priced.budgets:
-        free = naming.bind(stage.settings.discretize, discretize)
         measure = functools.partial(_measured_ms, config)
-        return budgeted.keep(config, priced, free, space, alpha, workdir, measure)
+        return budgeted.keep(config, priced, made.decide, space, alpha, workdir, measure)
       return _decide(config, stage, made, state, source, workdir)
     wide = space
     space, alpha = stages.prune(space, alpha, stage.keep)
@@ -162,7 +182,7 @@ def _in_stages(config, several, task, space, source, workdir, price) -> SearchSp
 
 
 def _measured_ms(config: Config, network: SearchSpace) -> float:
-  given = hardware.protocol(hardware.settings_of(config))
+  given = hardware.protocol(config)
   return apart.measured_ms(config, {"": network}, given)[""]
 
 

@@ -8,59 +8,8 @@ from ml_collections import ConfigDict
 
 from dnas import naming
 from dnas.config import Config
-from dnas.errors import ConfigError, check_count
+from dnas.errors import ConfigError, check_count, check_number
 from dnas.fields import complete
-
-# What a config need not say, with what it then is: DARTS has none of it.
-DEFAULTS: dict[str, Any] = {
-  # Logits of edges, normalised over those that enter a node (PC-DARTS).
-  "edge_weights": False,
-  # Functions of dnas/strategy/regularization.py.
-  "penalties": (),
-  "perturbation": None,
-  "weight_penalty": None,
-  # A function of dnas/strategy/freezing.py.
-  "freezing": None,
-  # The last share of the bilevel steps over which alpha is averaged for the decision.
-  "average": 0.0,
-  # Fields of dnas.nn.supernet.Supernet.
-  "supernet": {},
-  # So many batches make one update, of the weights and of alpha.
-  "accumulate": 1,
-  # Drop-path while searching: the rate at the end, rising linearly from 0.
-  "drop_path": 0.0,
-  # Drop-out behind skip connections: the rate at first, falling to e^-3 of it.
-  "skip_dropout": 0.0,
-  # Overrides of these settings, one dict a stage, with `keep` and `inherit`: see dnas.search.
-  "stages": (),
-  # A search that ends by perturbation: fields of PROJECTION.
-  "projection": None,
-  # every_steps, hessian_steps and genotypes, see WATCH.
-  "watch": {},
-  # A function of dnas/strategy/diagnostics.py: (eigenvalues) -> index or None.
-  "stop": None,
-}
-REQUIRED = (
-  "network",
-  "steps",
-  "warmup_steps",
-  "batch_size",
-  "weight_share",
-  "relaxation",
-  "hypergradient",
-  "weight_optimizer",
-  "alpha_optimizer",
-  "discretize",
-)
-# Every so many steps the search is observed (dnas.strategy.observe), with so many Hessian-vector
-# products on one batch; 0: never, none. The agreement is that of so many genotypes. Three products
-# cost as much as 2.3 steps of the quickstart's search (2 % of it) and 22 CPU seconds to compile,
-# measured on 2 CPU cores: with both, 3 % of the CPU time of its run.
-WATCH = {"every_steps": 0, "hessian_steps": 3, "genotypes": 5}
-
-
-# See dnas.strategy.projection.
-PROJECTION = {"batches": 4, "tune_steps": 20, "seed": 0}
 
 
 class Stage(NamedTuple):
@@ -83,12 +32,10 @@ def settings_of(search: Config, **overrides: Any) -> ConfigDict:
   Raises:
     ConfigError: a field is missing or unknown.
   """
-  given = {**{name: search[name] for name in search}, **overrides}
-  settings = complete("config.search", given, DEFAULTS, REQUIRED)
-  settings.watch = complete("config.search.watch", settings.watch, WATCH)
+  settings = complete("search", {**{name: search[name] for name in search}, **overrides})
+  settings.watch = complete("search.watch", settings.watch)
   if settings.projection is not None:
-    projection = complete("config.search.projection", settings.projection, PROJECTION)
-    settings.projection = projection
+    settings.projection = complete("search.projection", settings.projection)
   _check(settings)
   return settings
 
@@ -133,7 +80,8 @@ def check_seeds(seeds: Any, settings: Config) -> None:
 
 
 def check_accumulate(section: str, accumulate: Any, steps: int) -> None:
-  """ConfigError unless `accumulate` batches an update fit into `steps`."""
+  """ConfigError unless `accumulate` batches an update fit into `steps`, which is 1 or more."""
+  check_count(f"{section}.steps", steps, 1, ConfigError)
   if type(accumulate) is not int or accumulate < 1 or steps % accumulate:
     raise ConfigError(
       f"{section}.accumulate must be 1 or more and divide steps = {steps}, got {accumulate!r}"
@@ -143,16 +91,25 @@ def check_accumulate(section: str, accumulate: Any, steps: int) -> None:
 def _check(settings: Config) -> None:
   for name, least in (("every_steps", 0), ("hessian_steps", 0), ("genotypes", 1)):
     check_count(f"config.search.watch.{name}", settings.watch[name], least, ConfigError)
-  for name, rate in (("drop_path", settings.drop_path), ("skip_dropout", settings.skip_dropout)):
-    if not 0 <= rate < 1:
-      raise ConfigError(f"config.search.{name} must be in [0, 1), got {rate!r}")
+  check_count("config.search.batch_size", settings.batch_size, 1, ConfigError)
   check_accumulate("config.search", settings.accumulate, settings.steps)
+  check_count("config.search.warmup_steps", settings.warmup_steps, 0, ConfigError)
+  if settings.warmup_steps >= settings.steps:
+    raise ConfigError(
+      f"config.search.warmup_steps must be below steps = {settings.steps}, got "
+      f"{settings.warmup_steps}: alpha would never be trained"
+    )
+  for name in ("drop_path", "skip_dropout", "average"):
+    check_number(f"config.search.{name}", settings[name], least=0, below=1, kind=ConfigError)
   _check_curvature(settings)
   if settings.hypergradient is None and settings.weight_share != 1.0:
     raise ConfigError(
       "config.search.weight_share must be 1.0 with hypergradient=None: with one level alpha and "
       f"weights see the same data; got {settings.weight_share!r}"
     )
+  if settings.hypergradient is not None:
+    share = settings.weight_share
+    check_number("config.search.weight_share", share, above=0, below=1, kind=ConfigError)
   if settings.projection and settings.average:
     raise ConfigError(
       "config.search.average: a search with `projection` is not decided by alpha, so its mean is "

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pages for the terminal: tables of words and numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console, Group
@@ -30,6 +30,12 @@ def _text(value: Any) -> Text:
   if isinstance(value, str):
     return Text(value)
   return Text(f"{value:.3f}" if isinstance(value, float) else f"{value:,}")
+
+
+def results(values: Mapping[str, Any]) -> None:
+  """Prints each value after its name, a line each; fractions with four digits."""
+  for name, value in values.items():
+    print(f"{name}: {value:.4g}" if isinstance(value, float) else f"{name}: {value}")
 
 
 def show(page: Group) -> None:

@@ -12,12 +12,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from dnas import data, hardware, mesh, runs
+from dnas import data, hardware, mesh, runs, trained
 from dnas import task as tasks
 from dnas.config import Config
 from dnas.cost import widths
-from dnas.errors import ConfigError
-from dnas.fields import plain
+from dnas.errors import ConfigError, check_count
+from dnas.fields import check, complete, get, plain
 from dnas.finite import skip_unless_finite
 from dnas.method import optimizer_of, task_of
 from dnas.nn import functional
@@ -59,9 +59,9 @@ def derived(config: Config, task: tasks.Task, genotype: SearchSpace) -> SearchSp
   `config.train.macs` its stages are widened or narrowed until it costs that many MACs.
   """
   genotype = hardware.trained(config, genotype)
-  if config.train.macs is not None:
+  if (wanted := get(config, "train.macs")) is not None:
     macs = lambda network: tasks.cost(task, network).macs
-    genotype = widths.match(genotype, config.train.macs, macs)
+    genotype = widths.match(genotype, wanted, macs)
   return genotype
 
 
@@ -90,12 +90,14 @@ def make(
   Raises:
     DnasError: a setting is wrong.
   """
-  steps, accumulate = settings.steps, settings.get("accumulate", 1)
+  settings = complete("train", settings)
+  steps, accumulate = settings.steps, settings.accumulate
   check_accumulate("config.train", accumulate, steps)
+  check_count("config.train.batch_size", settings.batch_size, 1, ConfigError)
   for name in ("ema", "drop_path"):
     if not 0 <= settings[name] < 1:
       raise ConfigError(f"config.train.{name} must be in [0, 1), got {settings[name]!r}")
-  opt = optimizer_of(settings.optimizer, settings)
+  opt = optimizer_of(settings.optimizer, steps, accumulate)
   static, _, _ = functional.split(task.build(genotype, Rngs(None)))
 
   def init(key: jax.Array) -> TrainState:
@@ -150,6 +152,7 @@ def train(
   workdir: pathlib.Path,
   resume: str = "auto",
   start: tuple[Any, Any] | None = None,
+  source: data.Source | None = None,
 ) -> pathlib.Path:
   """Trains a genotype and writes `genotype.json`, `classes.json` and `weights.npz`.
 
@@ -162,6 +165,7 @@ def train(
     resume: as in `runs.folder`.
     start: as in `make`; None: from scratch. A run is told apart from others by its config, so what
       it starts from is named there (`config.train.start`), and must be given.
+    source: `config.data.train_split`; None: it is loaded.
 
   Returns:
     The file of the averaged weights.
@@ -169,14 +173,16 @@ def train(
   Raises:
     DnasError: the config, the genotype, the data or the folder are wrong.
   """
+  check(config)
   if not genotype.is_genotype:
     raise ConfigError(f"genotype: still holds choices in the cells {genotype.searched}")
-  if config.train.get("start") is not None and start is None:
+  if (named := get(config, "train.start")) is not None and start is None:
     raise ConfigError(
-      f"config.train.start = {plain(config.train.start)} names weights that are not given: "
+      f"config.train.start = {plain(named)} names weights that are not given: "
       "fine-tune with NAS(...).train, or set it to None to train from scratch"
     )
-  source = data.labelled(config.data.spec, config.data.train_split)
+  if source is None:
+    source = data.labelled(config.data.spec, config.data.train_split)
   task = task_of(config, source)
   genotype = derived(config, task, genotype)
   init, step = make(config.train, task, genotype, start)
@@ -187,7 +193,7 @@ def train(
     if path.exists() and genotypes.load(path) != genotype:
       raise ConfigError(f"{path} is another genotype: choose another --workdir")
     runs.write(path, genotype.to_json())
-    runs.write(workdir / "classes.json", json.dumps(source.classes) + "\n")
+    runs.write(workdir / trained.CLASSES, json.dumps(source.classes) + "\n")
     state = runs.loop(
       workdir,
       "train",

@@ -115,7 +115,7 @@ def crc32(value: np.ndarray) -> int:
   return zlib.crc32(data)
 
 
-def stored_dtype(description: Mapping[str, Any]) -> np.dtype:
+def _stored_dtype(description: Mapping[str, Any]) -> np.dtype:
   """The NumPy dtype in which a leaf with this description lies on disk."""
   kinds = {"int": "int64", "float": "float64", "bool": "bool"}
   if _is_key_data(description):
@@ -127,7 +127,7 @@ def stored(description: Mapping[str, Any], leaf: Any) -> np.ndarray:
   """A NumPy array as a leaf like `leaf` lies on disk, without memory of its own."""
   data = jax.eval_shape(jax.random.key_data, leaf) if _is_key_data(description) else None
   shape = description["shape"] if data is None else data.shape
-  return np.broadcast_to(np.zeros((), stored_dtype(description)), shape)
+  return np.broadcast_to(np.zeros((), _stored_dtype(description)), shape)
 
 
 def _is_key_data(description: Mapping[str, Any]) -> bool:
@@ -215,7 +215,7 @@ def _read_npz(path: pathlib.Path, max_bytes: int) -> tuple[dict[str, Any], dict[
   check_archive(path, max_bytes, CheckpointError)
   with np.load(path, allow_pickle=False) as file:
     header = json.loads(file[_HEADER])
-    values = {name: file[f"{name}.npy"].view(stored_dtype(header[name])) for name in header}
+    values = {name: file[f"{name}.npy"].view(_stored_dtype(header[name])) for name in header}
   for name, value in values.items():
     shape = header[name]["shape"] + (list(value.shape[-1:]) if _is_key_data(header[name]) else [])
     if crc32(value) != header[name]["crc32"] or list(value.shape) != shape:

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 from jax.core import Tracer
 
-from dnas import method, naming, runs
+from dnas import method, runs
 from dnas.config import Config
 from dnas.errors import DnasError
 from dnas.files import json_of
@@ -47,14 +47,12 @@ class Watch:
   """
 
   def __init__(self, settings: Config, made: method.Method, folder: pathlib.Path):
-    self.settings, self.folder = settings, folder / "watch"
+    self.settings, self.folder, self.stop = settings, folder / "watch", made.stop
     self.every, self.last = settings.watch.every_steps, settings.watch.genotypes
     self.space = made.problem.space
     self.observe = observe.observer(
       made.problem, made.relaxation, made.decide, hessian_steps=settings.watch.hessian_steps
     )
-    stop = settings.stop
-    self.stop = None if stop is None else naming.resolve(stop, diagnostics, given=1)
 
   def __call__(self, i: int, state: SearchState, batch: Any) -> Mapping[str, Any]:
     """What was observed after step i; {} where nothing is."""
@@ -63,12 +61,12 @@ class Watch:
       return {}
     paths = [path for path in sorted(self.folder.glob("*.json")) if int(path.stem) < i]
     seen = [json_of(path) for path in paths]
-    genotypes = [SearchSpace.from_json(json.dumps(record["genotype"])) for record in seen]
+    genotypes = [SearchSpace.from_dict(record["genotype"]) for record in seen]
     progress = progress_at(i, self.settings.steps, self.settings.warmup_steps)
     before = genotypes[max(len(genotypes) - (self.last - 1), 0) :]
     found = self.observe(state, batch, before, progress)
     record = {
-      "genotype": json.loads(found.genotype.to_json()),
+      "genotype": found.genotype.to_dict(),
       "alpha": self._alpha(jax.device_get(state.decided_by)),
       **found.metrics,
     }

@@ -7,7 +7,7 @@ It writes evaluation.json beside them.
 python scripts/evaluate.py --config configs/digits.py --workdir runs/digits
 """
 
-from dnas import process, trained
+from dnas import process, terminal, trained
 from dnas.config import command_line
 from dnas.evaluate import evaluate
 
@@ -17,8 +17,7 @@ def main() -> None:
   config, workdir, _ = command_line(__doc__)
   with process.running():
     result = evaluate(config, trained.folder_of(workdir))
-  for name, value in result.items():
-    print(f"{name}: {value:.4f}" if isinstance(value, float) else f"{name}: {value}")
+  terminal.results(result)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import argparse
 import ast
 import pathlib
 
+from dnas import log
 from dnas.config import Parser
 from dnas.cost import objective
 from dnas.errors import ConfigError, one_line_errors
@@ -67,7 +68,7 @@ def main(argv: list[str] | None = None) -> None:
   def watch(query: Query) -> None:
     if ask_tell.best([*best, query]) is query:
       best[:] = [query]
-      print(f"query {query.number}: {query.metrics['score']:.3f}", flush=True)
+      log.say(f"query {query.number}: {query.metrics['score']:.3f}")
 
   with one_line_errors():
     table = _table(flags)

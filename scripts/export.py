@@ -74,12 +74,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
   """Loads, exports, checks, measures."""
   args = parse(arguments)
-  from dnas import process  # brings in JAX, which a wrong flag need not wait for
+  from dnas import process, terminal  # brings in JAX, which a wrong flag need not wait for
   from dnas.export import command
 
   with process.running():
-    for name, value in command.run(args.workdir, args.out, vars(args)).items():
-      print(f"{name}: {value:.3g}" if isinstance(value, float) else f"{name}: {value}")
+    terminal.results(command.run(args.workdir, args.out, vars(args)))
 
 
 if __name__ == "__main__":

@@ -94,11 +94,11 @@ def main(arguments: list[str] | None = None) -> None:
   with one_line_errors():
     if model is not None:
       measured = models.measure(model, args["classes"], args["image_size"])
-      print(json.dumps(measured.to_json())) if as_json else terminal.show(models.render(measured))
+      print(json.dumps(measured.to_dict())) if as_json else terminal.show(models.render(measured))
       return
     name, space, costs = info.report(*what, args)
   if as_json:
-    print(json.dumps(costs.to_json() if costs else info.describe(space)))
+    print(json.dumps(costs.to_dict() if costs else info.describe(space)))
   else:
     terminal.show(info.render(name, space, costs))
 

@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""How often does each method find what was planted? A table of success rates against chance.
+"""Relaxations with hypergradients on a planted problem: success rates against chance.
+
+The methods of configs/methods on planted problems: `scripts/reproduce.py planted`.
 
 python scripts/planted.py                                      20 minutes on 2 shared cores
 python scripts/planted.py --seeds 20 --relaxation softmax --json
@@ -23,8 +25,8 @@ from dnas.strategy import pairs
 def main() -> None:
   """Reads the flags, runs the searches and prints the table."""
   parser = Parser(description=__doc__)
-  parser.add_argument("--seeds", type=int, default=100, help="searches per method")
-  for kind, members in pairs.METHODS.items():
+  parser.add_argument("--seeds", type=int, default=100, help="searches per pair")
+  for kind, members in pairs.PARTS.items():
     parser.add_argument(f"--{kind}", choices=sorted(members), help="only this one")
   parser.add_argument(
     "--json", action="store_true", help="prints one JSON list instead of the table"
@@ -45,7 +47,7 @@ def main() -> None:
   title = f"Planted problem, {flags.seeds} seeds; 95 % Wilson intervals"
   table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False)  # in 80 columns
   for column in ("relaxation", "hypergradient", "success", "interval", "chance", "genotype"):
-    table.add_column(column, justify="left" if column in pairs.METHODS else "right")
+    table.add_column(column, justify="left" if column in pairs.PARTS else "right")
   for row in rows:
     low, high = row.interval
     table.add_row(

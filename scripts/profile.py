@@ -7,19 +7,15 @@ Of latency, every operation of a space at each of its sizes; of energy, one of i
 python scripts/profile.py latency --config configs/digits.py --out latency.json
 python scripts/profile.py energy --config configs/quickstart.py --genotype genotype.json
 taskset -c 0 python scripts/profile.py latency --config configs/quickstart.py --out latency.json \\
-  --protocol '{"clock": "cpu", "batch": 1}'
+  --config.cost.latency='{"clock": "cpu", "batch": 1}'
 """
 
-import ast
 import pathlib
 import sys
-
-from ml_collections import ConfigDict
 
 from dnas import config as configs
 from dnas import data, hardware, method, process
 from dnas.cost.latency import LatencyTable
-from dnas.errors import ConfigError
 from dnas.space import genotypes
 from dnas.task import timing
 
@@ -39,9 +35,6 @@ def main(argv: list[str] | None = None) -> None:
   )
   parser.add_argument("--genotype", help="of energy: a file, or a name or string of the space")
   parser.add_argument("--seconds", type=float, default=10, help="of energy: how long")
-  parser.add_argument(
-    "--protocol", default="{}", metavar="DICT", help="fields of dnas.cost.latency.Protocol"
-  )
   overrides, rest = configs.split_overrides(sys.argv[1:] if argv is None else argv)
   flags = parser.parse_args(rest)
   needed = {"latency": "out", "energy": "genotype"}[flags.what]
@@ -52,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
     source = data.labelled(config.data.spec, config.data.train_split)
     task = method.task_of(config, source)
     space = hardware.trained(config, method.space_of(config))
-    given = hardware.protocol(_settings(flags.protocol))
+    given = hardware.protocol(config)
     if flags.what == "energy":
       genotype = genotypes.load(flags.genotype)
       found = hardware.energies(config, task, space, genotype, given, flags.seconds)
@@ -67,17 +60,6 @@ def main(argv: list[str] | None = None) -> None:
   for name, entry in sorted(table.entries.items()):
     print(f"{entry.ms:10.4f} ms  ± {entry.spread_ms:.4f}  {name}")
   print(f"{model.fixed:10.4f} ms  overhead of a network; the table is in {flags.out}")
-
-
-def _settings(text: str) -> configs.Config:
-  """What `hardware.protocol` reads."""
-  try:
-    given = ast.literal_eval(text)
-  except (ValueError, SyntaxError):
-    given = None
-  if not isinstance(given, dict):
-    raise ConfigError(f"--protocol: {text} is no dict")
-  return ConfigDict({"latency": given})
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ python scripts/report.py runs/quickstart --serve
 import os
 import pathlib
 
-from dnas import report
+from dnas import log, report
 from dnas.config import Parser
 from dnas.errors import one_line_errors
 from dnas.report import serve
@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
   with one_line_errors():
     if flags.serve:
       with serve.server(flags.runs, flags.port) as server:
-        print(f"http://127.0.0.1:{server.server_address[1]}/ until Ctrl-C", flush=True)
+        log.say(f"http://127.0.0.1:{server.server_address[1]}/ until Ctrl-C")
         try:
           server.serve_forever()
         except KeyboardInterrupt:

@@ -114,8 +114,7 @@ def _all(parser: Parser, flags: argparse.Namespace) -> None:
     elif missing := table.lacks((flags.workdir or pathlib.Path("runs")) / name):
       lacking[name] = f"needs {missing}"
   with one_line_errors():
-    say = functools.partial(print, flush=True)
-    results = every.run(TABLES, out, every.seconds(flags.budget), command, lacking=lacking, say=say)
+    results = every.run(TABLES, out, every.seconds(flags.budget), command, lacking=lacking)
   if any(result.startswith("failed") for result in results.values()):
     raise SystemExit(1)
 

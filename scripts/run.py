@@ -5,7 +5,7 @@
 python scripts/run.py --config configs/digits.py --workdir runs/digits
 """
 
-from dnas import experiment, process
+from dnas import experiment, process, terminal
 from dnas.config import add_resume, command_line
 
 
@@ -14,8 +14,7 @@ def main() -> None:
   config, workdir, flags = command_line(__doc__, extra=add_resume)
   with process.running():
     result = experiment.run(config, workdir, flags.resume)
-  for name, value in result.items():
-    print(f"{name}: {value:.4f}" if isinstance(value, float) else f"{name}: {value}")
+  terminal.results(result)
   print(f"everything is in {workdir}")
 
 

@@ -13,7 +13,6 @@ import shlex
 import sys
 
 from dnas.config import Parser
-from dnas.errors import one_line_errors
 
 
 def numbers(text: str) -> list[float]:
@@ -57,12 +56,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.error(f"--classes must be 1 or more, got {flags.classes}")
   if len(flags.phi) > 3:
     parser.error(f"--phi takes one to three numbers, got {len(flags.phi)}")
-  from dnas import cache
+  from dnas import process  # brings in JAX, which a wrong flag need not wait for
   from dnas.cost.latency import Protocol, clock_here
   from dnas.tables import family
 
-  cache.keep_programs()
-  with one_line_errors():
+  with process.running(keep=False):  # Latency is measured as in a program that does nothing else.
     out = flags.out or pathlib.Path("families", name_of(flags.genotype))
     rows = family.make(
       flags.genotype,

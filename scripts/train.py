@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trains a genotype from scratch and writes weights.npz; started again, it goes on.
 
-python scripts/train.py --config configs/digits.py --genotype runs/digits/genotype.json
+python scripts/train.py --config configs/digits.py --workdir runs/digits
+python scripts/train.py --config configs/digits.py --workdir runs/again \\
+  --genotype runs/digits/genotype.json
 """
 
 import argparse

@@ -44,7 +44,6 @@ def main(argv: list[str] | None = None) -> None:
       share=flags.share,
       every_steps=flags.every,
       seed=flags.seed,
-      say=lambda text: print(text, flush=True),
     )
     report.write_page([workdir], workdir / "report.html")
     print(f"the best config is {workdir / 'best.json'}; the trials are in {workdir}/report.html")

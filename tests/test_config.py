@@ -10,6 +10,7 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ml_collections import ConfigDict
 
 from dnas import config as lib
 from dnas import fields
@@ -180,6 +181,57 @@ def test_an_argument_for_a_config_that_takes_none(tmp_path):
     lib.load(f"{tmp_path}/plain.py:x")
 
 
+# The fields that there are ----------------------------------------------------------------------
+
+
+def whole(**changes):
+  sections = dict(
+    data=dict(spec="digits", size=(8, 8), train_split="train", augment=(), threads=0),
+    checkpoint=dict(every_steps=1, every_minutes=None, keep=1, keep_best=False, max_skipped=1),
+    log=dict(every_steps=1, words_every_steps=1),
+  )
+  return ConfigDict({"seed": 0, "task": dict(name="classification"), **sections, **changes})
+
+
+def test_fields_at_their_defaults_can_be_set_and_stay_away_where_they_are_set_to_those():
+  config = lib.changed(whole(), {"seeds": 2, "mesh.data": 4, "data.interpolation": "nearest"})
+  assert fields.get(config, "mesh.data") == 4
+  assert fields.get(config, "mesh.seed") == 1
+  assert lib.diff(whole(), config) == [
+    "data.interpolation: (absent) -> 'nearest'",
+    "mesh.data: (absent) -> 4",
+    "seeds: (absent) -> 2",
+  ]
+  assert lib.changed(whole(), {"seeds": "1", "mesh": {"data": -1}}) == whole().lock()
+  limited = lib.changed(whole(), {"cost.macs": 1e6})
+  assert lib.changed(limited, {"cost.macs": "None"}).cost.macs is None
+  with pytest.raises(lib.ConfigError, match=r"config\.seeds = 'x': expected an integer"):
+    lib.changed(whole(), {"seeds": "x"})
+  with pytest.raises(lib.ConfigError, match=r"unknown field of config\.mesh: 'date'"):
+    lib.changed(whole(), {"mesh": {"date": 4}})
+  with pytest.raises(lib.ConfigError, match="which has no fields"):
+    lib.changed(whole(), {"search.steps": 4})
+
+
+@pytest.mark.parametrize(
+  ("changes", "message"),
+  [
+    (dict(sed=1), r"unknown field of config: 'sed'; did you mean 'seed'\?"),
+    (dict(log=dict(every_steps=1)), r"config\.log: words_every_steps must be set"),
+    (dict(mesh=dict(date=1)), r"unknown field of config\.mesh: 'date'"),
+    (
+      dict(search=dict(strategy="x", steps=1)),
+      r"unknown field of config\.search with a strategy: 'steps'",
+    ),
+    (dict(train=3), "config.train = 3: a section has fields"),
+  ],
+)
+def test_configs_with_other_fields_than_there_are(changes, message):
+  fields.check(whole())
+  with pytest.raises(lib.ConfigError, match=message):
+    fields.check(whole(**changes))
+
+
 # JSON and comparison ---------------------------------------------------------------------------
 
 
@@ -222,7 +274,8 @@ def test_diff_names_fields_with_both_values(file):
     "search.steps: 10 -> 20",
     "seed: 0 -> 1",
   ]
-  assert lib.diff(old, new, ignore=("relaxation", "search.steps", "see")) == ["seed: 0 -> 1"]
+  assert lib.diff(old, new, only=("seed", "search.lr", "sear")) == ["seed: 0 -> 1"]
+  assert lib.diff(old, new, only=("search",)) == ["search.steps: 10 -> 20"]
   assert lib.diff({"a": 1}, {"a": True}) == ["a: 1 -> True"]
   assert lib.diff({"a": [1, (2,)]}, {"a": (1, [2])}) == []
 
@@ -241,7 +294,7 @@ def test_command_line(file, tmp_path):
   assert config.seed == -3
   assert workdir == tmp_path / "out"
   assert flags.json
-  assert lib.command_line("Searches.", [], default=str(file))[1].parts == ("runs", "tiny")
+  assert lib.command_line("Searches.", ["--config", str(file)])[1].parts == ("runs", "tiny")
 
 
 @pytest.mark.parametrize(
@@ -258,7 +311,7 @@ def test_command_line(file, tmp_path):
 )
 def test_mistakes_end_with_one_line_and_code_2(file, capsys, arguments, message):
   with pytest.raises(SystemExit) as info:
-    lib.command_line("Searches.", arguments, default=str(file))
+    lib.command_line("Searches.", ["--config", str(file), *arguments])
   assert info.value.code == 2
   out, err = capsys.readouterr()
   assert not out
@@ -267,15 +320,16 @@ def test_mistakes_end_with_one_line_and_code_2(file, capsys, arguments, message)
   assert err.count("\n") == 1
 
 
-def test_a_config_is_required_where_there_is_no_default(capsys):
+def test_a_config_is_required(capsys):
   with pytest.raises(SystemExit):
     lib.command_line("Searches.", [])
   assert "--config FILE is required" in capsys.readouterr().err
 
 
-def test_help_shows_the_docstring_and_all_fields(file, capsys):
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_shows_the_docstring_and_all_fields(file, capsys, flag):
   with pytest.raises(SystemExit) as info:
-    lib.command_line("Searches.", ["--help", "--config", str(file)])
+    lib.command_line("Searches.", [flag, "--config", str(file)])
   assert info.value.code == 0
   out = capsys.readouterr().out
   for part in ("Searches.", "A tiny config.", "--config.search.steps=10", "--config.ops=('none',"):

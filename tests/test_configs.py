@@ -9,8 +9,9 @@ import random
 import pytest
 
 from dnas import config as configs
-from dnas import naming, search, train
+from dnas import fields, naming, schema, search, train
 from dnas import task as tasks
+from dnas.cost.model import KINDS
 from dnas.data import load
 from dnas.errors import ConfigError
 from dnas.strategy import discretize, hypergradient, optimizer, relaxation
@@ -43,6 +44,30 @@ def test_every_name_in_a_config_exists(name):
   assert cost.params > 1000
   assert cost.macs > 1000
   assert settings.warmup_steps < settings.steps
+
+
+EVERY = sorted(
+  str(path.relative_to(ROOT / "configs").with_suffix(""))
+  for path in (ROOT / "configs").rglob("*.py")
+  if path.stem != "__init__" and path.parent.name != "tuning"
+)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_field_that_can_be_read_can_be_set(name):
+  file = ROOT / "configs" / f"{name}.py"
+  config = configs.load(file)
+  fields.check(config)
+  for field, default in fields.unset(config):
+    assert configs.diff(configs.load(file, {field: default}), config) == []  # it stays away
+    other = {bool: True, int: 7, float: 0.5, str: "other"}.get(type(default), ({"name": "other"},))
+    changed = configs.load(file, {field: other})
+    assert fields.plain(fields.get(changed, field)) == other
+    assert configs.diff(config, changed)
+
+
+def test_costs_that_can_be_limited_are_fields():
+  assert set(KINDS) <= set(schema.section("cost", {}).optional)
 
 
 @pytest.mark.parametrize(

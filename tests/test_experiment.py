@@ -10,6 +10,7 @@ import pytest
 
 from dnas import config as configs
 from dnas import evaluate, experiment, log, report, runs, search, train
+from dnas.data import digits
 from dnas.errors import ConfigError, DnasError
 from dnas.lock import LockError, run_lock
 from dnas.space import genotypes
@@ -97,6 +98,13 @@ def test_run_again_computes_nothing(done, root, monkeypatch):
   assert experiment.run(small(root), workdir) == result
 
 
+def test_the_training_split_is_read_once(done, root, monkeypatch):
+  read, load = [], digits.load
+  monkeypatch.setattr(digits, "load", lambda split: read.append(split) or load(split))
+  experiment.run(small(root), done[0])
+  assert read.count("train") == 1
+
+
 def test_a_changed_config_is_refused_with_its_fields(done, root):
   workdir, _ = done
   changed = small(root, search__steps=7, train__steps=9)
@@ -108,7 +116,7 @@ def test_a_changed_config_is_refused_with_its_fields(done, root):
     )
   with pytest.raises(ConfigError, match="already holds a run"):
     search.search(small(root), workdir, resume="never")
-  with pytest.raises(ConfigError, match="'perhaps' is none of auto, force, never"):
+  with pytest.raises(ConfigError, match=r"unknown resume: 'perhaps'\. Valid: auto, force, never"):
     search.search(small(root), workdir, resume="perhaps")
 
 
@@ -132,8 +140,11 @@ def test_a_folder_in_use_is_refused(root, tmp_path):
   [
     ("search__relaxation", dict(name="softmaxx"), "unknown name in dnas.strategy.relaxation"),
     ("search__hypergradient", dict(name="first_order", lr=1.0), "unknown argument"),
-    ("search__warmup_steps", 6, "warmup_steps must be in"),
-    ("search__batch_size", 0, "batch_size = 0"),
+    ("search__warmup_steps", 6, "config.search.warmup_steps must be below steps = 6, got 6"),
+    ("search__batch_size", 0, "config.search.batch_size must be a whole number, 1 or more, got 0"),
+    ("search__steps", 0, "config.search.steps must be a whole number, 1 or more, got 0"),
+    ("search__weight_share", 1.0, r"config.search.weight_share must be in \(0, 1\), got 1.0"),
+    ("search__average", 2.0, r"config.search.average must be in \[0, 1\), got 2.0"),
     ("space", dict(name="dense", ops=("skip_connectt",), nodes=1), "skip_connectt"),
     ("search__network", dict(name="imagenet"), "needs a cell 'normal'"),
     ("task", dict(name="detection"), "is a data set for classification"),

@@ -198,6 +198,15 @@ def test_bad_settings_are_named(tmp_path, overrides, message):
   assert not (tmp_path / "run" / "history.jsonl").exists()
 
 
+def test_one_process_is_wanted_also_by_a_config_without_seeds(tmp_path, monkeypatch):
+  config = small()
+  with config.unlocked():
+    del config["seeds"]
+  monkeypatch.setattr(jax, "process_count", lambda: 2)
+  with pytest.raises(ConfigError, match=r"got config\.seeds = 1 and 2 processes"):
+    search.search(config, tmp_path / "run")
+
+
 def test_fields_of_the_other_methods_are_refused():
   config = small()
   with config.unlocked():

@@ -83,7 +83,7 @@ def test_counts_go_on_after_a_restart_and_sound_steps_are_read_late():
   assert not read
   assert not skips.see(Watched())
   assert len(read) == 1
-  with pytest.raises(DnasError, match="max_skipped must be 1 or more, got 0"):
+  with pytest.raises(DnasError, match="max_skipped must be a whole number, 1 or more, got 0"):
     finite.Skips(0)
 
 

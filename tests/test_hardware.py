@@ -72,7 +72,7 @@ def test_a_search_keeps_its_budget_and_reports_it(root, tmp_path):
   ("changes", "message"),
   [
     (dict(cost__macs=10.0), r"budget macs = 10 cannot be met: the cheapest .* Reachable: [\d,]+"),
-    (dict(cost__params=-1), "budget params must be a number above 0"),
+    (dict(cost__params=-1), "budget params must be above 0, got -1"),
     (dict(cost__macs="many"), r"config.cost.macs must be a number, got 'many'"),
     (dict(cost__macs=1e6, train__macs=1000), "cannot be combined with train.macs"),
     (dict(cost__macs=1e6, space=dict(name="genotype", source=RESIDUAL)), "leaves no choice"),
@@ -207,7 +207,7 @@ def test_latency_is_measured_and_the_budget_holds(root, tmp_path):
   found = search.search(config, tmp_path / "run")
   record = json.loads((tmp_path / "run" / "cost.json").read_text())
   assert record["latency_ms_measured"] <= budget
-  assert SearchSpace.from_json(json.dumps(record["genotype"])) == found
+  assert SearchSpace.from_dict(record["genotype"]) == found
   assert {p.name for p in (tmp_path / "run").iterdir()}.isdisjoint({"latency.json"})
   config = configs.changed(config, {"cost.latency_ms": 1e-6})
   with pytest.raises(DnasError, match="cannot be met: the cheapest genotype of the space needs"):

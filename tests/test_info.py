@@ -48,7 +48,7 @@ def test_rows_sum_up():
 
 def test_supernet():
   result = measured(cells.nasbench201(), "nasbench201", 4, 1)
-  json = result.to_json()
+  json = result.to_dict()
   assert (json["network"], json["channels"], json["layers"]) == ("nasbench201", 4, 1)
   assert (json["is_genotype"], json["size"]) == (False, 15_625)
   assert {row["name"] for row in json["operations"]} == {
@@ -68,7 +68,7 @@ def test_defaults_of_classes_and_image():
   assert (c.classes, c.image_size) == (1000, 224)
   d = info.measure(own, None, classes=3, image_size=8)
   assert d.params == 9 * 3 * 5 + 2 * 5 + 5 * 4 + 2 * 4 + 4 * 6 + 2 * 6 + 6 * 3 + 3
-  assert d.to_json()["network"] == "own stages"
+  assert d.to_dict()["network"] == "own stages"
 
 
 def test_auxiliary_head_needs_a_large_image():

@@ -21,6 +21,13 @@ def quiet() -> rich.console.Console:
   return rich.console.Console(file=io.StringIO())
 
 
+def test_what_is_said_is_written_at_once(monkeypatch):
+  raw = io.BytesIO()
+  monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="utf-8"))  # As into a file.
+  log.say({"AP": 0.5})
+  assert raw.getvalue() == b"{'AP': 0.5}\n"
+
+
 def test_records_hold_all_kinds_of_values_exactly(tmp_path):
   values = {
     "loss": jnp.float32(0.1),

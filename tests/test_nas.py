@@ -16,13 +16,16 @@ import pytest
 import yaml
 
 from dnas import config as configs
-from dnas import detectors, predict
+from dnas import detectors, finetune, predict
 from dnas import evaluate as evaluating
 from dnas.data import DataError
 from dnas.data.images import ImageError
 from dnas.data.letterbox import letterbox
+from dnas.detection import nms
 from dnas.detection.coco_names import COCO_IDS, COCO_NAMES
+from dnas.detection.thresholds import VALIDATION
 from dnas.errors import DnasError
+from dnas.export.model import OUTPUTS, from_run
 from dnas.method import task_of
 from dnas.nas import NAS
 from dnas.nn import functional, yolo_nas_weights
@@ -282,6 +285,20 @@ def test_raw_boxes_of_yolo_nas_s_are_the_reference(shared, tmp_path):
   np.testing.assert_allclose(scores, case["pred_scores"], atol=1e-4)
 
 
+def test_the_forms_in_which_a_run_is_exported(place):
+  images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
+  said = {form: from_run(place / "run", form)[0].reference()(images) for form in OUTPUTS}
+  assert {name: array.shape for name, array in said["raw"].items()} == {
+    "logits": (2, 80, 2),
+    "distribution": (2, 80, 20),
+  }
+  every, best = said["boxes"], VALIDATION._replace(max_detections=100)  # As the task has it.
+  wanted = nms.nms(every["boxes"], every["scores"], best)._asdict()
+  assert wanted.keys() == said["detections"].keys()
+  for name, array in said["detections"].items():
+    np.testing.assert_allclose(array, wanted[name], rtol=1e-5, atol=1e-4)
+
+
 @pytest.mark.slow
 def test_the_export_gives_the_same(model, tmp_path):
   report = model.export(tmp_path / "model.stablehlo", batch=1)
@@ -348,7 +365,7 @@ def test_command_lines(root, place, tmp_path, capsys):
    ((1080, 810), (636, 477), (81, 2))],
 )  # fmt: skip
 def test_the_letterbox_is_that_of_yolo_nas(size, content, offset):
-  loaded = detectors.Loaded("x", TINY_YOLO, *[None] * 5, (640, 640), 32, 4, "linear", True)
+  loaded = detectors.Loaded("x", TINY_YOLO, *[None] * 5, (640, 640), 32, (4, 4), "linear", True)
   fitted = letterbox(np.zeros((*size, 3), np.uint8), (640, 640), content=(636, 636))
   rows, columns = (np.flatnonzero((fitted.image[..., 0] == 0).any(axis)) for axis in (1, 0))
   assert (len(rows), len(columns)) == content
@@ -356,6 +373,20 @@ def test_the_letterbox_is_that_of_yolo_nas(size, content, offset):
   canvas = predict.canvas_of(loaded, size, (640, 640))
   assert all(c + 4 <= side and side % 64 == 0 for c, side in zip(content, canvas))
   assert all(side - c < 68 for c, side in zip(content, canvas))
+
+
+def test_a_run_shows_images_at_the_size_that_it_was_trained_at(place, tmp_path):
+  """`data.content` smaller than `data.size` in one direction only."""
+  shutil.copytree(place / "run", tmp_path / "run")
+  config = json.loads((tmp_path / "run" / "config.json").read_text())
+  config["data"]["content"] = [32, 20]
+  (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+  loaded = detectors.load(tmp_path / "run")
+  assert loaded.margin == (0, 12)
+  assert predict._content(loaded, (32, 32)) == (32, 20)
+  assert predict.canvas_of(loaded, (55, 100), (128, 128)) == (64, 128)  # Shown at 64 x 116.
+  recipe = finetune.recipe(loaded, str(place / "data.yaml"), 1)
+  assert tuple(recipe.data.content) == (32, 20)
 
 
 @pytest.mark.parametrize(

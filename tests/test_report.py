@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from dnas import config as configs
-from dnas import data, report
+from dnas import data, figures, report
 from dnas.errors import DnasError
 from dnas.report import page, progress, serve
 from dnas.space import genotypes, mbconv
@@ -212,8 +212,24 @@ def test_a_search_in_stages_is_compared_as_one_and_runs_keep_their_colours(root,
   records = {n: progress.read_stages(tmp_path / n) for n in ("plain", "staged", "trained")}
   lines_of = progress.draw_compared(records, "weight_loss").axes[0].lines
   assert [line.get_label() for line in lines_of] == ["staged", "trained"]
-  assert [line.get_color() for line in lines_of] == list(progress.COLOURS[1:3])
+  assert [line.get_color() for line in lines_of] == list(figures.COLOURS[1:3])
   assert "Search: weight_loss" in page.page([tmp_path / n for n in records])
+
+
+def test_each_stage_of_a_search_has_a_picture_of_its_own(tmp_path):
+  genotype = genotypes.from_nasbench201("|none~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|")
+  (tmp_path / "genotype.json").write_text(genotype.to_json())
+  for stage in ("stage0", "stage1"):
+    (tmp_path / stage / "watch").mkdir(parents=True)
+    record = {"genotype": {}, "alpha": {}, f"only/{stage}": 0.5}
+    (tmp_path / stage / "watch" / "00000010.json").write_text(json.dumps(record))
+  pictures = {path.name for path in report.draw(tmp_path)}
+  assert pictures == {
+    f"{name}.{kind}"
+    for name in ("cell_cell", "search_stage0", "search_stage1")
+    for kind in ("svg", "png")
+  }
+  assert "only/stage1" in (tmp_path / "search_stage1.svg").read_text()
 
 
 def test_the_rungs_of_a_black_box_search_are_lines_of_their_own():

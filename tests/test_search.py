@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from dnas import config as configs
-from dnas import log, report, search
+from dnas import log, report, schema, search
 from dnas.errors import DnasError
-from dnas.settings import DEFAULTS, REQUIRED, settings_of
+from dnas.settings import settings_of
 from dnas.space.space import SearchSpace
 
 SMALL = {
@@ -69,7 +69,7 @@ def test_a_search_stops_with_the_genotype_of_an_earlier_step(
   assert sorted(path.stem for path in watch.iterdir()) == ["00000001", "00000002", "00000003"]
   # The first was seen in the warm-up, when alpha stood still, and is no part of the history.
   second = json.loads((watch / "00000002.json").read_text())
-  assert SearchSpace.from_json(json.dumps(second["genotype"])) == genotype
+  assert SearchSpace.from_dict(second["genotype"]) == genotype
   assert np.isfinite(second["hessian/dominant"])
   assert json.loads((tmp_path / "run" / "stopped.json").read_text()) == {"at": 3, "taken_from": 2}
   assert json.loads((tmp_path / "run" / "genotype.json").read_text()) == second["genotype"]
@@ -81,6 +81,8 @@ def test_a_search_stops_with_the_genotype_of_an_earlier_step(
 
 
 STAGE = dict(steps=2, warmup_steps=0)
+NARROWER = dict(network=dict(name="detector", channels=(2,), stem_channels=4))
+DEEPER = dict(network=dict(name="detector", channels=(4, 8), stem_channels=4))
 
 
 @pytest.mark.parametrize(
@@ -89,6 +91,10 @@ STAGE = dict(steps=2, warmup_steps=0)
     (dict(search__hypergradient=None), "weight_share must be 1.0 with hypergradient=None"),
     (dict(search__drop_path=1.0), r"drop_path must be in \[0, 1\)"),
     (dict(search__stop=dict(name="stop_by_eigenvalue")), "set watch.every_steps and"),
+    (
+      dict(search__stop="skip_share", search__watch__every_steps=1),
+      "unknown name in dnas.strategy.diagnostics: 'skip_share'",
+    ),
     (
       dict(search__relaxation=dict(name="dirichlet"), search__watch__every_steps=1),
       "dirichlet has no second derivative",
@@ -106,8 +112,16 @@ STAGE = dict(steps=2, warmup_steps=0)
       dict(search__stages=(dict(keep=2, **STAGE), dict(inherit=True, edge_weights=True, **STAGE))),
       r"stages\[1\]: inherits alpha from a stage without edge_weights",
     ),
+    (
+      dict(search__stages=(dict(keep=2, **STAGE), dict(inherit=True, **NARROWER, **STAGE))),
+      r"stages\[1\].inherit: .* has .* for this .*; valid: the same layers, none of them narrower",
+    ),
+    (
+      dict(search__stages=(dict(keep=2, **STAGE), dict(inherit=True, **DEEPER, **STAGE))),
+      r"stages\[1\].inherit: its supernet cannot take the weights of the stage before it: ",
+    ),
     (dict(search__projection=dict(batchs=4)), "unknown field of config.search.projection"),
-    (dict(search__projection=dict(batches=0)), "projection: batches must be 1 or more"),
+    (dict(search__projection=dict(batches=0)), "projection: batches must be a whole number, 1"),
     (
       dict(search__projection={}, search__weight_optimizer=dict(name="sgd")),
       "config.search.weight_optimizer must set lr",
@@ -130,9 +144,12 @@ def test_settings_that_do_not_go_together(root, tmp_path, changes, message):
 def test_fields_are_known_and_complete(root):
   config = configs.load(root / "configs" / "digits.py")
   given = {key: config.search[key] for key in config.search}
-  assert set(given) == {*REQUIRED, *DEFAULTS}  # the base lists them all
+  required, optional = schema.section("search", given)
+  assert set(given) == {*required, *optional}  # the base lists them all
   with pytest.raises(DnasError, match=r"unknown field of config\.search: 'penalty'"):
     settings_of(config.search, penalty=())
+  with pytest.raises(DnasError, match=r"drop_path must be a number \(in \[0, 1\)\), got '0.1'"):
+    settings_of(config.search, drop_path="0.1")
   del given["relaxation"]
   with pytest.raises(DnasError, match=r"config\.search: relaxation must be set"):
     settings_of(given)

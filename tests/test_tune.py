@@ -108,8 +108,8 @@ def test_the_part_of_some_images(spec):
     assert part.labels.tolist() == source.labels[some].tolist()
     return
   for i, k in enumerate(some):
-    assert part.boxes(i)["boxes"].tolist() == source.boxes(k)["boxes"].tolist()
-  assert len(part.to_coco()["annotations"]) == sum(len(source.boxes(k)["labels"]) for k in some)
+    assert part[i]["boxes"].tolist() == source[k]["boxes"].tolist()
+  assert len(part.to_coco()["annotations"]) == sum(len(source[k]["labels"]) for k in some)
   assert len(source) > 7
 
 

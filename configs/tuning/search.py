@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""What to tune of a search, with a whole experiment a trial: rates, warm-up, share of the data.
+"""What to tune of a search, with a whole experiment a trial: rates, relaxation, share of the data.
 
     python scripts/tune.py --config configs/quickstart.py --space configs/tuning/search.py \\
       --whole --trials 20 --workdir runs/tuned_search

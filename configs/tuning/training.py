@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""What to tune of a training: rate, decay, averaging, augmentation of a detector or classifier.
+"""What to tune of a training: rate, decay, averaging, about the quickstart's.
 
     python scripts/tune.py --config configs/quickstart.py --space configs/tuning/training.py \\
       --trials 12 --workdir runs/tuned

@@ -50,11 +50,6 @@ class Cost:
     return [(path, params, macs) for path, (params, macs) in total.items()]
 
 
-def count_params(module: nnx.Module) -> int:
-  """Number of weights of a module (batch statistics left out)."""
-  return sum(int(leaf.size) for leaf in jax.tree.leaves(nnx.state(module, nnx.Param)))
-
-
 def count(
   module: nnx.Module, call: Callable[[nnx.Module, jax.Array], object], image: Sequence[int]
 ) -> Cost:

@@ -86,7 +86,7 @@ def check_counters() -> Any:
     raise DnasError("energy: counters are read by codecarbon: pip install codecarbon") from None
 
 
-def measure_mj(run: Callable[[], Any], seconds: float = 10.0) -> float:
+def measure_mj(run: Callable[[], Any], seconds: float) -> float:
   """The energy in millijoules of one call, counted by the processor or GPU over many calls.
 
   All that the device does in that time counts, others' jobs and idle power included.

@@ -17,7 +17,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from dnas.errors import DnasError
+from dnas.errors import check_number
 
 Objective = Callable[[Any, Any], Any]
 LOSSES = ("linear", "power_of_log", "log_ratio")
@@ -37,8 +37,8 @@ def linear(reference: float, strength: float = 0.2) -> Objective:
   Source: ProxylessNAS (Cai et al. 2019, arXiv:1812.00332), section 3.2.2; this form and 0.2: the
   authors' code (`add#linear` in search/nas_manager of mit-han-lab/proxylessnas).
   """
-  _positive("linear: reference", reference)
-  _at_least_0("linear: strength", strength)
+  check_number("linear: reference", reference, above=0)
+  check_number("linear: strength", strength, least=0)
   return lambda loss, cost: loss + strength * (cost - reference) / reference
 
 
@@ -55,10 +55,9 @@ def log_ratio(reference: float, alpha: float = 1.0, beta: float = 0.6) -> Object
 
   Source: ProxylessNAS' code (`mul#log`, as `linear`), with its defaults.
   """
-  if not reference > 1:
-    raise DnasError(f"log_ratio: reference must be above 1, got {reference!r}")
-  _positive("log_ratio: alpha", alpha)
-  _at_least_0("log_ratio: beta", beta)
+  check_number("log_ratio: reference", reference, above=1)
+  check_number("log_ratio: alpha", alpha, above=0)
+  check_number("log_ratio: beta", beta, least=0)
   scale = float(jnp.log(reference))
   return lambda loss, cost: alpha * loss * (_log(cost) / scale) ** beta
 
@@ -78,9 +77,9 @@ def power_of_log(alpha: float = 0.2, beta: float = 0.6, per_unit: float = 1000.0
   Source: FBNet (Wu et al. 2019, arXiv:1812.03443), eq. 2; alpha 0.2 and beta 0.6 are the paper's,
   the unit of its latencies is not known to us (unverified).
   """
-  _positive("power_of_log: alpha", alpha)
-  _at_least_0("power_of_log: beta", beta)
-  _positive("power_of_log: per_unit", per_unit)
+  check_number("power_of_log: alpha", alpha, above=0)
+  check_number("power_of_log: beta", beta, least=0)
+  check_number("power_of_log: per_unit", per_unit, above=0)
   return lambda loss, cost: loss * alpha * _log(per_unit * cost) ** beta
 
 
@@ -99,10 +98,9 @@ def weighted_product(
 
   Source: MnasNet (Tan et al. 2019, arXiv:1807.11626), eq. 2 and 3.
   """
-  _positive("weighted_product: target", target)
-  for name, value in (("alpha", alpha), ("beta", beta)):
-    if not value <= 0:
-      raise DnasError(f"weighted_product: {name} must be 0 or less, got {value!r}")
+  check_number("weighted_product: target", target, above=0)
+  check_number("weighted_product: alpha", alpha, most=0)
+  check_number("weighted_product: beta", beta, most=0)
 
   def reward(quality: float, cost: float) -> float:
     return quality * (max(cost, 1e-12) / target) ** (alpha if cost <= target else beta)
@@ -123,22 +121,11 @@ def absolute(target: float, beta: float = -0.07) -> Callable[[float, float], flo
   Source: TuNAS (Bender et al. 2020, arXiv:2008.06120), section 3; MobileDets (Xiong et al. 2021,
   arXiv:2004.14525), eq. 1, with mAP for Q. The default is of MnasNet's size (unverified here).
   """
-  _positive("absolute: target", target)
-  if not beta < 0:
-    raise DnasError(f"absolute: beta must be below 0, got {beta!r}")
+  check_number("absolute: target", target, above=0)
+  check_number("absolute: beta", beta, below=0)
   return lambda quality, cost: quality + beta * abs(cost / target - 1)
 
 
 def _log(cost: Any) -> Any:
   """log(cost), 0.01 at least: at 0 a power below 1 has no finite slope."""
   return jnp.maximum(jnp.log(jnp.maximum(cost, 1.0)), 0.01)
-
-
-def _positive(what: str, value: float) -> None:
-  if not value > 0:
-    raise DnasError(f"{what} must be above 0, got {value!r}")
-
-
-def _at_least_0(what: str, value: float) -> None:
-  if not value >= 0:
-    raise DnasError(f"{what} must be 0 or more, got {value!r}")

@@ -14,7 +14,7 @@
 import dataclasses
 from collections.abc import Callable
 
-from dnas.errors import DnasError
+from dnas.errors import DnasError, check_number
 from dnas.space.space import SearchSpace
 
 TOLERANCE = 0.05
@@ -42,8 +42,7 @@ def match(genotype: SearchSpace, target: int, cost: Callable[[SearchSpace], int]
   Raises:
     DnasError: no width comes within 5 % of the target.
   """
-  if target <= 0:
-    raise DnasError(f"budget: the target must be above 0, got {target!r}")
+  check_number("budget: the target", target, above=0)
   low, high = 0.0, 1.0
   tried: dict[SearchSpace, int] = {}
 

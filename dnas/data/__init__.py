@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""Data: `load("coco:instances.json@images")` -> `Source` -> `batches(source, ...)`.
+"""Data: `load("coco:instances.json@images")` -> `Source` -> `Pipeline(source=source, ...)`.
 
 `source` says what a data set is, `loading` finds it by name; `tfds_source`, `coco_json`,
 `yolo_yaml`, `digits` and `digit_scenes` read one kind each, with `checks` and `image_files`, which

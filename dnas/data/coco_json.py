@@ -8,7 +8,6 @@ training images by mistake. Segmentations (polygons or RLE) are ignored; `iscrow
 as crowd; category ids may have gaps; a missing `area` becomes the box's.
 """
 
-import json
 import pathlib
 import re
 from collections.abc import Container, Mapping
@@ -18,7 +17,7 @@ from dnas.data.checks import fit_box, is_number, split_candidates
 from dnas.data.image_files import Info, file_images, inspect
 from dnas.data.source import Annotations, DataError, DetectionSource, Report
 from dnas.errors import choose_from
-from dnas.files import text_of
+from dnas.files import json_of
 
 _PLACEHOLDER = "{split}"
 _MAX_BYTES = 1 << 32  # COCO itself has 0.5 GB.
@@ -101,21 +100,11 @@ def _paths(reference: str, split: str | None) -> tuple[pathlib.Path, pathlib.Pat
 def _read(file: pathlib.Path) -> dict[str, list]:
   """The JSON file, which has the three lists of an instances file."""
   try:
-    data = json.loads(text_of(file, _MAX_BYTES, DataError))
+    data = json_of(file, _MAX_BYTES, DataError)
   except FileNotFoundError:
     raise DataError(f"{file} is missing: it should be a COCO instances file") from None
   except OSError as error:
     raise DataError(f"{file} cannot be read: {error.strerror}") from error
-  except DataError:
-    raise
-  except json.JSONDecodeError as error:
-    raise DataError(
-      f"{file} is not valid JSON: line {error.lineno} column {error.colno}: {error.msg}"
-    ) from error
-  except ValueError as error:  # A number of 4,301 digits.
-    raise DataError(f"{file} cannot be read: {error}") from error
-  except RecursionError as error:
-    raise DataError(f"{file} is nested too deeply for a COCO instances file") from error
   if isinstance(data, list):
     raise DataError(f"{file} is a list, as results are; an instances file is an object")
   for key in _LISTS:

@@ -4,7 +4,7 @@
 
 What an example looks like is a function of (seed, its place in the stream of examples) alone. So
 the batches do not depend on the number of threads or processes, and the state of the iterator is
-one number. Images are uint8, a quarter of the bytes of float32: the network divides by 255.
+one number. Images are uint8, a quarter of the bytes of float32: the task scales them.
 """
 
 import dataclasses
@@ -28,26 +28,36 @@ PARTS = ("weights", "alpha")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pipeline:
-  """What `batches` takes, checked; iterating over it starts a new iterator from the beginning.
+  """Batches as dicts of numpy arrays; iterating over it starts a new iterator from the beginning.
+
+  Detection: `image` uint8 [B, h, w, 3], `boxes` float32 [B, M, 4] (x1, y1, x2, y2) in px of the
+  network's input, `labels` int32 [B, M], `mask` bool [B, M] (False: empty; crowd regions are left
+  out), `id` int64 [B]. For evaluation also `valid` bool [B], and `scale`, `offset` float32 [B, 2]
+  and `original` int32 [B, 2] (height, width), with which `letterbox.to_image` takes predictions
+  back to the image. Classification: `image`, `label` int32 [B], `id` (and `valid`).
 
   Attributes:
     source: where examples come from.
     batch_size: of the global batch, over all processes.
     size: (h, w) in px of the network's input.
     seed: of shuffling, augmentation and of the two halves; 0 to 2**32 - 1.
-    train: True: shuffled, augmented, endless (or `epochs`). False: each example once, in order;
-      the last batch is filled up, and `valid` [B] tells which rows are examples.
+    train: True: shuffled, augmented, endless. False: each example once, in order; the last batch
+      is filled up, and `valid` [B] tells which rows are examples.
     augment: augmentations by name, see `dnas.data.augment`; for training only.
-    max_boxes: M, the boxes that a row has room for; None: as many as can be needed.
     part: "weights" or "alpha": one of two disjoint parts of the examples; None: all.
     fraction: the share of the examples that belongs to "weights".
     process_index: which of the processes this one is.
     process_count: each process gets batch_size / process_count consecutive rows of each batch.
     threads: that make batches in advance, one each (0: none); None: one per CPU, at most 16.
-    epochs: how often training goes through the examples; None: without end. What is left at the
-      very end and does not fill a batch is dropped.
-    content: (h, w) that the image may fill within `size`; None: all of it.
+    content: (h, w) that the image may fill within `size`; None: all of it. Of detection only:
+      for classification an image covers its canvas.
     interpolation: see `letterbox`. "area" may decode JPEGs at a fraction of their size.
+    indices: int64 [n], the examples of the source that belong to `part`, in ascending order.
+    room: M, the boxes that a row has room for: as many as can be needed.
+
+  Raises:
+    DataError: an argument is wrong.
+    dnas.config.ConfigError: an augmentation is unknown or gets a wrong argument.
   """
 
   source: Source
@@ -56,13 +66,11 @@ class Pipeline:
   seed: int = 0
   train: bool
   augment: Sequence[Any] = ()
-  max_boxes: int | None = None
   part: str | None = None
   fraction: float = 0.5
   process_index: int = 0
   process_count: int = 1
   threads: int | None = None
-  epochs: int | None = None
   content: tuple[int, int] | None = None
   interpolation: str = "area"
 
@@ -78,11 +86,6 @@ class Pipeline:
     derive("indices", _indices(self))
     derive("_augment", tuple(_augmentation(a, self.source) for a in self.augment))
     derive("room", _room(self))
-    if self.train and self.epochs and self.epochs * len(self.indices) < self.batch_size:
-      raise DataError(
-        f"batch_size = {self.batch_size} is more than {self.epochs} epochs of the "
-        f"{len(self.indices)} examples of {self.source.name} give"
-      )
 
   def _check(self) -> None:
     """Raises DataError for the first argument that is wrong."""
@@ -100,8 +103,6 @@ class Pipeline:
         f"0 to process_count - 1 = {self.process_count - 1}",
       ),
       "threads": (self.threads is None or self.threads >= 0, "None, 0 or more"),
-      "epochs": (self.epochs is None or self.epochs > 0, "None or at least 1"),
-      "max_boxes": (self.max_boxes is None or self.max_boxes > 0, "None or at least 1"),
       "content": (
         self.content is None
         or (0 < self.content[0] <= self.size[0] and 0 < self.content[1] <= self.size[1]),
@@ -113,6 +114,11 @@ class Pipeline:
     for name, (ok, what) in valid.items():
       if not ok:
         raise DataError(f"{name} = {getattr(self, name)!r}; valid: {what}")
+    if self.content is not None and isinstance(self.source, ClassificationSource):
+      raise DataError(
+        f"content = {tuple(self.content)!r}, but {self.source.name} is for classification, whose "
+        "images cover their canvas; valid: None"
+      )
     if self.part is not None and self.part not in PARTS:
       raise DataError(choose_from("part", self.part, PARTS))
 
@@ -133,7 +139,7 @@ class Pipeline:
     positions = grain.MapDataset.range(len(self.indices))
     if self.train:
       shuffle_seed = int(self._seed_sequence().generate_state(1)[0])
-      positions = positions.shuffle(seed=shuffle_seed).repeat(self.epochs)
+      positions = positions.shuffle(seed=shuffle_seed).repeat()
       positions = positions.batch(self.batch_size, drop_remainder=True)
     else:
       positions = positions.batch(self.batch_size, drop_remainder=False)
@@ -172,7 +178,7 @@ class Pipeline:
       if "boxes" in batch:
         batch["scale"] = np.ones((rows, 2), np.float32)
         batch["offset"] = np.zeros((rows, 2), np.float32)
-        batch["original_size"] = np.ones((rows, 2), np.int32)
+        batch["original"] = np.ones((rows, 2), np.int32)
     return batch
 
   def _fill(self, batch: Batch, row: int, i: int, rng: np.random.Generator) -> None:
@@ -191,7 +197,7 @@ class Pipeline:
       batch["boxes"][row, :n] = sample["boxes"]
       batch["labels"][row, :n] = sample["labels"]
       batch["mask"][row, :n] = True
-    for key in ("scale", "offset", "original_size"):
+    for key in ("scale", "offset", "original"):
       if key in batch:
         batch[key][row] = sample[key]
     if "valid" in batch:
@@ -218,24 +224,8 @@ class Pipeline:
     )
     sample = source.targets(i)
     sample["boxes"] = to_network(sample["boxes"], scale, offset)
-    placed = {"image": image, "scale": scale, "offset": offset, "original_size": original}
+    placed = {"image": image, "scale": scale, "offset": offset, "original": original}
     return {**sample, **placed}
-
-
-def batches(source: Source, **arguments: Any) -> grain.DatasetIterator[Batch]:
-  """An iterator of batches as dicts of numpy arrays; the arguments are those of `Pipeline`.
-
-  Detection: `image` uint8 [B, h, w, 3], `boxes` float32 [B, M, 4] (x1, y1, x2, y2) in px of the
-  network's input, `labels` int32 [B, M], `mask` bool [B, M] (False: empty; crowd regions are left
-  out), `id` int64 [B]. For evaluation also `valid` bool [B], and `scale`, `offset` float32 [B, 2]
-  and `original_size` int32 [B, 2] (height, width), with which `letterbox.to_image` takes
-  predictions back to the image. Classification: `image`, `label` int32 [B], `id` (and `valid`).
-
-  Raises:
-    DataError: an argument is wrong, or `max_boxes` too small (the message says what is needed).
-    dnas.config.ConfigError: an augmentation is unknown or gets a wrong argument.
-  """
-  return iter(Pipeline(source=source, **arguments))
 
 
 def _indices(pipeline: Pipeline) -> np.ndarray:
@@ -263,23 +253,9 @@ def _augmentation(spec: Any, source: Source) -> Any:
 
 
 def _room(pipeline: Pipeline) -> int:
-  """M: how many boxes a row has room for, at least 1; 0 for classification.
-
-  Raises:
-    DataError: if `max_boxes` is less than what may be needed.
-  """
+  """M: how many boxes a row has room for, at least 1; 0 for classification."""
   if not isinstance(pipeline.source, DetectionSource):
-    if pipeline.max_boxes is not None:
-      raise DataError(f"max_boxes = {pipeline.max_boxes}, but {pipeline.source.name} has no boxes")
     return 0
   # Further images come as they are: mixup's second one is no mosaic.
   images = 1 + sum(getattr(change.func, "images", 1) - 1 for change in pipeline._augment)
-  most = pipeline.source.max_boxes
-  needed = max(1, most * images)
-  if pipeline.max_boxes is not None and pipeline.max_boxes < needed:
-    mixed = f", and the augmentations put up to {images} images into one" if images > 1 else ""
-    raise DataError(
-      f"max_boxes = {pipeline.max_boxes} is too small for {pipeline.source.name}: one image has "
-      f"{most} boxes{mixed}; needed: {needed}"
-    )
-  return pipeline.max_boxes or needed
+  return max(1, pipeline.source.max_boxes * images)

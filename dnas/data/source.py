@@ -207,15 +207,13 @@ class DetectionSource(Source):
 
   def __getitem__(self, i: int) -> dict[str, Any]:
     i = self._index(i)
-    return {"image": self.images.read(i), **self.boxes(i), "id": int(self.ids[i])}
-
-  def boxes(self, i: int) -> dict[str, np.ndarray]:
-    """Copies of the boxes, labels and crowd flags of image i."""
     rows, a = self.annotations.rows(i), self.annotations
     return {
+      "image": self.images.read(i),
       "boxes": a.boxes[rows].copy(),
       "labels": a.labels[rows].copy(),
       "crowd": a.crowd[rows].copy(),
+      "id": int(self.ids[i]),
     }
 
   def targets(self, i: int) -> dict[str, np.ndarray]:

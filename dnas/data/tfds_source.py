@@ -15,6 +15,7 @@ import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -50,21 +51,24 @@ def load(
   Args:
     name: with a version, or the newest that is prepared is taken.
     split: also a part of one, as TFDS writes it: `train[:10%]`.
-    data_dir: where TFDS data lie; else $TFDS_DATA_DIR; else ~/tensorflow_datasets.
+    data_dir: where TFDS data lie; None: see `folder`.
     memory_mib: see `dnas.data.images.Images`.
 
   Raises:
     DataError: it is not prepared (with the command that prepares it), or not readable as images
       with boxes or labels.
   """
-  data_dir = pathlib.Path(
-    data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-  ).expanduser()
-  folder = _folder(name, data_dir)
-  return from_builder(tfds.builder_from_directory(folder), split, f"tfds:{name}", memory_mib)
+  prepared = _prepared(name, folder(data_dir))
+  return from_builder(tfds.builder_from_directory(prepared), split, f"tfds:{name}", memory_mib)
 
 
-def _folder(name: str, data_dir: pathlib.Path) -> pathlib.Path:
+def folder(given: str | os.PathLike | None = None) -> pathlib.Path:
+  """Where TFDS data lie: `given`, else $TFDS_DATA_DIR, else ~/tensorflow_datasets."""
+  there = given or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+  return pathlib.Path(there).expanduser()
+
+
+def _prepared(name: str, data_dir: pathlib.Path) -> pathlib.Path:
   """The folder of a prepared version."""
   match = _NAME.fullmatch(name)
   if not match:
@@ -165,9 +169,7 @@ def _detection(name: str, features: Any, records: Any, memory_mib: float) -> Det
   report.check(name)
   if len(set(ids)) < len(ids):
     ids = range(len(ids))
-  images = Images(
-    lambda i: records[i]["image"], lambda i: f"{name} image {i}", memory_mib=memory_mib
-  )
+  images = _images(lambda i: records[i]["image"], name, memory_mib)
   return DetectionSource(
     name, classes, ids, images, report, annotations=Annotations.of(per_image), sizes=sizes
   )
@@ -178,20 +180,31 @@ def _size(data: bytes) -> tuple[int, int]:
     return image.height, image.width
 
 
-class _LazyLabels(ClassificationSource):
-  """Labels come with the images, so that loading ImageNet does not read all of it first."""
+def _images(fetch: Callable[[int], bytes], name: str, memory_mib: float) -> Images:
+  """The images of a split; TFDS, by which the boxes were made, takes their pixels as stored."""
+  where = lambda i: f"{name} image {i}"
+  return Images(fetch, where, memory_mib=memory_mib, upright=lambda i: False)
 
-  def __init__(self, *args: Any, records: Any, memory_mib: float, **kwargs: Any):
+
+class _LazyLabels(ClassificationSource):
+  """Labels come with the images, so that loading ImageNet does not read all of it first.
+
+  An image's id is the place of its record, also in a part of the split (`data.part`).
+  """
+
+  def __init__(self, name: str, classes: Sequence[str], records: Any, memory_mib: float):
     self._records = records
-    images = Images(self._fetch, lambda i: f"{self.name} image {i}", memory_mib=memory_mib)
+    images = _images(self._fetch, name, memory_mib)
     labels = np.full(len(records), -1, np.int32)
-    super().__init__(*args, ids=range(len(records)), images=images, labels=labels, **kwargs)
+    super().__init__(name, classes, ids=range(len(records)), images=images, labels=labels)
 
   def _fetch(self, i: int) -> bytes:
-    record = self._records[i]
+    place = int(self.ids[i])
+    record = self._records[place]
     label = int(record["label"])
     if not 0 <= label < len(self.classes):
-      raise DataError(f"{self.name} image {i}: label {label}; valid: 0 to {len(self.classes) - 1}")
+      where = f"{self.name} image {place}"
+      raise DataError(f"{where}: label {label}; valid: 0 to {len(self.classes) - 1}")
     self.labels[i] = label
     return record["image"]
 
@@ -202,8 +215,7 @@ class _LazyLabels(ClassificationSource):
 
 
 def _classification(name: str, features: Any, records: Any, memory_mib: float) -> Source:
-  classes = features["label"].names
-  return _LazyLabels(name, classes, records=records, memory_mib=memory_mib)
+  return _LazyLabels(name, features["label"].names, records, memory_mib)
 
 
 def prepare(make_builder: Any, folder: pathlib.Path) -> tfds.core.DatasetBuilder:

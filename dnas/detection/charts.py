@@ -3,10 +3,12 @@
 """Pictures of a detector's figures: precision over recall, and what it takes for what."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from dnas import figures
 from dnas.detection.curves import CONFUSION_IOU, CONFUSION_SCORE, Box
 
 _NAMED = 20  # with more classes than this, only the mean is drawn in colour
@@ -25,11 +27,10 @@ def precision_recall(box: Box, names: Sequence[str]) -> Figure:
   recall = np.linspace(0, 1, box.precision.shape[1])
   few = len(box.classes) <= _NAMED
   for k, label in enumerate(box.classes):
-    (line,) = axes.plot(recall, box.precision[k], linewidth=1.2 if few else 0.6)
+    style: dict[str, Any] = figures.line(k) if few else {"color": "0.75"}
+    (line,) = axes.plot(recall, box.precision[k], linewidth=1.2 if few else 0.6, **style)
     if few:
       line.set_label(f"{names[label]} {box.ap[k, 0]:.3f}")
-    else:
-      line.set_color("0.75")
   if len(box.classes):
     mean = box.precision.mean(0)
     axes.plot(recall, mean, color="black", linewidth=2.4, label=f"all classes {box.map50:.3f}")

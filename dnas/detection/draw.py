@@ -33,8 +33,8 @@ class _Label(NamedTuple):
 
 def sheet(
   images: Sequence[np.ndarray],
-  ground_truth: Sequence[Mapping[str, Any] | None] | None,
-  predictions: Sequence[Mapping[str, Any] | None] | None,
+  ground_truth: Sequence[Mapping[str, Any]] | None,
+  predictions: Sequence[Mapping[str, Any]] | None,
   class_names: Sequence[str],
   path: str | os.PathLike[str],
   *,
@@ -45,8 +45,8 @@ def sheet(
 
   Args:
     images: uint8 `[H, W, 3]` each; sizes may differ.
-    ground_truth: `{"boxes": [N, 4] xyxy px, "labels": [N]}` per image, or None.
-    predictions: the same with `"scores": [N]` per image, or None.
+    ground_truth: `{"boxes": [N, 4] xyxy px, "labels": [N]}` per image; None: none.
+    predictions: the same with `"scores": [N]` per image; None: none.
     class_names: the name of each class index.
     path: of the PNG; its folder is made if need be.
     tile_px: the longer side of each picture on the sheet; small pictures are enlarged to it.
@@ -67,8 +67,8 @@ def sheet(
   tiles = [
     _tile(
       image,
-      (ground_truth[i] if ground_truth is not None else None) or {},
-      (predictions[i] if predictions is not None else None) or {},
+      ground_truth[i] if ground_truth is not None else {},
+      predictions[i] if predictions is not None else {},
       class_names,
       tile_px,
       min_score,
@@ -182,7 +182,7 @@ def _tile(
 def _entries(
   entry: Mapping[str, Any], class_names: Sequence[str], where: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """Boxes `[N, 4]`, labels `[N]`, scores `[N]`; a `mask` or `valid` array drops padded rows."""
+  """Boxes `[N, 4]`, labels `[N]`, scores `[N]`, checked; of nothing, where there are none."""
   boxes = np.asarray(entry.get("boxes", np.zeros((0, 4))), np.float64)
   labels = np.asarray(entry.get("labels", ()), np.int64)
   scores = np.asarray(entry.get("scores", np.ones(len(boxes))), np.float64)
@@ -191,8 +191,6 @@ def _entries(
       f"sheet: {where} has boxes {boxes.shape}, labels {labels.shape}, scores {scores.shape}; "
       "valid is [N, 4], [N], [N]"
     )
-  keep = np.asarray(entry.get("mask", entry.get("valid", np.ones(len(boxes)))), bool)
-  boxes, labels, scores = boxes[keep], labels[keep], scores[keep]
   if len(labels) and not 0 <= labels.min() <= labels.max() < len(class_names):
     raise ValueError(
       f"sheet: {where} has labels {labels.min()} to {labels.max()}; "

@@ -14,7 +14,6 @@ import jax.numpy as jnp
 
 from dnas.detection import assign
 from dnas.detection import boxes as box_ops
-from dnas.errors import choose_from
 
 Assigner = Callable[
   [jax.Array, jax.Array, box_ops.Points, box_ops.Points, assign.Targets], assign.Assignment
@@ -137,8 +136,8 @@ def detection_loss(
     predictions: of the detector.
     targets: padded ground truth of as many images.
     assigner: `assign.task_aligned` or `assign.atss`, perhaps with arguments bound.
-    classification: "varifocal" or "focal".
-    box_similarity: "giou", "diou" or "ciou".
+    classification: of `CLASSIFICATIONS`.
+    box_similarity: of `BOX_SIMILARITIES`.
     class_weight: w_c.
     iou_weight: w_i.
     dfl_weight: w_d.
@@ -148,14 +147,10 @@ def detection_loss(
     "iou" and "dfl" are zero, with zero gradient.
 
   Raises:
-    ValueError: for shapes that do not fit, or an unknown loss name.
+    ValueError: for shapes that do not fit.
 
   Source: Xu et al., PP-YOLOE, 2022, section 2.2.
   """
-  if classification not in CLASSIFICATIONS:
-    raise ValueError(choose_from("classification", classification, CLASSIFICATIONS))
-  if box_similarity not in BOX_SIMILARITIES:
-    raise ValueError(choose_from("box_similarity", box_similarity, BOX_SIMILARITIES))
   _check(predictions)
   logits, distribution, points, strides = predictions
   boxes, scores = decode(predictions)

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from dnas.detection import boxes as box_ops
-from dnas.detection.thresholds import VALIDATION, Thresholds
+from dnas.detection.thresholds import Thresholds
 
 
 class Detections(NamedTuple):
@@ -35,62 +35,31 @@ class Detections(NamedTuple):
   valid: jax.Array
 
 
-def suppress(boxes: jax.Array, scores: jax.Array, thresholds: Thresholds) -> Detections:
-  """`nms` with these thresholds."""
-  return nms(
-    boxes,
-    scores,
-    score_threshold=thresholds.score,
-    iou_threshold=thresholds.iou,
-    pre_top_k=thresholds.top_k,
-    max_detections=thresholds.max_detections,
-  )
+def nms(boxes: jax.Array, scores: jax.Array, thresholds: Thresholds) -> Detections:
+  """keep_j = score_j > s and not any_(i before j) (keep_i and label_i = label_j and IoU_ij > t).
 
-
-def nms(
-  boxes: jax.Array,
-  scores: jax.Array,
-  *,
-  score_threshold: float = VALIDATION.score,
-  iou_threshold: float = VALIDATION.iou,
-  pre_top_k: int = VALIDATION.top_k,
-  max_detections: int = VALIDATION.max_detections,
-  multi_label: bool = True,
-  class_aware: bool = True,
-) -> Detections:
-  """keep_j = score_j > s and not any_(i before j) (keep_i and IoU_ij > t).
-
-  Boxes are ordered by score, the lower index `anchor * C + class` first among equals.
+  An anchor may give one detection per class. Detections are ordered by score, the lower index
+  `anchor * C + class` first among equals.
 
   Args:
     boxes: `[B, A, 4]` xyxy px.
     scores: `[B, A, C]`.
-    score_threshold: s; scores not above it are dropped.
-    iou_threshold: t in [0, 1].
-    pre_top_k: the candidates per image that suppression sees.
-    max_detections: D.
-    multi_label: an anchor may give one detection per class; otherwise only its best class counts.
-    class_aware: a box is suppressed only by boxes of its own class.
+    thresholds: s, t, how many of the best are looked at, and D; checked (`Thresholds.check`).
 
   Returns:
     The `Detections`.
 
   Raises:
-    ValueError: for shapes that do not fit or arguments out of range.
+    ValueError: for shapes that do not fit.
   """
   if boxes.ndim != 3 or boxes.shape[-1] != 4 or scores.shape[:2] != boxes.shape[:2]:
     raise ValueError(
       f"nms: boxes {boxes.shape} and scores {scores.shape}; valid is [B, A, 4] and [B, A, C]"
     )
-  if not 0 <= iou_threshold <= 1 or pre_top_k < 1 or max_detections < 1:
-    raise ValueError(
-      f"nms: iou_threshold={iou_threshold}, pre_top_k={pre_top_k}, max_detections="
-      f"{max_detections}; valid is iou_threshold in [0, 1], the others at least 1"
-    )
-  candidates = _candidates(boxes, scores, pre_top_k, multi_label)
+  candidates = _candidates(boxes, scores, thresholds.top_k)
   candidate_boxes, candidate_scores, labels = candidates
-  keep = _suppress(*candidates, score_threshold, iou_threshold, class_aware)
-  count = min(max_detections, keep.shape[-1])
+  keep = _suppress(*candidates, thresholds.score, thresholds.iou)
+  count = min(thresholds.max_detections, keep.shape[-1])
   # Candidates are sorted already, so the kept ones only have to move to the front, in order.
   kept, index = jax.lax.top_k(keep.astype(jnp.float32), count)
   valid = kept > 0
@@ -100,24 +69,19 @@ def nms(
     jnp.where(valid, jnp.take_along_axis(labels, index, -1), -1),
     valid,
   )
-  return _pad(best, max_detections - count)
+  return _pad(best, thresholds.max_detections - count)
 
 
 def _candidates(
-  boxes: jax.Array, scores: jax.Array, pre_top_k: int, multi_label: bool
+  boxes: jax.Array, scores: jax.Array, top_k: int
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-  """The pre_top_k best (anchor, class) pairs: boxes `[B, K, 4]`, scores and labels `[B, K]`."""
+  """The top_k best (anchor, class) pairs: boxes `[B, K, 4]`, scores and labels `[B, K]`."""
   batch, anchors, classes = scores.shape
-  if multi_label:
-    top, index = jax.lax.top_k(
-      scores.reshape(batch, anchors * classes), min(pre_top_k, anchors * classes)
-    )
-    # Nothing is negative here: plain division, without the steps that make it round down.
-    anchor = jax.lax.div(index, jnp.full_like(index, classes))
-    label = index - anchor * classes
-  else:
-    top, anchor = jax.lax.top_k(jnp.max(scores, -1), min(pre_top_k, anchors))
-    label = jnp.take_along_axis(jnp.argmax(scores, -1), anchor, -1)
+  pairs = scores.reshape(batch, anchors * classes)
+  top, index = jax.lax.top_k(pairs, min(top_k, anchors * classes))
+  # Nothing is negative here: plain division, without the steps that make it round down.
+  anchor = jax.lax.div(index, jnp.full_like(index, classes))
+  label = index - anchor * classes
   return jnp.take_along_axis(boxes, anchor[..., None], -2), top, label.astype(jnp.int32)
 
 
@@ -125,16 +89,14 @@ def _suppress(
   boxes: jax.Array,
   scores: jax.Array,
   labels: jax.Array,
-  score_threshold: float,
-  iou_threshold: float,
-  class_aware: bool,
+  least_score: float,
+  most_iou: float,
 ) -> jax.Array:
   """The fixed point `keep` `[B, K]` for boxes `[B, K, 4]` in falling order of score."""
   order = jnp.arange(scores.shape[-1])
-  conflict = (box_ops.iou(boxes, boxes) > iou_threshold) & (order[:, None] > order)
-  if class_aware:
-    conflict &= labels[:, :, None] == labels[:, None]
-  valid = scores > score_threshold
+  conflict = (box_ops.iou(boxes, boxes) > most_iou) & (order[:, None] > order)
+  conflict &= labels[:, :, None] == labels[:, None]
+  valid = scores > least_score
 
   def step(state):
     keep, _ = state
@@ -147,7 +109,7 @@ def _suppress(
 
 
 def _pad(detections: Detections, rows: int) -> Detections:
-  """Adds invalid rows, so that the result has max_detections rows even for few candidates."""
+  """Adds invalid rows, so that the result has D rows even for few candidates."""
 
   def extend(array: jax.Array, value: int) -> jax.Array:
     width = [(0, 0), (0, rows)] + [(0, 0)] * (array.ndim - 2)

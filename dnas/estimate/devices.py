@@ -84,16 +84,16 @@ def fbnet(path: pathlib.Path | str) -> Table:
   for row, name in enumerate(texts.pop("op_idx_list")):
     rows.setdefault(name, row)  # of a network that was measured twice, the first time
   columns = {name: numbers(path, name, values) for name, values in texts.items()}
-  return Table(str(path), fbnet_space(), rows, columns, {}, _fbnet_name)
+  return Table(str(path), _fbnet_space(), rows, columns, {}, _fbnet_name)
 
 
-def fbnet_space() -> SearchSpace:
+def _fbnet_space() -> SearchSpace:
   """FBNet's space as a chain; a benchmark's space without stages, not a network."""
   return SearchSpace({"chain": shapes.chain([FBNET_OPS] * FBNET_LAYERS)})
 
 
 def _fbnet_name(genotype: SearchSpace) -> str:
-  (ops,) = fbnet_space().choices(genotype).values()
+  (ops,) = _fbnet_space().choices(genotype).values()
   return " ".join(str(FBNET_OPS.index(str(op))) for op in ops)
 
 

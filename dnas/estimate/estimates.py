@@ -4,7 +4,7 @@
 
     config.search.estimate = dict(name="short_training", steps=100, channels=8)
 
-All take (config, space, workdir) and look at `config.data.train_split` alone.
+All take (config, space, workdir); those that look at data look at `config.data.train_split` alone.
 """
 
 import functools
@@ -114,7 +114,7 @@ def one_shot(
   folder = workdir / "supernet"
   weights = _supernet(config, problem, training, folder, steps, lr, weight_decay)
   plain = part(train=True, augment=(), part="weights", threads=0)
-  picked = lambda pipeline, count: [_images(b) for b in itertools.islice(pipeline, count)]
+  picked = lambda pipeline, count: list(itertools.islice(pipeline, count))
   return shared.OneShot(
     problem, *weights, picked(plain, calibration), picked(held_out, there // size)
   )
@@ -260,9 +260,3 @@ def _supernet(config, problem, training: Pipeline, folder: pathlib.Path, steps, 
     save_tree(file, jax.device_get({"params": state.params, "stats": state.stats}))
   saved = load_tree(file, template)
   return saved["params"], saved["stats"]
-
-
-def _images(batch: Any) -> dict[str, Any]:
-  """What a loss looks at, without what is there for measuring."""
-  extra = ("id", "valid", "scale", "offset", "original_size")
-  return {name: value for name, value in batch.items() if name not in extra}

@@ -3,8 +3,8 @@
 """One-shot estimates: every candidate takes its weights from one supernet, trained path by path.
 
     problem = method.problem(task, space, Supernet(single_path=True))
-    params, stats = train(problem, optimizer.sgd(steps=1000), batches, steps=1000, seed=0)
-    evaluator = OneShot(problem, params, stats, calibration, validation)
+    init, step = make(problem, optimizer.sgd(steps=1000), seed=0)    # a loop over them: a supernet
+    evaluator = OneShot(problem, state.params, state.stats, calibration, validation)
 
 With `Supernet(single_path=True)` only the sampled path is computed (see `dnas.nn.supernet`).
 
@@ -13,7 +13,7 @@ Source: SPOS, Guo et al. 2020 (arXiv:1904.00420), sections 3.2 and 3.4.
 
 import dataclasses
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -86,29 +86,6 @@ def make(problem: Problem, opt: Optimizer, seed: int) -> tuple[Callable, Callabl
   return init, step
 
 
-def train(
-  problem: Problem, opt: Optimizer, batches: Iterable[Any], *, steps: int, seed: int
-) -> tuple[Any, Any]:
-  """Weights and batch statistics after `steps` steps of `make`, without files.
-
-  Raises:
-    DnasError: the batches end early, or the loss is NaN or infinite at the end.
-  """
-  if steps < 1:
-    raise DnasError(f"one_shot: steps must be 1 or more, got {steps}")
-  init, step = make(problem, opt, seed)
-  state, metrics, iterator = init(), {"loss": jnp.zeros(())}, iter(batches)
-  for i in range(1, steps + 1):
-    batch = next(iterator, None)
-    if batch is None:
-      raise DnasError(f"one_shot: {i - 1} batches for {steps} steps; give as many or more")
-    state, metrics = step(i, state, batch)
-  if not bool(jnp.isfinite(metrics["loss"])):
-    value = float(metrics["loss"])
-    raise DnasError(f"one_shot: the loss is {value} after {steps} steps: lower the rate")
-  return state.params, state.stats
-
-
 class OneShot:
   """An `Evaluator`: a genotype's metrics on the validation batches, with the supernet's weights.
 
@@ -119,7 +96,7 @@ class OneShot:
 
   Args:
     problem: a task on a supernet.
-    params, stats: its weights and batch statistics, from `train` or a search.
+    params, stats: its weights and batch statistics, trained by `make` or a search.
     calibration: batches for the statistics.
     validation: batches, of equal size, that the weights were not trained on.
 

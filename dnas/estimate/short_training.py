@@ -15,8 +15,9 @@ from dnas import config as configs
 from dnas import data, runs, train
 from dnas.config import Config
 from dnas.data.part import part_of
-from dnas.errors import DnasError
+from dnas.errors import DnasError, check_count
 from dnas.evaluate import predictions
+from dnas.fields import complete, get
 from dnas.method import optimizer_of, task_of
 from dnas.nn import functional
 from dnas.nn.init import Rngs
@@ -47,13 +48,13 @@ class ShortTraining:
     config: Config,
     *,
     steps: int,
-    share: float = 0.5,
+    share: float,
     size: tuple[int, int] | None = None,
     channels: int | None = None,
-    images: int = 1000,
+    images: int,
   ):
-    if steps < 1 or images < 1:
-      raise DnasError(f"short_training: steps and images must be 1 or more: {steps}, {images}")
+    check_count("short_training: steps", steps, 1)
+    check_count("short_training: images", images, 1)
     changes: dict[str, Any] = {"train.steps": steps}
     optimizer = config.train.optimizer  # A bare name has no warm-up.
     if not isinstance(optimizer, str) and (warmup := optimizer.get("warmup_steps", 0)):
@@ -61,13 +62,14 @@ class ShortTraining:
     if size is not None:
       changes["data.size"] = tuple(size)
     if channels is not None:
-      if config.train.network is None:
+      if get(config, "train.network") is None:
         raise DnasError("short_training: channels need config.train.network, which is None")
       changes["train.network.channels"] = channels
     self.config = config = configs.changed(config, changes)
     self.source = data.labelled(config.data.spec, config.data.train_split)
     self.task = task_of(config, self.source)
-    optimizer_of(config.train.optimizer, config.train)  # A wrong one is found now.
+    settings = complete("train", config.train)  # A wrong one is found now.
+    optimizer_of(settings.optimizer, settings.steps, settings.accumulate)
     part = functools.partial(runs.pipeline, config, self.source, fraction=share)
     self.training = part(config.train.batch_size, train=True, part="weights")
     batch_size = min(config.evaluate.batch_size, images)
@@ -86,7 +88,7 @@ class ShortTraining:
     for batch in itertools.islice(self.training, self.config.train.steps):
       state, _ = step(state, batch)
     static, _, _ = functional.split(self.task.build(genotype, Rngs(None)))
-    results = predictions(self.task, (static, *state.averaged), {}, self.held_out)
+    results = predictions(self.task, (static, *state.averaged), self.held_out)
     with tempfile.TemporaryDirectory() as folder:
       measured = self.task.measure(self.truth, results, pathlib.Path(folder))
     # A detector's classes come in a dict of their own.

@@ -187,7 +187,7 @@ def nasbench201(path: pathlib.Path | str) -> Table:
   return Table(str(path), space, rows, columns, NASBENCH201_COLUMNS, genotypes.to_nasbench201)
 
 
-def macro_space() -> SearchSpace:
+def _macro_space() -> SearchSpace:
   """NAS-Bench-Macro's space: a chain of 8 layers with 3 operations each, 6,561 architectures.
 
   It has no stages: a benchmark's space, not a network.
@@ -222,7 +222,7 @@ def nasbench_macro(path: pathlib.Path | str) -> Table:
     raise
   except (ValueError, RecursionError) as error:
     raise TableError(f"{path}: no JSON, or cut off: {error}") from None
-  space = macro_space()
+  space = _macro_space()
   if not isinstance(read, dict) or len(read) != space.size:
     found = f"{len(read)} architectures" if isinstance(read, dict) else type(read).__name__
     raise TableError(f"{path}: {found}, the space has {space.size} architectures")
@@ -240,7 +240,7 @@ def nasbench_macro(path: pathlib.Path | str) -> Table:
 
 
 def _macro_name(genotype: SearchSpace) -> str:
-  (ops,) = macro_space().choices(genotype).values()
+  (ops,) = _macro_space().choices(genotype).values()
   return "".join(str(MACRO_OPS.index(str(op))) for op in ops)
 
 

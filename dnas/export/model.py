@@ -11,7 +11,6 @@ import jax
 import numpy as np
 
 from dnas import data, trained
-from dnas import task as tasks
 from dnas.config import Config
 from dnas.data.source import Source
 from dnas.detection import nms
@@ -92,20 +91,19 @@ def from_run(workdir: pathlib.Path, outputs: str = "detections") -> tuple[Model,
   task = task_of(config, source)
   network = qarepvgg.fuse(trained.network(folder, task).module)
   static, params, stats = functional.split(network)
-  predict, forward = task.predict, task.forward  # Not the task: it holds the data as well.
-  boxes_of = None if task.boxes is None else tasks.boxes_of(task)
+  # Not the task: it holds the data as well.
+  predict, boxes, forward = task.predict, task.boxes, task.forward
 
   def apply(weights: Any, images: jax.Array) -> Mapping[str, jax.Array]:
     network = static.merge(*weights)
-    if outputs == "detections" or boxes_of is None:
-      return predict(network, {}, {"image": images})
+    if outputs == "detections" or boxes is None:
+      return predict(network, images)
     if outputs == "boxes":
-      boxes, scores = boxes_of(network, images)
-      return {"boxes": boxes, "scores": scores}
+      return dict(zip(("boxes", "scores"), boxes(network, images)))
     said = forward(network, {}, images, Mode())
     return {name: getattr(said, name) for name in RAW if name in said._fields}
 
-  return Model(apply, (params, stats), task.image, tuple(source.classes)), config, source
+  return Model(apply, (params, stats), task.size, tuple(source.classes)), config, source
 
 
 def of_detector(loaded: Loaded, thresholds: Thresholds | None, size: Size = None) -> Model:
@@ -120,13 +118,14 @@ def of_detector(loaded: Loaded, thresholds: Thresholds | None, size: Size = None
     DnasError: the network does not take such images.
   """
   static, params, stats = functional.split(loaded.module(fused=True))
-  boxes_of = tasks.boxes_of(loaded.task)  # Not `loaded`: converters are sent what is named here.
+  every_box = loaded.task.boxes  # Not `loaded`: converters are sent what is named here.
+  assert every_box is not None  # Of a detector.
 
   def apply(weights: Any, images: jax.Array) -> Mapping[str, jax.Array]:
-    boxes, scores = boxes_of(static.merge(*weights), images)
+    boxes, scores = every_box(static.merge(*weights), images)
     if thresholds is None:
       return {"boxes": boxes, "scores": scores}
-    return nms.suppress(boxes, scores, thresholds)._asdict()
+    return nms.nms(boxes, scores, thresholds)._asdict()
 
   return Model(apply, (params, stats), loaded.check_image(size), loaded.classes)
 

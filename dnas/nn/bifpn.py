@@ -36,7 +36,7 @@ def separable(c_in: int, c_out: int, *, rngs: Rngs) -> layers.Sequence:
   )
 
 
-def to_width(c_in: int, width: int, *, rngs: Rngs) -> layers.Sequence:
+def _to_width(c_in: int, width: int, *, rngs: Rngs) -> layers.Sequence:
   """1x1 with bias, batch norm; nothing where the width is there already."""
   if c_in == width:
     return layers.Sequence()
@@ -54,7 +54,7 @@ class Fusion(nnx.Module):
   """
 
   def __init__(self, c_in: Sequence[int], width: int, *, weighted: bool, rngs: Rngs):
-    self.prepare = nnx.List(to_width(c, width, rngs=rngs) for c in c_in)
+    self.prepare = nnx.List(_to_width(c, width, rngs=rngs) for c in c_in)
     self.weight = nnx.Param(np.ones(len(c_in), np.float32)) if weighted else None
     self.conv = separable(width, width, rngs=rngs)
     self.norm = norm(width)
@@ -116,7 +116,7 @@ class BiFPN(nnx.Module):
   """
 
   def __init__(self, c_in: Sequence[int], width: int, depth: int, *, weighted: bool, rngs: Rngs):
-    self.extra = to_width(c_in[-1], width, rngs=rngs)
+    self.extra = _to_width(c_in[-1], width, rngs=rngs)
     widths = [[*c_in, width, width]] + [[width] * (len(c_in) + 2)] * (depth - 1)
     self.layers = nnx.List(BiFPNLayer(w, width, weighted=weighted, rngs=rngs) for w in widths)
 

@@ -13,7 +13,7 @@ from jax import lax
 from dnas.nn import platform
 from dnas.nn.init import Rngs
 from dnas.nn.layers import Conv, Function, Linear, Sequence
-from dnas.nn.mode import Mode
+from dnas.nn.mode import Mode, random_keys
 from dnas.nn.norm import BatchNorm
 from dnas.space.space import SpaceError
 
@@ -42,6 +42,20 @@ class Residual(nnx.Module):
   """y = x + f(x) as one operation: drop-path is for its f only, which drops it by itself."""
 
 
+def drop(op: nnx.Module, x: jax.Array, mode: Mode) -> jax.Array:
+  """op(x) with drop-path (see `drop_path`).
+
+  Residual operations drop by themselves. Identities are left alone by drop-path; with
+  `mode.skip_dropout` each of their numbers is dropped by itself.
+  """
+  y = op(x, mode)  # pyright: ignore[reportCallIssue]
+  if mode.train and mode.skip_dropout is not None and isinstance(op, Identity):
+    keep = 1 - jnp.asarray(mode.skip_dropout, jnp.float32)
+    mask = jax.random.bernoulli(mode.random_key("skip drop-out"), keep, y.shape)
+    return y * (mask / keep).astype(y.dtype)
+  return y if isinstance(op, Identity | Zero | Residual) else drop_path(y, mode)
+
+
 def drop_path(y: jax.Array, mode: Mode) -> jax.Array:
   """y * b / (1 - p), b ~ Bernoulli(1 - p) for each example (1605.07648); y where nothing drops.
 
@@ -51,9 +65,14 @@ def drop_path(y: jax.Array, mode: Mode) -> jax.Array:
   """
   if not mode.train or mode.drop_path is None:
     return y
-  keep = 1 - jnp.asarray(mode.drop_path, jnp.float32)
-  mask = jax.random.bernoulli(mode.random_key("drop-path"), keep, (y.shape[0], 1, 1, 1))
-  return y * (mask / keep).astype(y.dtype)
+  return y * survival([mode], y.shape[0])[0, :, None, None, None].astype(y.dtype)
+
+
+def survival(modes: list[Mode], batch: int) -> jax.Array:
+  """b / (1 - p) of `drop_path` for n places at once, of equal p: `[n, batch]`."""
+  keep = 1 - jnp.asarray(modes[0].drop_path, jnp.float32)
+  draw = lambda key: jax.random.bernoulli(key, keep, (batch,))
+  return jax.vmap(draw)(random_keys(modes, "drop-path")) / keep
 
 
 class Noise(nnx.Module):

@@ -6,7 +6,7 @@ All edges that leave one node share its ReLU and its pools; equal convolutions b
 times the channels; and `mixing.mix` normalises, weighs and adds in one pass. The weights stay where
 they are, in the modules of `mixed.Cell`, whose one-by-one form is the reference that this equals.
 
-Only what is recognised here by its type is fused (`_KINDS`); any other operation, a user's own, is
+Only what is recognised here by its type is fused (`key_of`); any other operation, a user's own, is
 called as it is, beside the fused ones.
 """
 
@@ -35,6 +35,7 @@ class Term(NamedTuple):
     indices: the operation's index in each of these edges.
     norms: the batch norm of each edge that follows, or () for none.
     shared: whether `value` is the same for all its edges.
+    drops: whether drop-path drops it.
   """
 
   value: jax.Array
@@ -42,12 +43,12 @@ class Term(NamedTuple):
   indices: tuple[int, ...]
   norms: tuple[BatchNorm, ...]
   shared: bool
+  drops: bool
 
 
 def applies(weights: Sequence[jax.Array] | None, mode: Mode) -> bool:
-  """Whether a call may be fused: training with mixing weights, nothing dropped, not counted."""
-  drops = mode.drop_path is not None or mode.skip_dropout is not None
-  return weights is not None and mode.train and not drops and not tally.active()
+  """Whether a call may be fused: training with mixing weights, not counted."""
+  return weights is not None and mode.train and not tally.active()
 
 
 def leaving(
@@ -71,8 +72,9 @@ def leaving(
       if isinstance(op, blocks.Zero):
         continue
       key = key_of(op)
-      if key is None:
-        rest[e].append(weights[e][i].astype(x.dtype) * op(x, modes[e].at(i)))
+      # What is dropped number by number is another value for each edge.
+      if key is None or (key == (_identity,) and modes[e].skip_dropout is not None):
+        rest[e].append(weights[e][i].astype(x.dtype) * blocks.drop(op, x, modes[e].at(i)))
       else:
         found.setdefault(key, []).append((e, i, op))
   relu: Any = _relu(x)
@@ -80,9 +82,9 @@ def leaving(
   for (kind, *_), members in found.items():
     where, indices, ops = (tuple(part) for part in zip(*members, strict=True))
     value, norms, shared = kind(x, relu, ops)
-    terms.append(Term(value, where, indices, norms, shared))
+    terms.append(Term(value, where, indices, norms, shared, kind is not _identity))
   if terms:
-    sums = _mix(terms, weights, len(edges))
+    sums = _mix(terms, weights, modes, x.shape[0])
     rest = [[*([] if s is None else [s]), *others] for s, others in zip(sums, rest, strict=True)]
   zero = lambda edge: edge.ops[0](x, modes[0])
   return [sum(parts[1:], parts[0]) if parts else zero(e) for e, parts in zip(edges, rest)]
@@ -107,18 +109,35 @@ _relu.defvjp(_relu_forward, _relu_backward)
 
 
 def _mix(
-  terms: Sequence[Term], weights: Sequence[jax.Array], count: int
+  terms: Sequence[Term], weights: Sequence[jax.Array], modes: Sequence[Mode], batch: int
 ) -> Sequence[jax.Array | None]:
   """The weighted sum of the terms for each edge, with the running statistics moved."""
   epsilon = lambda term: term.norms[0].epsilon if term.norms else None
   layout = tuple((term.edges, epsilon(term), term.shared) for term in terms)
   factors = [weights[e][i] for term in terms for e, i in zip(term.edges, term.indices, strict=True)]
   values = tuple(term.value for term in terms)
-  mixed: Any = mixing.mix(values, jnp.stack(factors), layout, count)
+  survival = _survival(terms, modes, batch)
+  mixed: Any = mixing.mix(values, survival, jnp.stack(factors), layout, len(modes))
   sums, means, variances = mixed
   for term, mean, var in zip(terms, means, variances, strict=True):
     _track(term.value, term.norms, term.shared, mean, var)
   return sums
+
+
+def _survival(terms, modes: Sequence[Mode], batch: int) -> tuple[jax.Array | None, ...]:
+  """`blocks.survival` of each term, `[n, batch]`; None of those that nothing drops."""
+  dropped = [term.drops and modes[0].drop_path is not None for term in terms]
+  places = [
+    modes[e].at(i)
+    for term, drops in zip(terms, dropped, strict=True)
+    for e, i in zip(term.edges, term.indices, strict=True)
+    if drops
+  ]
+  drawn = iter(blocks.survival(places, batch) if places else ())
+  return tuple(
+    jnp.stack([next(drawn) for _ in term.edges]) if drops else None
+    for term, drops in zip(terms, dropped, strict=True)
+  )
 
 
 def _track(value, norms: Sequence[BatchNorm], shared: bool, mean, var) -> None:

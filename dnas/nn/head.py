@@ -70,8 +70,8 @@ class Head(nnx.Module):
     classes: int,
     strides: Sequence[int],
     *,
-    convs: int = 1,
-    reg_max: int = 16,
+    convs: int,
+    reg_max: int,
     rngs: Rngs,
   ):
     if classes < 1 or reg_max < 1 or convs < 0:

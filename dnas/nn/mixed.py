@@ -15,8 +15,7 @@ from dnas.nn import blocks, fused, looped, ops
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
 from dnas.nn.norm import BatchNorm
-from dnas.nn.supernet import PLAIN, Supernet, bypass, only_largest, sampled
-from dnas.nn.supernet import width as seen
+from dnas.nn.supernet import PLAIN, Supernet, bypass, only_largest, sampled, seen
 from dnas.space import space as spaces
 
 FUSE = True  # Whether cells evaluate their edges together where they can (see `dnas.nn.fused`).
@@ -79,19 +78,19 @@ class MixedOp(nnx.Module):
     if weights is None:
       if len(self.ops) != 1:
         raise ValueError(f"{len(self.ops)} operations {self.names} need mixing weights")
-      return drop(self.ops[0], x, mode)
+      return blocks.drop(self.ops[0], x, mode)
     if weights.shape != (len(self.ops),):
       raise ValueError(
         f"weights of shape {weights.shape} for {len(self.ops)} operations {self.names}"
       )
     part = self.part(x)
     if self.single and not looped.pays([self]):
-      y = sampled(self.ops, part, weights, mode, drop)
+      y = sampled(self.ops, part, weights, mode, blocks.drop)
     else:
       masked = self.masked(weights)
       # The zero operation adds nothing; its weight only takes from the others.
       terms = [
-        masked[i].astype(x.dtype) * drop(op, part, mode.at(i))
+        masked[i].astype(x.dtype) * blocks.drop(op, part, mode.at(i))
         for i, op in enumerate(self.ops)
         if not isinstance(op, blocks.Zero)
       ]
@@ -116,21 +115,6 @@ class MixedOp(nnx.Module):
     return y
 
 
-def drop(op: nnx.Module, x: jax.Array, mode: Mode) -> jax.Array:
-  """op(x) with drop-path (see `blocks.drop_path`).
-
-  Residual operations drop by themselves. Identities are left alone by drop-path; with
-  `mode.skip_dropout` each of their numbers is dropped by itself.
-  """
-  y = op(x, mode)  # pyright: ignore[reportCallIssue]
-  if mode.train and mode.skip_dropout is not None and isinstance(op, blocks.Identity):
-    keep = 1 - jnp.asarray(mode.skip_dropout, jnp.float32)
-    mask = jax.random.bernoulli(mode.random_key("skip drop-out"), keep, y.shape)
-    return y * (mask / keep).astype(y.dtype)
-  alone = isinstance(op, blocks.Identity | blocks.Zero | blocks.Residual)
-  return y if alone else blocks.drop_path(y, mode)
-
-
 class Cell(nnx.Module):
   """A cell of a space as a module: inputs brought to size, nodes summed, outputs concatenated.
 
@@ -145,8 +129,6 @@ class Cell(nnx.Module):
     stride: 1 or 2, on the edges that leave the inputs.
     affine, pool_norm, rngs: as in `MixedOp`.
     supernet: as in `MixedOp`, if the cell holds a choice.
-    fuse: whether edges are evaluated together where they can (see `fused`); both forms are equal.
-      None: FUSE.
   """
 
   def __init__(
@@ -161,12 +143,11 @@ class Cell(nnx.Module):
     pool_norm: bool,
     supernet: Supernet = PLAIN,
     rngs: Rngs,
-    fuse: bool | None = None,
   ):
     self.cell = cell
     self.channels = channels
     supernet = PLAIN if cell.is_decided else supernet
-    self.fused = FUSE if fuse is None else fuse
+    self.fused = FUSE
     if cell.inputs == 1:
       self.prepare = None
       widths = [c_in[0]]
@@ -267,7 +248,7 @@ def _alone(edge: MixedOp, mode: Mode, x: jax.Array, weights: jax.Array) -> jax.A
   """What one edge gives, `edge(x, weights, mode)` in the form that is fast."""
   part = edge.part(x)
   if edge.single:
-    y = sampled(edge.ops, part, weights, mode, drop)
+    y = sampled(edge.ops, part, weights, mode, blocks.drop)
   else:
     (y,) = fused.leaving([edge], part, [weights], [mode])
   return edge.whole(y, x, weights, mode)

@@ -60,7 +60,7 @@ class Neck(nnx.Module):
     strides: Sequence[int],
     channels: int,
     *,
-    path: str = "fpn",
+    path: str,
     affine: bool = True,
     pool_norm: bool = False,
     supernet: Supernet = PLAIN,

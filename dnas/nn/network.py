@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from dnas import naming
@@ -218,13 +219,13 @@ def inherit(supernet: nnx.Module, network: nnx.Module, widen: bool = False) -> N
     supernet: a `Backbone`, `Network` or detector of a search space.
     network: the same for a genotype of that space, or for a space with fewer operations on the same
       edges, built with `search=True`; changed in place.
-    widen: whether arrays may be longer than their counterparts along some axes: entry j is then
-      entry j mod n of the n there are (a supernet with a smaller `partial`, DrNAS, 2006.10355,
-      section 3.4; there the copies are drawn at random).
+    widen: whether arrays may be longer than their counterparts along some axes, never shorter:
+      entry j is then entry j mod n of the n there are (a supernet with a smaller `partial`, DrNAS,
+      2006.10355, section 3.4; there the copies are drawn at random).
 
   Raises:
-    SpaceError: the genotype is not in the supernet's space.
-    ValueError: something in `network` has no counterpart of its shape.
+    SpaceError: the genotype is not in the supernet's space, or something in `network` has no
+      counterpart of its shape.
   """
   cells = {path: node for path, node in nnx.iter_graph(supernet) if isinstance(node, mixed.Cell)}
   places: dict[tuple, tuple] = {}  # operation of `network` -> operation of `supernet`
@@ -240,15 +241,14 @@ def inherit(supernet: nnx.Module, network: nnx.Module, widen: bool = False) -> N
   for path, variable in nnx.to_flat_state(nnx.state(network)):
     at = next((path[:n] for n in range(len(path)) if path[:n] in places), ())
     origin = source.get((*places.get(at, ()), *path[len(at) :]))
-    if origin is not None and widen and origin.ndim == variable.ndim:
-      inherited.append((path, variable.replace(_repeated(origin[...], variable.shape))))
-      continue
-    if origin is None or origin.shape != variable.shape:
-      raise ValueError(
-        f"{_text(path)}: the supernet has {'nothing' if origin is None else origin.shape} for this "
-        f"{variable.shape}; build the genotype's network like the supernet and with search=True"
+    if origin is None or not _fits(origin.shape, variable.shape, widen):
+      there = "nothing" if origin is None else origin.shape
+      valid = "build the genotype's network like the supernet and with search=True"
+      raise SpaceError(
+        f"{_text(path)}: the supernet has {there} for this {variable.shape}; "
+        f"{'valid: the same layers, none of them narrower' if widen else valid}"
       )
-    inherited.append((path, variable.replace(origin[...])))
+    inherited.append((path, variable.replace(_repeated(origin[...], variable.shape))))
   nnx.update(network, nnx.from_flat_state(inherited))
 
 
@@ -262,11 +262,17 @@ def _counterparts(several: Cell, fewer: Cell, field: str) -> Sequence[int]:
   return several.match(fewer, field)
 
 
+def _fits(origin: Sequence[int], shape: Sequence[int], widen: bool) -> bool:
+  """Whether an array of this shape can take the entries of its origin."""
+  longer = len(origin) == len(shape) and all(a <= b for a, b in zip(origin, shape, strict=True))
+  return longer if widen else origin == shape
+
+
 def _repeated(x: jax.Array, shape: Sequence[int]) -> jax.Array:
-  """x with its entries along each axis repeated in turn, or cut, to `shape`."""
+  """x with its entries along each axis repeated in turn to `shape`."""
   for axis, size in enumerate(shape):
     if x.shape[axis] != size:
-      x = jnp.take(x, jnp.arange(size) % x.shape[axis], axis=axis)
+      x = x.take(np.arange(size) % x.shape[axis], axis=axis)
   return x
 
 

@@ -15,7 +15,7 @@ from dnas.nn.mode import Mode
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def standardize(x: jax.Array, epsilon: float) -> tuple[jax.Array, jax.Array, jax.Array]:
-  """Y = (x - mean) / sqrt(var + epsilon) over all axes but the last.
+  """Gives y = (x - mean) / sqrt(var + epsilon) over all axes but the last.
 
   The statistics are computed in one pass and in float32, var = E[x^2] - E[x]^2: exact enough behind
   a convolution, whose outputs have means of the order of their deviation.
@@ -41,7 +41,7 @@ def _standardize_forward(x, epsilon):
 
 
 def _standardize_backward(epsilon, residuals, cotangents):
-  """Dx = inverse * (dy - mean(dy) - y * mean(y * dy))."""
+  """Gives dx = inverse * (dy - mean(dy) - y * mean(y * dy))."""
   del epsilon
   y, inverse = residuals
   axes = tuple(range(y.ndim - 1))

@@ -23,7 +23,7 @@ from dnas.nn.qarepvgg import QARepVGG
 
 
 def none(c_in: int, c_out: int, stride: int, *, affine: bool, rngs: Rngs) -> nnx.Module:
-  """Y = 0: the edge is not there."""
+  """Gives y = 0: the edge is not there."""
   return blocks.Zero(c_out, stride)
 
 
@@ -33,7 +33,7 @@ def noise(c_in: int, c_out: int, stride: int, *, affine: bool, rngs: Rngs) -> nn
 
 
 def skip_connect(c_in: int, c_out: int, stride: int, *, affine: bool, rngs: Rngs) -> nnx.Module:
-  """Y = x; at stride 2 a factorized reduction, at another width a 1x1 convolution."""
+  """Gives y = x; at stride 2 a factorized reduction, at another width a 1x1 convolution."""
   if stride == 2:
     return blocks.FactorizedReduce(c_in, c_out, affine=affine, rngs=rngs)
   if c_in != c_out:
@@ -101,7 +101,7 @@ def residual_block(c_in: int, c_out: int, stride: int, *, affine: bool, rngs: Rn
 def channel_attention(
   c_in: int, c_out: int, stride: int, *, affine: bool, rngs: Rngs
 ) -> nnx.Module:
-  """Y = x * g(x), a gate for each channel; behind `skip_connect` where size or width change."""
+  """Gives y = x * g(x), a gate a channel; behind `skip_connect` where size or width change."""
   attention = blocks.ChannelAttention(c_out, rngs=rngs)
   if stride == 1 and c_in == c_out:
     return attention

@@ -193,9 +193,7 @@ def energy_estimate(space: SearchSpace, found: Places, **options: str) -> CostMo
   return cost_model("energy_mj", space, found, fixed, cost, dead_is_free=True)
 
 
-def program(
-  operation: Operation, batch: int, dtype: str = "float32", copies: int = 8
-) -> Callable[[], Any]:
+def program(operation: Operation, batch: int, dtype: str, copies: int) -> Callable[[], Any]:
   """A function that runs an operation `copies` times on the device, in one compiled program.
 
   So the time of starting a program, which a network pays once, counts little. The copies have

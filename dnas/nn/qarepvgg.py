@@ -83,7 +83,7 @@ class ConvNorm(nnx.Module):
 
   def fused(self) -> ConvBias:
     """The same as one convolution with bias, from the running statistics."""
-    scale, shift = affine_of(self.bn)
+    scale, shift = _affine_of(self.bn)
     kernel = np.asarray(self.conv.kernel[...], np.float64)
     return ConvBias(kernel * scale, shift, int(_stride(self.conv)), self.relu)
 
@@ -134,18 +134,18 @@ class QARepVGG(nnx.Module):
 
   def fused(self) -> ConvBias:
     """The same as one 3x3 convolution with bias, from the running statistics."""
-    scale, shift = affine_of(self.branch_3x3.bn)
+    scale, shift = _affine_of(self.branch_3x3.bn)
     kernel = np.asarray(self.branch_3x3.conv.kernel[...], np.float64) * scale
     kernel[1, 1] += np.asarray(self.branch_1x1.kernel[...], np.float64)[0, 0]
     if self.identity:
       kernel[1, 1] += np.eye(kernel.shape[2])
     assert self.branch_1x1.bias is not None  # it is built with one
     bias = shift + np.asarray(self.branch_1x1.bias[...], np.float64)
-    scale, shift = affine_of(self.post_bn)
+    scale, shift = _affine_of(self.post_bn)
     return ConvBias(kernel * scale, bias * scale + shift, int(_stride(self.branch_1x1)))
 
 
-def affine_of(bn: BatchNorm) -> tuple[np.ndarray, np.ndarray]:
+def _affine_of(bn: BatchNorm) -> tuple[np.ndarray, np.ndarray]:
   """(a, b), float64 `[C]`, of y = a x + b that a batch norm is outside of training."""
   wide = lambda variable: np.asarray(variable[...], np.float64)
   scale = 1 / np.sqrt(wide(bn.var) + bn.epsilon)

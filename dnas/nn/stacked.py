@@ -67,9 +67,6 @@ class Layout:
     return tree
 
 
-PLAIN = Layout()
-
-
 def layout(module: nnx.Module) -> Layout:
   """Which edges of a supernet are built alike: equal operations, sizes and strides.
 

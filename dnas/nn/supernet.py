@@ -52,7 +52,7 @@ class Supernet:
 PLAIN = Supernet()
 
 
-def width(c_in: int, c_out: int, partial: int) -> int:
+def seen(c_in: int, c_out: int, partial: int) -> int:
   """The channels that an edge's operations see, c_in / K.
 
   Raises:

@@ -35,15 +35,17 @@ def write_page(folders: Sequence[pathlib.Path], file: pathlib.Path) -> pathlib.P
 def draw(workdir: pathlib.Path) -> list[pathlib.Path]:
   """Draws the cells of `workdir/genotype.json` as `cell_NAME.svg` and `.png`.
 
-  And what was observed while searching (`watch/`, see `dnas.watch`), as `search.svg` and `.png`.
+  And what was observed while searching (`watch/`, see `dnas.watch`), as `search.svg` and `.png`;
+  of a search in stages as `search_stage0` and so on.
   """
   genotype = genotypes.load(workdir / "genotype.json")
   paths = []
   for name, cell in searched_cells(genotype).items():
     paths += _save(draw_cell(cell, name), workdir / f"cell_{name}", f"cell {name}: {cell}")
-  watched = progress.read_watch(workdir)
-  if watched:
-    paths += _save(progress.draw_search(watched), workdir / "search", "the search")
+  for stage in progress.stages(workdir):
+    if watched := progress.read_watch(stage):
+      name = "search" if stage == workdir else f"search_{stage.name}"
+      paths += _save(progress.draw_search(watched), workdir / name, "the search")
   return paths
 
 

@@ -2,21 +2,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pictures of cells."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+from dnas.figures import colour
 from dnas.space.space import Cell, SearchSpace
 
-# One colour per kind of operation, distinguishable without colour vision (Okabe and Ito 2008).
+# One colour per kind of operation.
 _COLOURS = (
-  ("skip", "#0072B2"),
-  ("none", "#999999"),
-  ("noise", "#999999"),
-  ("pool", "#009E73"),
-  ("sep", "#D55E00"),
-  ("dil", "#CC79A7"),
-  ("", "#E69F00"),
+  ("skip", colour(0)),
+  ("none", colour(-1)),
+  ("noise", colour(-1)),
+  ("pool", colour(2)),
+  ("sep", colour(1)),
+  ("dil", colour(3)),
+  ("", colour(4)),
 )
 
 
@@ -38,27 +38,28 @@ def draw_cell(cell: Cell, title: str) -> Figure:
   ]
   every = np.concatenate([np.asarray(places), *curves])
   low, high = every.min(0) - (0.7, 0.6), every.max(0) + (0.7, 0.35)
-  figure, axes = plt.subplots(figsize=(1.2 * (high - low)[0], 1.2 * (high - low)[1] + 0.4))
+  figure = Figure(figsize=(1.2 * (high - low)[0], 1.2 * (high - low)[1] + 0.4))
+  axes = figure.subplots()
   axes.set_axis_off()
   axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
   axes.set_title(title, loc="left", fontsize=13, fontweight="bold")
   taken = [(x, y, 0.25) for x, y in places]
   for edge, curve in zip(cell.edges, curves, strict=True):
     op = "/".join(edge.ops)
-    colour = next(c for key, c in _COLOURS if key in op)
+    own = next(c for key, c in _COLOURS if key in op)
     ends = np.linalg.norm(curve[:, None] - curve[[0, -1]], axis=-1).min(1)
     seen = curve[ends > 0.27]  # the rest lies under the nodes
-    axes.plot(*seen[:-2].T, "--" if op == "none" else "-", color=colour, linewidth=1.8)
+    axes.plot(*seen[:-2].T, "--" if op == "none" else "-", color=own, linewidth=1.8)
     axes.annotate(
       "",
       seen[-1],
       seen[-4],
-      arrowprops=dict(arrowstyle="-|>", color=colour, linewidth=1.8, mutation_scale=14),
+      arrowprops=dict(arrowstyle="-|>", color=own, linewidth=1.8, mutation_scale=14),
     )
     x, y = _free_place(curve, 0.055 * len(op), taken)
     taken.append((x, y, 0.055 * len(op)))
     box = dict(boxstyle="round,pad=0.1", fc="white", ec="none", alpha=0.9)
-    axes.text(x, y, op, ha="center", va="center", fontsize=8.5, color=colour, bbox=box)
+    axes.text(x, y, op, ha="center", va="center", fontsize=8.5, color=own, bbox=box)
   for node, (x, y) in enumerate(places):
     kind = "input" if node < cell.inputs else "output" if node in cell.output else "node"
     face = {"input": "#DDE8F3", "output": "#F6DFC9", "node": "#EEEEEE"}[kind]

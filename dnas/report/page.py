@@ -15,7 +15,7 @@ from dnas import config as configs
 from dnas import log
 from dnas.config import Config
 from dnas.errors import DnasError
-from dnas.fields import leaves
+from dnas.fields import get, leaves
 from dnas.files import json_of
 from dnas.report import findings, html, progress, svg, trials
 from dnas.report.cells import draw_cell, searched_cells
@@ -105,9 +105,8 @@ def _named(cell: str) -> str:
 
 def _search(folder: pathlib.Path) -> list[str]:
   """Of every stage: alpha, losses, what was observed; of a black-box search its scores."""
-  stages = sorted(folder.glob("stage*")) or [folder]
   parts = []
-  for n, stage in enumerate(stages):
+  for n, stage in enumerate(progress.stages(folder)):
     of = f" ({stage.name})" if stage != folder else ""
     watched, records = progress.read_watch(stage), progress.read_metrics(stage)
     if (stage / "weights.npz").is_file() or (not watched and not _searched(records)):
@@ -148,7 +147,7 @@ def _cost(config: Config | None, folder: pathlib.Path, result: dict[str, Any]) -
   budgets = dict(record.get("budgets", {}))
   costs = {k: v for k, v in record.items() if k not in ("budgets", "genotype")}
   costs |= {name: result[name] for name in ("params", "macs") if name in result}
-  width = config.train.macs if config is not None and "train" in config else None
+  width = get(config, "train.macs") if config is not None and "train" in config else None
   rows = [
     [name, value, budgets.get(name.removesuffix("_measured"), "")] for name, value in costs.items()
   ]
@@ -208,7 +207,7 @@ def _again(config: Config | None, folder: pathlib.Path) -> list[str]:
   if config is None:
     return []
   shown = html.folded("config.json", html.code(configs.to_json(config)))
-  if "train" in config and config.train.get("start") is not None:
+  if "train" in config and get(config, "train.start") is not None:
     return [shown]
   whole = (folder / "train").is_dir() or not (folder / "weights.npz").is_file()
   script, more = ("run", []) if whole else ("train", ["--genotype", str(folder / "genotype.json")])

@@ -6,19 +6,23 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib.pyplot as plt
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from dnas import log
-from dnas.figures import COLOURS
+from dnas import figures, log
 from dnas.files import json_of
 
 Record = Mapping[str, Any]
 POINTS = 300  # of a curve; more steps than that are averaged in groups
 _LOSSES = ("loss", "weight_loss", "alpha_loss")
+
+
+def stages(folder: pathlib.Path) -> list[pathlib.Path]:
+  """The folders of a search's stages; the run's own where it has none."""
+  return sorted(folder.glob("stage*")) or [folder]
 
 
 def read_watch(folder: pathlib.Path) -> dict[int, Record]:
@@ -56,7 +60,7 @@ def draw_metrics(records: Sequence[Record], ignore: Sequence[str] = ()) -> Figur
   for axis, shown in zip(axes, panels):
     for n, name in enumerate(shown):
       x, y = grouped(records, name)
-      axis.plot(x, y, color=COLOURS[n], linewidth=1.3, label=name)
+      axis.plot(x, y, color=figures.colour(n), linewidth=1.3, label=name)
       if "norm" in name and len(y) and y.min() > 0:
         axis.set_yscale("log")
     axis.set_title(shown[0] if len(shown) == 1 else "loss", loc="left", fontsize=9)
@@ -76,7 +80,7 @@ def draw_search(watched: Mapping[int, Record]) -> Figure:
   figure, axes = _panels(len(names))
   for axis, name in zip(axes, names):
     values = [record[name] for record in records]
-    axis.set_prop_cycle(color=COLOURS)
+    axis.set_prop_cycle(color=figures.COLOURS)
     axis.plot(steps, values, marker="o", markersize=3, linewidth=1.3)
     axis.set_title(name, loc="left", fontsize=9)
   return figure
@@ -112,7 +116,8 @@ def draw_alpha_heat(steps, edges, ops, shares) -> Figure:
   """
   rows = [f"{edge}: {op}" for edge, names in zip(edges, ops) for op in names]
   values = np.concatenate([share.T for share in shares])
-  figure, axes = plt.subplots(figsize=(7.2, 0.9 + 0.17 * len(rows)), layout="constrained")
+  figure = Figure(figsize=(7.2, 0.9 + 0.17 * len(rows)), layout="constrained")
+  axes = figure.subplots()
   at = [steps[0] - (steps[1] - steps[0] if len(steps) > 1 else 1), *steps]
   image = axes.pcolormesh(at, np.arange(len(rows) + 1), values, cmap="cividis", rasterized=True)
   axes.set_yticks(np.arange(len(rows)) + 0.5, rows, fontsize=7)
@@ -128,10 +133,7 @@ def draw_alpha_curves(steps, edges, ops, shares) -> Figure:
   """softmax(alpha) over the steps, a panel for each edge, a line for each operation."""
   figure, axes = _panels(len(edges), columns=2, sharey=True)
   every = list(dict.fromkeys(name for names in ops for name in names))
-  styles: dict[str, Any] = {
-    op: dict(color=COLOURS[n % len(COLOURS)], linestyle=("-", "--")[n // len(COLOURS) % 2])
-    for n, op in enumerate(every)
-  }
+  styles = {op: figures.line(n) for n, op in enumerate(every)}
   for axis, edge, names, share in zip(axes, edges, ops, shares):
     for n, op in enumerate(names):
       axis.plot(steps, share[:, n], linewidth=1.3, **styles[op])
@@ -143,12 +145,12 @@ def draw_alpha_curves(steps, edges, ops, shares) -> Figure:
 
 def draw_compared(runs: Mapping[str, Sequence[Record]], name: str) -> Figure:
   """One metric over the steps, a line for each run."""
-  figure, axes = plt.subplots(figsize=(7.2, 3.4), layout="constrained")
+  figure = Figure(figsize=(7.2, 3.4), layout="constrained")
+  axes = figure.subplots()
   for n, (run, records) in enumerate(runs.items()):
-    style = ("-", "--", ":")[n // len(COLOURS) % 3]
     x, y = grouped(records, name)
     if len(x):  # A run without the metric keeps its colour for those that it has.
-      axes.plot(x, y, style, color=COLOURS[n % len(COLOURS)], linewidth=1.3, label=run)
+      axes.plot(x, y, linewidth=1.3, label=run, **figures.line(n))
   axes.set(xlabel="step", ylabel=name)
   axes.grid(alpha=0.3)
   axes.legend(fontsize=8)
@@ -181,7 +183,7 @@ def read_metrics(folder: pathlib.Path) -> list[dict[str, Any]]:
 def read_stages(folder: pathlib.Path) -> list[dict[str, Any]]:
   """The records of a search; of one in stages those of all, their steps counted on."""
   records, before = [], 0
-  for stage in sorted(folder.glob("stage*")) or [folder]:
+  for stage in stages(folder):
     own = read_metrics(stage)
     records += [{**record, "step": before + record["step"]} for record in own]
     before = records[-1]["step"] if records else 0
@@ -193,15 +195,9 @@ def _panels(count: int, columns: int = 3, sharey: bool = False) -> tuple[Figure,
   columns = min(columns, count)
   rows = -(-count // columns)
   # An offset ("+1.386") would stand where the title does.
-  with plt.rc_context({"axes.formatter.useoffset": False}):
-    figure, axes = plt.subplots(
-      rows,
-      columns,
-      figsize=(3.4 * columns, 2.2 * rows),
-      squeeze=False,
-      layout="constrained",
-      sharey=sharey,
-    )
+  with matplotlib.rc_context({"axes.formatter.useoffset": False}):
+    figure = Figure(figsize=(3.4 * columns, 2.2 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, sharey=sharey)
   for axis in axes.flat:
     axis.grid(alpha=0.3)
     axis.set_xlabel("step", fontsize=8)

@@ -6,7 +6,6 @@ import html
 import re
 from collections.abc import Mapping
 
-import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 
@@ -26,7 +25,7 @@ CELL = {
 
 
 def inline(figure: Figure, name: str, title: str, colours: Mapping[str, str] | None = None) -> str:
-  """The figure as an `<svg role="img">` without a size of its own; the figure is closed.
+  """The figure as an `<svg role="img">` without a size of its own.
 
   Args:
     figure: its texts stay texts.
@@ -38,7 +37,6 @@ def inline(figure: Figure, name: str, title: str, colours: Mapping[str, str] | N
     legend.set_frame_on(False)
   text = figures.drawn(figure, "svg", transparent=True).decode()
   width = round(figure.get_figwidth() * 96)
-  plt.close(figure)
   box = re.search(r'viewBox="[^"]*"', text)
   body = text[text.index("<svg") :].partition(">")[2]
   # A style element in an SVG is one of the whole page; the page has these rules itself.

@@ -15,6 +15,7 @@ import pathlib
 import re
 from typing import Any
 
+from dnas.errors import choose_from
 from dnas.files import text_of
 from dnas.space import document, macro
 from dnas.space.checks import is_int, show
@@ -103,7 +104,7 @@ def published(name: str) -> SearchSpace:
     SpaceError: the name is not in `NAMES`.
   """
   if name not in _PUBLISHED:
-    raise SpaceError(f"genotype: {name!r} is not published here; valid: {', '.join(NAMES)}")
+    raise SpaceError(choose_from("published genotype:", name, NAMES))
   normal, normal_output, reduce, reduce_output = _PUBLISHED[name]
 
   def cell(text: str, output: str) -> Cell:

@@ -14,10 +14,6 @@ from dnas.space import shapes
 from dnas.space.checks import is_int
 from dnas.space.space import SearchSpace, SpaceError, Stage
 
-# Two of the first make a plain sum of both scales, two of the last a sum weighted by attention.
-# `none` is left out: a fusion that drops both scales would blind the head.
-FUSION_OPS = ("skip_connect", "nor_conv_1x1", "sep_conv_3x3", "channel_attention")
-
 
 def own(space: SearchSpace) -> SearchSpace:
   """The network that a space comes with (`dnas.space.mbconv`, genotypes from files).
@@ -113,8 +109,10 @@ def detector(
     repeats: cells per stage, or one number per stage.
     stem_channels: width of the stem.
     down: the operation that halves the resolution; `light_down` leaves the work to the cells.
-    fusion: candidates of every edge of the neck's cell `fusion`, in which two scales meet (see
-      FUSION_OPS); empty: the space's own cell of that name, or a plain sum if it has none.
+    fusion: candidates of every edge of the neck's cell `fusion`, in which two scales meet:
+      `skip_connect` (two make a plain sum), `nor_conv_1x1`, `sep_conv_3x3`, `channel_attention`
+      (two make a sum weighted by attention). With `none` both scales may be dropped, which blinds
+      the head. Empty: the space's own cell of that name, or a plain sum if it has none.
     fusion_nodes: computed nodes of that cell; the last is its output.
 
   Raises:

@@ -41,7 +41,7 @@ def round_filters(channels: int, width: float) -> int:
   return rounded if rounded >= 0.9 * wanted else rounded + DIVISOR
 
 
-def round_repeats(repeats: int, depth: float) -> int:
+def _round_repeats(repeats: int, depth: float) -> int:
   """ceil(depth * repeats)."""
   return math.ceil(depth * repeats)
 
@@ -88,10 +88,10 @@ def scale(genotype: SearchSpace, width: float, depth: float, resolution: int) ->
       shared = sum(other.cell == stage.cell for other in genotype.stages) > 1
       name = f"{stage.cell}_{n}" if shared else stage.cell
       lead = chain[0] == "skip_connect"  # It changes the size, and is no block.
-      cells[name] = _chain(chain, lead + round_repeats(len(chain) - lead, depth))
+      cells[name] = _chain(chain, lead + _round_repeats(len(chain) - lead, depth))
       stage = dataclasses.replace(stage, cell=name)
     elif not once:
-      repeats = round_repeats(repeats, depth)
+      repeats = _round_repeats(repeats, depth)
     channels = round_filters(stage.channels, width)
     stages.append(dataclasses.replace(stage, repeats=repeats, channels=channels))
   if yolo:
@@ -125,7 +125,7 @@ def _inside(cell: Cell, width: float, depth: float) -> Cell:
     csp = yolo_nas.parse(name)
     if csp is None:
       return name
-    blocks, hidden = round_repeats(csp.blocks, depth), round_filters(csp.hidden, width)
+    blocks, hidden = _round_repeats(csp.blocks, depth), round_filters(csp.hidden, width)
     return csp._replace(blocks=blocks, hidden=hidden).name
 
   edges = [dataclasses.replace(e, ops=tuple(map(scaled, e.ops))) for e in cell.edges]

@@ -20,7 +20,7 @@ import dataclasses
 import functools
 import math
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -185,40 +185,30 @@ class SearchSpace:
     """A genotype drawn uniformly from the `size` genotypes of the space."""
     return self.decide({name: self.cells[name].sample(rng) for name in self.searched})
 
-  def neighbours(self, genotype: "SearchSpace") -> Iterator[dict[str, Choice]]:
-    """The choices of every genotype that differs from `genotype` in one decision."""
-    choices = self.choices(genotype)
-    for name in self.searched:
-      for changed in self.cells[name].neighbours(choices[name]):
-        yield {**choices, name: changed}
-
-  def mutate(self, genotype: "SearchSpace", rng: random.Random) -> "SearchSpace":
-    """A genotype that differs from `genotype` in one decision, drawn uniformly from its neighbours.
-
-    Raises:
-      SpaceError: `genotype` is not in this space, or is all that the space holds.
-    """
-    neighbours = list(self.neighbours(genotype))
-    check(len(neighbours) > 0, "genotype", "is the only one in this space: nothing to mutate")
-    return self.decide(rng.choice(neighbours))
-
-  def to_json(self) -> str:
-    """The space as JSON text, one cell edge a line; `from_json` gives an equal space back."""
+  def to_dict(self) -> dict[str, Any]:
+    """The space as the value of a JSON document; `from_dict` gives an equal space back."""
     cells = {name: document.write_cell(cell) for name, cell in self.cells.items()}
     stages = [dataclasses.asdict(stage) for stage in self.stages]
-    written = {"schema": SCHEMA, **self._fields(), "cells": cells, "stages": stages}
-    return document.pretty(written) + "\n"
+    return {"schema": SCHEMA, **self._fields(), "cells": cells, "stages": stages}
+
+  def to_json(self) -> str:
+    """The same as text, one cell edge a line; `from_json` gives an equal space back."""
+    return document.pretty(self.to_dict()) + "\n"
 
   @staticmethod
   def from_json(text: str) -> "SearchSpace":
-    """Reads what `to_json` wrote.
+    """Reads what `to_json` wrote. Raises SpaceError: not JSON, or as `from_dict`."""
+    return SearchSpace.from_dict(document.parse(text))
+
+  @staticmethod
+  def from_dict(value: Any) -> "SearchSpace":
+    """Reads what `to_dict` gave, which stays as it is.
 
     Raises:
-      SpaceError: not JSON, another schema, or a field missing, unknown or malformed; the message
-        names it.
+      SpaceError: another schema, or a field missing, unknown or malformed; the message names it.
     """
-    read = document.parse(text)
-    check(isinstance(read, dict), "document", f"must be a JSON object, got {show(read)}")
+    check(isinstance(value, dict), "document", f"must be a JSON object, got {show(value)}")
+    read = dict(value)
     schema = read.pop("schema", None)
     check(schema == SCHEMA, "schema", f"must be {SCHEMA!r}, got {show(schema)}")
     names = [f.name for f in dataclasses.fields(SearchSpace)]

@@ -19,6 +19,8 @@ from dnas.strategy.relaxation import Relaxation
 
 # Cell name -> logits [O] per edge; O is the number of the edge's operations, in their order.
 Alpha = dict[str, tuple[jax.Array, ...]]
+# The same as it may come from anywhere: also logits on the host, and lists.
+AlphaLike = Mapping[str, Sequence[Any]]
 _EDGES = "/edges"
 
 
@@ -27,7 +29,7 @@ def edges_key(cell: str) -> str:
   return cell + _EDGES
 
 
-def operations(alpha: Mapping[str, Sequence[Any]]) -> dict[str, tuple[Any, ...]]:
+def operations(alpha: AlphaLike) -> dict[str, tuple[Any, ...]]:
   """The logits of operations alone, those of edges left out."""
   return {name: tuple(v) for name, v in alpha.items() if not name.endswith(_EDGES)}
 
@@ -64,9 +66,9 @@ def init_alpha(
 def relax(
   relaxation: Relaxation,
   key: jax.Array,
-  alpha: Mapping[str, Sequence[jax.Array]],
+  alpha: AlphaLike,
   progress,
-  space: SearchSpace | None = None,
+  space: SearchSpace,
 ) -> Alpha:
   """weights[cell][e] = beta_e relaxation(key_e, alpha[cell][e], progress), with a key of its own.
 
@@ -79,7 +81,7 @@ def relax(
     key: of its noise.
     alpha: the logits.
     progress: in [0, 1].
-    space: tells which edges enter a node; needed if `alpha` holds logits of edges.
+    space: tells which edges enter a node.
 
   Returns:
     Mixing weights of the structure and shapes of `operations(alpha)`.
@@ -90,8 +92,6 @@ def relax(
   for name, edges in weights.items():
     if edges_key(name) not in alpha:
       continue
-    if space is None:
-      raise DnasError(f"alpha.{edges_key(name)}: relax needs the space to know the cell's edges")
     beta: dict[int, jax.Array] = {}
     for node, logits in zip(space.cells[name].nodes, alpha[edges_key(name)], strict=True):
       beta |= dict(zip(space.cells[name].incoming(node), jax.nn.softmax(logits), strict=True))

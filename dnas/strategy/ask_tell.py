@@ -219,7 +219,7 @@ def sampler(space: SearchSpace) -> Callable[[random.Random], PlainChoices]:
 
 
 def neighbourhood(space: SearchSpace) -> Callable[[PlainChoices], list[PlainChoices]]:
-  """choices -> all choices that differ in one decision, as in `space.neighbours`."""
+  """choices -> all choices that differ in one decision (`Cell.neighbours`)."""
   cells = [(name, space.cells[name]) for name in searched(space)]
 
   def neighbours(choices: PlainChoices) -> list[PlainChoices]:
@@ -237,13 +237,6 @@ def searched(space: SearchSpace) -> tuple[str, ...]:
   if space.is_genotype:
     raise StrategyError("the space is a genotype: it leaves nothing to search")
   return space.searched
-
-
-def require(name: str, value: Any, least: float, most: float = math.inf) -> None:
-  """StrategyError unless `value` is a number in [least, most]."""
-  if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-    valid = f"{least} or more" if most == math.inf else f"in [{least}, {most}]"
-    raise StrategyError(f"{name}: must be {valid}, got {value!r}")
 
 
 def _rungs(strategy: Strategy, proposal: Proposal, number: int) -> tuple[int, ...]:

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from dnas.errors import DnasError
+from dnas.errors import DnasError, check_count, check_number
 from dnas.finite import skip_unless_finite
 from dnas.strategy.alpha import Alpha, entropy, init_alpha
 from dnas.strategy.freezing import Freezing
@@ -110,15 +110,14 @@ def bilevel(
     DnasError: `steps`, `warmup_steps` or `average` out of range, the space is a genotype already,
       or freezing with one level.
   """
-  if not steps >= 1:
-    raise DnasError(f"bilevel: steps must be 1 or more, got {steps!r}")
-  if not 0 <= warmup_steps < steps:
+  check_count("bilevel: steps", steps, 1)
+  check_count("bilevel: warmup_steps", warmup_steps, 0)
+  if warmup_steps >= steps:
     raise DnasError(
-      f"bilevel: warmup_steps must be in [0, steps = {steps}), got {warmup_steps!r}: alpha would "
-      "never be trained"
+      f"bilevel: warmup_steps must be below steps = {steps}, got {warmup_steps}: alpha would never "
+      "be trained"
     )
-  if not 0 <= average < 1:
-    raise DnasError(f"bilevel: average must be in [0, 1), got {average!r}")
+  check_number("bilevel: average", average, least=0, below=1)
   if freezing is not None and hypergradient is None:
     raise DnasError("bilevel: freezing compares the gradients of two levels, but there is one")
   levels = Levels(

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from dnas.cost.model import CostModel, computes
-from dnas.errors import DnasError
+from dnas.errors import DnasError, check_number
 from dnas.space.space import Cell, SearchSpace
 from dnas.strategy import knapsack
-from dnas.strategy.discretize import AlphaLike, Discretize, log_strengths
+from dnas.strategy.alpha import AlphaLike
+from dnas.strategy.discretize import Discretize, log_strengths
 
 Scores = Mapping[str, Sequence[np.ndarray]]  # cell -> one array [O] an edge; -inf: not to be taken
 
@@ -71,8 +72,7 @@ def check(space: SearchSpace, costs: Mapping[str, CostModel], budgets: Mapping[s
   for name, budget in budgets.items():
     if name not in costs:
       raise DnasError(f"budget {name}: there are costs for {', '.join(costs)}")
-    if not isinstance(budget, int | float) or isinstance(budget, bool) or not budget > 0:
-      raise DnasError(f"budget {name} must be a number above 0, got {budget!r}")
+    check_number(f"budget {name}", budget, above=0)
     least = cheapest(space, costs, name, {})
     if least is not None and least > budget:
       raise DnasError(

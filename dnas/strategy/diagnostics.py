@@ -6,15 +6,18 @@ These run between steps, on the host. Only the Hessian-vector product is compile
 """
 
 import collections
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.flatten_util
 import numpy as np
 
-from dnas.errors import DnasError, check_count
+from dnas.errors import DnasError, check_count, check_number
 from dnas.space.space import SearchSpace
+from dnas.strategy.alpha import AlphaLike
+
+__all__ = ["stop_by_eigenvalue"]  # What a config may name.
 
 
 class Spectrum(NamedTuple):
@@ -34,9 +37,7 @@ class Spectrum(NamedTuple):
     return max(self, key=abs)
 
 
-def hessian_spectrum(
-  loss: Callable[..., jax.Array], steps: int = 20, seed: int = 0
-) -> Callable[..., Spectrum]:
+def hessian_spectrum(loss: Callable[..., jax.Array], steps: int = 20) -> Callable[..., Spectrum]:
   """(alpha, *args) -> the ends of the spectrum of d2 loss(alpha, *args) / dalpha2.
 
   Lanczos: in the orthonormal basis of span{v, Hv, H2v, ...} the Hessian is a tridiagonal T, whose
@@ -48,14 +49,12 @@ def hessian_spectrum(
     loss: (alpha, *args) -> scalar, for a relaxation that has a second derivative. Pass what changes
       (weights, batch) as args, so that it is compiled once.
     steps: number of Hessian-vector products, 1 or more.
-    seed: of the start vector.
 
   Raises:
     DnasError: `steps` below 1; when called: a product that is not finite.
 
-  Source: Lanczos 1950; Golub and Van Loan 2013, section 10.1. The quantity: RobustDARTS (Zela et
-    al.
-  2020, arXiv:1909.09656), section 4.
+  Source: Lanczos 1950; Golub and Van Loan 2013, section 10.1. The quantity: RobustDARTS (Zela
+    et al. 2020, arXiv:1909.09656), section 4.
   """
   check_count("hessian_spectrum: steps", steps, 1)
 
@@ -67,7 +66,7 @@ def hessian_spectrum(
 
   def spectrum(alpha: Any, *args: Any) -> Spectrum:
     size = sum(np.size(leaf) for leaf in jax.tree.leaves(alpha))
-    v = np.random.default_rng(seed).normal(size=size)
+    v = np.random.default_rng(0).normal(size=size)
     basis, diagonal, off = [v / np.linalg.norm(v)], [], []
     for _ in range(min(steps, size)):
       w = np.asarray(product(alpha, basis[-1].astype(np.float32), args), np.float64)
@@ -112,10 +111,8 @@ def stop_by_eigenvalue(
 
   Source: DARTS-ES in RobustDARTS (Zela et al. 2020, arXiv:1909.09656), section 4.3 (k = 5, 0.75).
   """
-  if not window >= 1:
-    raise DnasError(f"stop_by_eigenvalue: window must be 1 or more, got {window!r}")
-  if not 0 < ratio < 1:
-    raise DnasError(f"stop_by_eigenvalue: ratio must be in (0, 1), got {ratio!r}")
+  check_count("stop_by_eigenvalue: window", window, 1)
+  check_number("stop_by_eigenvalue: ratio", ratio, above=0, below=1)
   values = np.asarray(history, np.float64)
   smooth = [values[max(0, i - window + 1) : i + 1].mean() for i in range(len(values))]
   for i in range(2 * window - 1, len(values)):
@@ -145,7 +142,7 @@ def stopped_at(
   return None if index is None else first + index
 
 
-def edge_entropies(alpha: Mapping[str, Sequence[Any]]) -> dict[str, np.ndarray]:
+def edge_entropies(alpha: AlphaLike) -> dict[str, np.ndarray]:
   """H[e] = -sum_o p_o log p_o, p = softmax(alpha[e]), in nats: one array [E] per cell."""
 
   def one(logits: Any) -> float:

@@ -16,18 +16,16 @@ by softmax(beta) over the edges that enter its node.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from dnas.errors import DnasError, check_count
+from dnas.errors import DnasError, check_count, check_number
 from dnas.space.space import Cell, Edge, SearchSpace
-from dnas.strategy.alpha import edges_key, operations
+from dnas.strategy.alpha import AlphaLike, edges_key, operations
 
 __all__ = ["argmax", "limit_skips", "threshold", "top_k_edges"]  # What a config may name.
 
-AlphaLike = Mapping[str, Sequence[Any]]
 Discretize = Callable[[SearchSpace, AlphaLike], SearchSpace]
 
 
@@ -96,8 +94,7 @@ def threshold(value: float = 0.85) -> Discretize:
   `threshold_sparse` in the authors' code (xiaomi-automl/FairDARTS, fairdarts/utils.py and
   train_search.py), where a node may even lose all its edges.
   """
-  if not 0 < value < 1:
-    raise DnasError(f"threshold: value must be in (0, 1), got {value!r}")
+  check_number("threshold: value", value, above=0, below=1)
 
   def discretize(space: SearchSpace, alpha: AlphaLike) -> SearchSpace:
     cells = dict(space.cells)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from dnas.errors import DnasError, check_count
+from dnas.errors import check_count, check_number
 from dnas.trees import named_leaves
 
 PyTree = Any
@@ -52,8 +52,7 @@ def gradient_matching(threshold: float = 0.4, window: int = 20) -> Freezing:
   (PasaLab/oles, train_search.py), which compares with the gradient of the step before and averages
   cosines of output channels, where here one cosine is taken over all weights of the operation.
   """
-  if not -1 <= threshold <= 1:
-    raise DnasError(f"gradient_matching: threshold must be in [-1, 1], got {threshold!r}")
+  check_number("gradient_matching: threshold", threshold, least=-1, most=1)
   check_count("gradient_matching: window", window, 1)
 
   def init(params: PyTree) -> PyTree:

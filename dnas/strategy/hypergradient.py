@@ -31,7 +31,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from dnas.errors import DnasError, check_count
+from dnas.errors import check_count, check_number
 from dnas.strategy.inner_step import (
   Loss,
   PyTree,
@@ -146,8 +146,7 @@ def finite_difference(
 
   Source: DARTS (arXiv:1806.09055), eq. 8 and its footnote (eps = 0.01 / ||v||).
   """
-  if not radius > 0:
-    raise DnasError(f"finite_difference: radius must be above 0, got {radius!r}")
+  check_number("finite_difference: radius", radius, above=0)
 
   def hypergradient(outer, inner, params, alpha, optimizer=None):
     sgd = to_differentiate("finite_difference", optimizer, params, lr, momentum, weight_decay)

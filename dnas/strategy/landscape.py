@@ -40,11 +40,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from dnas.nn.blocks import Identity
-from dnas.nn.mixed import drop
+from dnas.nn.blocks import Identity, drop
 from dnas.nn.mode import Mode
-from dnas.nn.supernet import PLAIN, Supernet, bypass, only_largest
-from dnas.nn.supernet import width as seen
+from dnas.nn.supernet import PLAIN, Supernet, bypass, only_largest, seen
 from dnas.space.space import Cell, Edge, SearchSpace, Stage
 from dnas.strategy.problem import Problem
 from dnas.strategy.schedule import NO_DROPS, Drops, mode_at
@@ -149,7 +147,7 @@ def _targets(x: jax.Array, noise: jax.Array, teacher: jax.Array, skip: bool) -> 
 
 
 class Harmonics(nnx.Module):
-  """All harmonics of all edges and places at once, as one operation for `nn.mixed.drop`.
+  """All harmonics of all edges and places at once, as one operation for `nn.blocks.drop`.
 
   y_c = sum over d of u[d, c] features(x)_d, u = kernel, its columns normed.
 

@@ -57,12 +57,11 @@ class Levels:
     """The gradient of the weight step with that of the weight penalty added."""
     if self.weight_penalty is None:
       return gradient
-    relax_key, loss_key = jax.random.split(key)
-    space, progress = self.problem.space, self.progress(state)
+    loss_key, progress = jax.random.split(key)[1], self.progress(state)
     layers = collections.Counter[str]()
-    for stage in space.stages:
+    for stage in self.problem.space.stages:
       layers[stage.cell] += stage.repeats
-    weights = relax(self.relaxation, relax_key, state.alpha, progress, space)
+    weights = self.weights(state, state.alpha, key)
     loss = lambda p, w: self.problem.loss(p, state.stats, w, batch, loss_key, True, progress)[0]
     extra = self.weight_penalty(loss, state.params, weights, layers, progress)
     return jax.tree.map(jnp.add, gradient, extra)
@@ -82,7 +81,7 @@ class Levels:
 
     def loss(params, alpha):
       apply = lambda p, w: self.problem.loss(p, state.stats, w, batch, loss_key, True, progress)
-      weights = relax(self.relaxation, relax_key, alpha, progress, self.problem.space)
+      weights = self.weights(state, alpha, key)
       if perturbation is not None:
         # The move is a constant: found at weights and params through which no gradient flows.
         still, params_still = jax.lax.stop_gradient((weights, params))

@@ -6,7 +6,7 @@ import math
 import random
 from collections.abc import Sequence
 
-from dnas.errors import check_count
+from dnas.errors import check_count, check_number
 from dnas.space.space import SearchSpace
 from dnas.strategy.ask_tell import (
   Metrics,
@@ -18,7 +18,6 @@ from dnas.strategy.ask_tell import (
   StrategyError,
   comparable,
   neighbourhood,
-  require,
   sampler,
   score_of,
   searched,
@@ -53,7 +52,7 @@ def nsga2(
   Source: Deb et al. 2002, IEEE Transactions on Evolutionary Computation 6(2).
   """
   check_count("nsga2: population", population, 2, StrategyError)
-  require("nsga2: crossover", crossover, 0, 1)
+  check_number("nsga2: crossover", crossover, least=0, most=1, kind=StrategyError)
   if not costs or isinstance(costs, str):
     raise StrategyError(f"nsga2: costs must hold names of costs, got {costs!r}")
   draw, neighbours, cross = sampler(space), neighbourhood(space), crosser(space)

@@ -13,6 +13,7 @@ from dnas.errors import DnasError, check_count
 from dnas.space.space import SearchSpace
 from dnas.strategy import diagnostics
 from dnas.strategy.alpha import one_hot, operations, relax
+from dnas.strategy.discretize import Discretize
 from dnas.strategy.problem import Problem, SearchState
 from dnas.strategy.relaxation import Relaxation
 
@@ -32,7 +33,7 @@ class Observation(NamedTuple):
 def observer(
   problem: Problem,
   relaxation: Relaxation,
-  decide: Callable[[SearchSpace, Any], SearchSpace],
+  decide: Discretize,
   *,
   hessian_steps: int = 0,
 ) -> Callable[[SearchState, Any, Sequence[SearchSpace], Any], Observation]:

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from dnas.errors import DnasError, check_count
+from dnas.errors import DnasError, check_count, check_number
 from dnas.nn.stacked import is_kernel
 from dnas.strategy.inner_step import Sgd
 
@@ -73,13 +73,14 @@ def sgd(
   Raises:
     DnasError: a value out of range.
   """
-  _check("sgd", steps=steps, lr=lr, clip=clip)
-  _check_not_negative("sgd", lr_end=lr_end, weight_decay=weight_decay)
-  if not 0 <= momentum < 1:
-    raise DnasError(f"sgd: momentum must be in [0, 1), got {momentum!r}")
+  check_count("sgd: steps", steps, 1)
+  check_number("sgd: lr", lr, above=0)
+  check_number("sgd: lr_end", lr_end, least=0)
+  check_number("sgd: momentum", momentum, least=0, below=1)
+  check_number("sgd: weight_decay", weight_decay, least=0)
   schedule = _schedule(steps, lr, lr_end, warmup_steps, decay, milestones)
   chain = optax.chain(
-    _clipping(clip),
+    _clipping("sgd", clip),
     optax.add_decayed_weights(weight_decay),
     optax.trace(momentum),
     optax.scale_by_learning_rate(schedule),
@@ -120,17 +121,18 @@ def adamw(
   Raises:
     DnasError: a value out of range.
   """
-  _check("adamw", steps=steps, lr=lr, clip=clip)
-  _check_not_negative("adamw", lr_end=lr_end, weight_decay=weight_decay)
-  if not 0 <= warmup_steps < steps:
-    raise DnasError(f"adamw: warmup_steps must be in [0, steps = {steps}), got {warmup_steps!r}")
+  check_count("adamw: steps", steps, 1)
+  check_number("adamw: lr", lr, above=0)
+  check_number("adamw: lr_end", lr_end, least=0)
+  check_number("adamw: weight_decay", weight_decay, least=0)
+  _check_warmup("adamw", warmup_steps, steps)
   # The rise starts at lr / warmup_steps: a step at rate 0 would be one thrown away.
   schedule = optax.warmup_cosine_decay_schedule(
     lr / (warmup_steps or 1), lr, max(warmup_steps - 1, 0), steps, lr_end
   )
   kernels = lambda params: jax.tree.map_with_path(is_kernel, params)
   decay = optax.adamw(schedule, b1, b2, weight_decay=weight_decay, mask=kernels)
-  chain = optax.chain(_clipping(clip), decay)
+  chain = optax.chain(_clipping("adamw", clip), decay)
   return Optimizer(chain.init, chain.update, lambda state: "adamw")
 
 
@@ -145,8 +147,8 @@ def adam(
   Raises:
     DnasError: a value out of range.
   """
-  _check("adam", lr=lr)
-  _check_not_negative("adam", weight_decay=weight_decay)
+  check_number("adam: lr", lr, above=0)
+  check_number("adam: weight_decay", weight_decay, least=0)
   chain = optax.chain(
     optax.add_decayed_weights(weight_decay),
     optax.scale_by_adam(b1, b2),
@@ -171,7 +173,7 @@ def exponentiated_gradient(lr: float = 0.1) -> Optimizer:
 
   Source: GAEA (Li et al. 2021, arXiv:2004.07802), algorithm 1; Kivinen and Warmuth 1997.
   """
-  _check("exponentiated_gradient", lr=lr)
+  check_number("exponentiated_gradient: lr", lr, above=0)
 
   def update(gradients: Any, state: Any, params: Any) -> tuple[Any, Any]:
     def move(gradient: jax.Array, alpha: jax.Array) -> jax.Array:
@@ -210,8 +212,7 @@ def accumulated(inner: Optimizer, every: int) -> Optimizer:
 
 def _schedule(steps, lr, lr_end, warmup_steps, decay, milestones) -> optax.Schedule:
   """The learning rate of `sgd` over its steps."""
-  if not 0 <= warmup_steps < steps:
-    raise DnasError(f"sgd: warmup_steps must be in [0, steps = {steps}), got {warmup_steps!r}")
+  _check_warmup("sgd", warmup_steps, steps)
   if bool(milestones) != (decay == "steps"):
     raise DnasError(f"sgd: milestones belong to decay='steps', got {decay!r} and {milestones!r}")
   # As in adamw the rise starts at lr / warmup_steps and ends after one step less.
@@ -223,7 +224,7 @@ def _schedule(steps, lr, lr_end, warmup_steps, decay, milestones) -> optax.Sched
   elif decay == "steps":
     if not all(0 < a < b < 1 for a, b in zip((1e-9, *milestones), milestones)):
       raise DnasError(f"sgd: milestones must rise within (0, 1), got {milestones!r}")
-    _check("sgd, decay='steps'", lr_end=lr_end)
+    check_number("sgd, decay='steps': lr_end", lr_end, above=0)
     factor = (lr_end / lr) ** (1 / len(milestones))
     at = {max(round(share * steps) - rise, 1): factor for share in milestones}
     if len(at) < len(milestones):
@@ -236,17 +237,14 @@ def _schedule(steps, lr, lr_end, warmup_steps, decay, milestones) -> optax.Sched
   return optax.join_schedules([optax.linear_schedule(lr / warmup_steps, lr, rise), after], [rise])
 
 
-def _clipping(clip: float | None) -> optax.GradientTransformation:
-  return optax.identity() if clip is None else optax.clip_by_global_norm(clip)
+def _clipping(name: str, clip: float | None) -> optax.GradientTransformation:
+  if clip is None:
+    return optax.identity()
+  check_number(f"{name}: clip", clip, above=0)
+  return optax.clip_by_global_norm(clip)
 
 
-def _check(name: str, **values: float | None) -> None:
-  for field, value in values.items():
-    if value is not None and not value > 0:
-      raise DnasError(f"{name}: {field} must be above 0, got {value!r}")
-
-
-def _check_not_negative(name: str, **values: float) -> None:
-  for field, value in values.items():
-    if not value >= 0:
-      raise DnasError(f"{name}: {field} must be 0 or more, got {value!r}")
+def _check_warmup(name: str, warmup_steps: int, steps: int) -> None:
+  check_count(f"{name}: warmup_steps", warmup_steps, 0)
+  if warmup_steps >= steps:
+    raise DnasError(f"{name}: warmup_steps must be below steps = {steps}, got {warmup_steps}")

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""Every relaxation with every hypergradient, on the first problem of `landscape`."""
+"""Four relaxations with each hypergradient, on the first problem of `landscape`."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from dnas.strategy import relaxation as rx
 from dnas.strategy.landscape import CHANCE
 from dnas.strategy.planted import run, wilson_interval
 
-METHODS = {
+PARTS = {
   "relaxation": {
     "softmax": rx.softmax(),
     "gumbel_softmax": rx.gumbel_softmax(),
@@ -29,10 +29,10 @@ METHODS = {
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-  """One method's line of the table.
+  """One pair's line of the table.
 
   Attributes:
-    relaxation: its name in METHODS.
+    relaxation: its name in PARTS.
     hypergradient: likewise.
     seeds: number of searches.
     rate: how many found the planted operation of the edge that the seed singles out, of 1.
@@ -51,18 +51,18 @@ class Row:
 
 
 def pairs(relaxation: str | None = None, hypergradient: str | None = None) -> list[tuple[str, str]]:
-  """The names of all methods, or of those with one relaxation or hypergradient."""
+  """The names of all pairs, or of those with one relaxation or hypergradient."""
   return [
     (r, h)
-    for r in METHODS["relaxation"]
-    for h in METHODS["hypergradient"]
+    for r in PARTS["relaxation"]
+    for h in PARTS["hypergradient"]
     if relaxation in (None, r) and hypergradient in (None, h)
   ]
 
 
 def row(relaxation: str, hypergradient: str, seeds: Sequence[int]) -> Row:
-  """Runs a method by its names; the arguments are as for `run`."""
-  parts = METHODS["relaxation"][relaxation], METHODS["hypergradient"][hypergradient]
+  """Runs a pair by its names; the arguments are as for `run`."""
+  parts = PARTS["relaxation"][relaxation], PARTS["hypergradient"][hypergradient]
   result = run(*parts, seeds)
   return Row(
     relaxation,

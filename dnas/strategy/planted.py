@@ -54,14 +54,12 @@ class Found(NamedTuple):
   Attributes:
     problem: what was searched.
     state: the last state.
-    alpha: its logits, on the host.
-    trajectory: (logits, eigenvalues) at every `watch_every`-th step, or None.
+    trajectory: (the logits that decide, eigenvalues) at every `watch_every`-th step, or None.
     draw: "weights" or "alpha", n -> the n-th batch of this part.
   """
 
   problem: Problem
   state: SearchState
-  alpha: Any
   trajectory: Any
   draw: Callable[[str, int], Any]
 
@@ -150,7 +148,8 @@ def find(
     relaxation: that of the search, for the eigenvalues.
     watch_every: how many steps lie between the points of the trajectories that `choose` sees; 0:
       it sees the end alone, and no eigenvalue.
-    choose: by default the largest logit of each edge at the end.
+    choose: by default the largest logit of each edge at the end (of its mean, where the stage's
+      loop keeps one).
 
   Raises:
     DnasError: no seeds.
@@ -177,15 +176,14 @@ def find(
       part += 1
     trajectory = jax.tree.map(lambda *x: np.concatenate(jax.device_get(x), 1), *pieces)
   last, found = stages[-1], []
-  alphas = jax.device_get(states.alpha)
+  alphas = jax.device_get(states.decided_by)
   for i in range(len(seeds)):
-    alpha = _at(alphas, i)
     if choose is None:
-      genotype = argmax()(last.problem.space, alpha)
+      genotype = argmax()(last.problem.space, _at(alphas, i))
     else:
       path = jax.tree.map(lambda x: x[watch_every - 1 :: max(watch_every, 1)], _at(trajectory, i))
       draw = functools.partial(_draw, batches, i)
-      genotype = choose(Found(last.problem, _at(states, i), alpha, path, draw))
+      genotype = choose(Found(last.problem, _at(states, i), path, draw))
     found.append(_operations(last.problem.space, genotype))
   return _count(last.landscape, seeds, planted, found)
 
@@ -197,7 +195,7 @@ def _walk(machine: Bilevel, eigenvalue: Callable | None):
     state = machine.step(state, *pair)[0]
     if eigenvalue is None:
       return state, ()
-    return state, (state.alpha, eigenvalue(state, pair[0] if pair[1] is None else pair[1]))
+    return state, (state.decided_by, eigenvalue(state, pair[0] if pair[1] is None else pair[1]))
 
   return lambda state, weights, alpha: jax.lax.scan(step, state, (weights, alpha))
 
@@ -251,25 +249,26 @@ def _next_stage(old: SearchState, fresh: SearchState, keep: Any, stage: Stage) -
 
   Pruned operations have a logit from where nothing comes back, so that one program serves all.
   """
-  inherit = stage.inherit
-  going_on = fresh.alpha if inherit is None else old.alpha
+  inherit, decided = stage.inherit, old.decided_by
+  going_on = fresh.alpha if inherit is None else decided
 
   def pruned(before, now):
     kept = before >= jnp.sort(before, axis=-1)[..., -keep, None]
     return jnp.where(kept, now, -1e9)
 
-  alpha = {**going_on, "cell": tuple(map(pruned, old.alpha["cell"], going_on["cell"]))}
+  alpha = {**going_on, "cell": tuple(map(pruned, decided["cell"], going_on["cell"]))}
   params = fresh.params if inherit is None else jax.vmap(inherit)(old.params)
   return dataclasses.replace(fresh, alpha=alpha, params=params)
 
 
-def wilson_interval(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:
+def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
   """(p + z^2/2n +- z sqrt(p (1 - p)/n + z^2/4n^2)) / (1 + z^2/n), p = successes / trials = n.
 
   Unlike p +- z sqrt(p (1 - p)/n) it is not empty at p = 1. z = 1.96 gives 95 % coverage.
 
   Source: Wilson 1927, Journal of the American Statistical Association 22.
   """
+  z = 1.96
   p, shrink = successes / trials, 1 + z * z / trials
   centre = p + z * z / (2 * trials)
   half = z * math.sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials))

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from dnas.cost.model import CostModel
-from dnas.errors import DnasError, choose_from
+from dnas.errors import DnasError, check_number, choose_from
 
 Multipliers = dict[str, jax.Array]
 
@@ -42,7 +42,7 @@ def pricing(
   budgets: Mapping[str, float] | None = None,
   objective: Callable[[Any, Any], Any] | None = None,
   priced: str | None = None,
-  rate: float = 0.05,
+  rate: float | None = None,
 ) -> Pricing:
   """Cost as a search sees it.
 
@@ -51,7 +51,7 @@ def pricing(
     budgets: name of a cost -> the most that is allowed.
     objective: of `cost.objective`: (loss, expected cost) -> loss; None leaves the loss as it is.
     priced: the cost that the objective gets; needed with one.
-    rate: of the multipliers, a step.
+    rate: of the multipliers, a step; needed with budgets.
 
   Raises:
     DnasError: a budget or `priced` names no cost, or `rate` is not above 0.
@@ -63,8 +63,8 @@ def pricing(
   for name in [*budgets, *([priced] if objective is not None else [])]:
     if name not in costs:
       raise DnasError(choose_from("cost:", name, costs))
-  if not rate > 0:
-    raise DnasError(f"cost.rate must be above 0, got {rate!r}")
+  if budgets or rate is not None:
+    check_number("cost.rate", rate, above=0)
 
   def init() -> Multipliers:
     return {name: jnp.zeros((), jnp.float32) for name in budgets}
@@ -79,7 +79,10 @@ def pricing(
     return sum((multipliers[name] * excess(weights, name) for name in budgets), start=value)
 
   def update(weights: Mapping[str, Any], multipliers: Multipliers):
-    climb = lambda name: jnp.maximum(0.0, multipliers[name] + rate * excess(weights, name))
+    def climb(name: str) -> jax.Array:
+      assert rate is not None
+      return jnp.maximum(0.0, multipliers[name] + rate * excess(weights, name))
+
     moved = {name: climb(name).astype(multipliers[name].dtype) for name in budgets}
     metrics = {f"expected/{name}": model.expected(weights) for name, model in costs.items()}
     return moved, metrics | {f"multiplier/{name}": value for name, value in moved.items()}

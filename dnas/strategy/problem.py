@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from dnas.nn.stacked import PLAIN, Layout
+from dnas.nn.stacked import Layout
 from dnas.space.space import SearchSpace
 from dnas.strategy.alpha import Alpha
 
@@ -33,7 +33,7 @@ class Problem:
   space: SearchSpace
   init: Callable[[jax.Array], tuple[PyTree, PyTree]]
   loss: Callable[..., tuple[jax.Array, tuple[PyTree, Mapping[str, jax.Array]]]]
-  layout: Layout = PLAIN
+  layout: Layout = dataclasses.field(default_factory=Layout)
 
 
 @jax.tree_util.register_dataclass

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dnas.errors import DnasError
+from dnas.errors import check_count
 from dnas.space.space import SearchSpace
 from dnas.strategy.alpha import relax
 from dnas.strategy.bilevel import Bilevel
@@ -92,9 +92,9 @@ def projector(
   relaxation: Relaxation,
   tune: Callable[[Problem], Bilevel],
   *,
-  batches: int = 4,
-  tune_steps: int = 20,
-  seed: int = 0,
+  batches: int,
+  tune_steps: int,
+  seed: int,
 ) -> Projection:
   """state -> genotype: edges in random order, then which edges stay, tuned in between.
 
@@ -120,10 +120,8 @@ def projector(
   `proj_crit`); as there batch norms use the batch's statistics and the learning rate starts from a
   tenth (see `method.tuning`).
   """
-  if not batches >= 1 or not tune_steps >= 0:
-    raise DnasError(
-      f"projection: batches must be 1 or more and tune_steps 0 or more, got {batches}, {tune_steps}"
-    )
+  check_count("projection: batches", batches, 1)
+  check_count("projection: tune_steps", tune_steps, 0)
   space, wrapped = problem.space, fixable(problem)
 
   @jax.jit

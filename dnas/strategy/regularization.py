@@ -19,10 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import digamma, gammaln
 
-from dnas.errors import DnasError, check_count
-from dnas.strategy.alpha import Alpha
+from dnas.errors import DnasError, check_count, check_number
+from dnas.strategy.alpha import Alpha, AlphaLike
 
-AlphaLike = Mapping[str, Sequence[jax.Array]]
 Penalty = Callable[[AlphaLike, jax.Array], jax.Array]
 Perturbation = Callable[[jax.Array, Callable[[Alpha], jax.Array], Alpha, jax.Array], Alpha]
 WeightPenalty = Callable[
@@ -40,7 +39,7 @@ def beta_decay(scale: float = 50.0) -> Penalty:
   at 50 and that it is the mean over edges: the authors' code (Sunshine-Ye/Beta-DARTS,
   optimizers/darts/architect.py: `weights = 0 + 50*epoch/100`).
   """
-  _check_scale("beta_decay", scale)
+  check_number("beta_decay: scale", scale, least=0)
 
   def penalty(alpha: AlphaLike, progress: jax.Array) -> jax.Array:
     return scale * progress * _edge_mean(jax.nn.logsumexp, alpha)
@@ -57,7 +56,7 @@ def zero_one(scale: float = 10.0) -> Penalty:
   mean: the authors' code (xiaomi-automl/FairDARTS, fairdarts/separate_loss.py and
   train_search.py: `aux_loss_weight`).
   """
-  _check_scale("zero_one", scale)
+  check_number("zero_one: scale", scale, least=0)
 
   def penalty(alpha: AlphaLike, progress: jax.Array) -> jax.Array:
     del progress
@@ -79,7 +78,7 @@ def dirichlet_anchor(scale: float = 1e-3) -> Penalty:
   which is weight decay on alpha instead, and calls for another with this divergence: the value here
   is not theirs.
   """
-  _check_scale("dirichlet_anchor", scale)
+  check_number("dirichlet_anchor: scale", scale, least=0)
 
   def divergence(logits: jax.Array) -> jax.Array:
     beta = jnp.maximum(jax.nn.elu(logits) + 1, 1e-6)
@@ -111,8 +110,8 @@ def random_perturbation(radius: float = 0.3, radius_start: float = 0.03) -> Pert
   Source: SDARTS-RS (Chen and Hsieh 2020, arXiv:2002.05283), eq. 5. Both radii: the authors' code
   (xiangning-chen/SmoothDARTS, nasbench201/train_search.py: `epsilon_alpha`).
   """
-  _check_scale("random_perturbation", radius)
-  _check_scale("random_perturbation", radius_start)
+  check_number("random_perturbation: radius", radius, least=0)
+  check_number("random_perturbation: radius_start", radius_start, least=0)
 
   def perturb(key, loss, weights, progress):
     del loss
@@ -143,8 +142,8 @@ def adversarial_perturbation(
   7 steps of 2 r / steps: `Linf_PGD_alpha` of the authors' later code (ruocwang/darts-pt,
   attacker/perturb.py), which attacks with running batch statistics, where here the batch's count.
   """
-  _check_scale("adversarial_perturbation", radius)
-  _check_scale("adversarial_perturbation", radius_start)
+  check_number("adversarial_perturbation: radius", radius, least=0)
+  check_number("adversarial_perturbation: radius_start", radius_start, least=0)
   check_count("adversarial_perturbation: steps", steps, 1)
 
   def perturb(key, loss, weights, progress):
@@ -181,7 +180,7 @@ def layer_alignment(scale: float = 0.125) -> WeightPenalty:
   Source: Lambda-DARTS (Movahedi et al. 2023, arXiv:2210.07998), section 4; scale and ramp: the
   authors' code (dr-faustus/Lambda-DARTS, sota/cnn/train_search.py), which aligns normal cells only.
   """
-  _check_scale("layer_alignment", scale)
+  check_number("layer_alignment: scale", scale, least=0)
 
   def penalty(loss, params, weights, layers, progress):
     several = [name for name in weights if layers.get(name, 0) > 1]
@@ -236,8 +235,3 @@ def _uniform(key: jax.Array, weights: Alpha, radius: jax.Array) -> Alpha:
   noise = jax.random.uniform(key, (sum(leaf.size for leaf in leaves),), minval=-1, maxval=1)
   parts = jnp.split(radius * noise, np.cumsum([leaf.size for leaf in leaves])[:-1])
   return jax.tree.unflatten(tree, [p.astype(w.dtype) for p, w in zip(parts, leaves, strict=True)])
-
-
-def _check_scale(name: str, value: float) -> None:
-  if not value >= 0:
-    raise DnasError(f"{name}: the strength must be 0 or more, got {value!r}")

@@ -7,6 +7,7 @@ import math
 import random
 from collections.abc import Sequence
 
+from dnas.errors import check_number
 from dnas.space.cell import Cell
 from dnas.space.space import SearchSpace
 from dnas.strategy.ask_tell import (
@@ -15,7 +16,7 @@ from dnas.strategy.ask_tell import (
   Proposal,
   State,
   Strategy,
-  require,
+  StrategyError,
   score_of,
   searched,
 )
@@ -56,10 +57,10 @@ def reinforce(
   Source: Williams 1992, Machine Learning 8; Dong and Yang 2020 (arXiv:2001.00326), section 4, with
     what their code does (D-X-Y/AutoDL-Projects: Adam, 0.9, 1e-3 N(0, 1), this baseline).
   """
-  require("reinforce: lr", lr, 0)
-  require("reinforce: momentum", momentum, 0, 1)
-  require("reinforce: entropy", entropy, 0)
-  require("reinforce: spread", spread, 0)
+  check_number("reinforce: lr", lr, least=0, kind=StrategyError)
+  check_number("reinforce: momentum", momentum, least=0, most=1, kind=StrategyError)
+  check_number("reinforce: entropy", entropy, least=0, kind=StrategyError)
+  check_number("reinforce: spread", spread, least=0, kind=StrategyError)
   cells = [(name, space.cells[name]) for name in searched(space)]
   zeros = lambda: {name: [[0.0] * len(c.candidates(e)) for e in c.edges] for name, c in cells}
 

@@ -18,7 +18,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from dnas.errors import DnasError
+from dnas.errors import check_number
 
 Relaxation = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
@@ -53,8 +53,7 @@ def gumbel_softmax(tau_start: float = 5.0, tau_end: float = 0.1) -> Relaxation:
   SNAS (Xie et al. 2019, arXiv:1812.09926), eq. 5; the linear schedule: GDAS (arXiv:1910.04465).
   """
   for name, tau in (("tau_start", tau_start), ("tau_end", tau_end)):
-    if not tau > 0:
-      raise DnasError(f"gumbel_softmax: {name} must be above 0, got {tau!r}")
+    check_number(f"gumbel_softmax: {name}", tau, above=0)
 
   def relax(key: jax.Array, logits: jax.Array, progress: jax.Array) -> jax.Array:
     tau = jnp.asarray(tau_start + progress * (tau_end - tau_start), logits.dtype)

@@ -26,7 +26,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dnas import files
+from dnas import files, log
 from dnas.errors import DnasError
 from dnas.files import json_of
 from dnas.lock import beating
@@ -49,14 +49,8 @@ class Executor:
   result in the folder counts only for the same.
   """
 
-  def __init__(
-    self,
-    folder: pathlib.Path,
-    about: str = "",
-    poll_s: float = POLL_S,
-    say: Callable[[str], object] = print,
-  ):
-    self.folder, self.about, self.poll_s, self.say = folder, about, poll_s, say
+  def __init__(self, folder: pathlib.Path, about: str = "", poll_s: float = POLL_S):
+    self.folder, self.about, self.poll_s = folder, about, poll_s
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _DONE).unlink(missing_ok=True)
 
@@ -64,7 +58,7 @@ class Executor:
     """Asks for an evaluation, at a rung if one is given; the evaluator is the workers' own."""
     del evaluator
     data = np.asarray(jax.random.key_data(key)).tolist()
-    task = {"genotype": json.loads(genotype.to_json()), "key": data, **dict(zip(["rung"], rung))}
+    task = {"genotype": genotype.to_dict(), "key": data, **dict(zip(["rung"], rung))}
     task["about"] = hashlib.sha256(self.about.encode()).hexdigest()[:16]
     text = json.dumps(task, sort_keys=True) + "\n"
     name = hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -89,7 +83,7 @@ class Result:
     while not path.exists():
       if time.monotonic() - said > 60:
         said = time.monotonic()
-        self.executor.say(f"waiting for a worker to evaluate {path.with_suffix('.task')}")
+        log.say(f"waiting for a worker to evaluate {path.with_suffix('.task')}")
       time.sleep(self.executor.poll_s)
     found = _object(path)
     if "error" in found:
@@ -104,7 +98,7 @@ def work(
   *,
   patience_s: float = PATIENCE_S,
   poll_s: float = POLL_S,
-  say: Callable[[str], object] = print,
+  say: Callable[[str], object] = log.say,
 ) -> int:
   """Evaluates what is asked for until there is nothing more to come; returns how many.
 
@@ -175,7 +169,7 @@ def _read(task: pathlib.Path) -> tuple[Any, ...]:
   found = _object(task)
   key = jax.random.wrap_key_data(jnp.asarray(found["key"], jnp.uint32))
   rung = (found["rung"],) if "rung" in found else ()
-  return SearchSpace.from_json(json.dumps(found["genotype"])), key, *rung
+  return SearchSpace.from_dict(found["genotype"]), key, *rung
 
 
 def _object(path: pathlib.Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from dnas.errors import DnasError, check_count
+from dnas.errors import check_count, check_number
 from dnas.strategy.inner_step import InnerOptimizer, PyTree, add, dot, learning_rate, scale
 
 # (v -> H v, v, optimizer) -> x with H x = v, approximately.
@@ -63,8 +63,7 @@ def cg(steps: int = 10, damping: float = 0.0) -> Solve:
   optimisation: Pedregosa 2016 (arXiv:1602.02355).
   """
   check_count("cg: steps", steps, 1)
-  if not damping >= 0:
-    raise DnasError(f"cg: damping must be 0 or more, got {damping!r}")
+  check_number("cg: damping", damping, least=0)
 
   def solve(hvp, v, optimizer):
     del optimizer

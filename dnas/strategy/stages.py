@@ -3,18 +3,16 @@
 """A search in stages: between two of them, each edge loses its weakest operations."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from dnas.errors import check_count
 from dnas.space.space import Edge, SearchSpace
-from dnas.strategy.alpha import edges_key, operations
+from dnas.strategy.alpha import AlphaLike, edges_key, operations
 
 
 def prune(
-  space: SearchSpace, alpha: Mapping[str, Sequence[Any]], keep: int
+  space: SearchSpace, alpha: AlphaLike, keep: int
 ) -> tuple[SearchSpace, dict[str, tuple[np.ndarray, ...]]]:
   """Each edge keeps its k operations of the largest logits, in their order; and what alpha is then.
 

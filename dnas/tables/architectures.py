@@ -98,7 +98,8 @@ def _draw(rows: Sequence[table.Row]) -> Figure:
   figure = Figure(figsize=(8, 0.8 + 0.3 * len(shown)), layout="constrained")
   axes = figure.subplots(1, 2, sharey=True)
   for axis, name, label in zip(axes, ("params", "MACs"), ("parameters", "MACs"), strict=True):
-    axis.barh([row["network"] for row in shown], [row[name] / 1e6 for row in shown], 0.7)
+    millions = [row[name] / 1e6 for row in shown]
+    axis.barh([row["network"] for row in shown], millions, 0.7, color=figures.colour(0))
     printed = [(row[f"paper M {name}"], n) for n, row in enumerate(shown)]
     axis.plot(
       *zip(*[pair for pair in printed if pair[0] != ""], strict=True), "kx", label="printed"

@@ -3,7 +3,6 @@
 """The tables of paper_results/ by name: what each shows, takes and needs, and who makes it."""
 
 import functools
-import os
 import pathlib
 import subprocess
 import sys
@@ -189,8 +188,9 @@ def tables(root: pathlib.Path) -> dict[str, Table]:
 
 def _no_cifar10(workdir: pathlib.Path) -> str | None:
   del workdir
-  there = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
-  folder = pathlib.Path(there).expanduser() / "cifar10" / "3.0.2"
+  from dnas.data import tfds_source  # Here, because TFDS takes a second to import.
+
+  folder = tfds_source.folder() / "cifar10" / "3.0.2"
   return None if folder.is_dir() else f"TFDS cifar10:3.0.2: {folder} is missing"
 
 

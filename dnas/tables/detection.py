@@ -17,7 +17,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from dnas import config as configs
-from dnas import figures, files
+from dnas import figures, files, log
 from dnas.config import Config
 from dnas.errors import DnasError, choose_from
 from dnas.evaluate import evaluate
@@ -32,6 +32,11 @@ from dnas.train import train
 
 SEARCHED, RANDOM, MADE, EFFICIENTNET = "searched", "random", "hand-made", "EfficientNet-like"
 METHODS = (SEARCHED, RANDOM, MADE, EFFICIENTNET)
+_SAYS = {
+  MADE: "a residual cell",
+  EFFICIENTNET: "the stages of EfficientNet-B0 (chains of MBConv with squeeze-and-excitation)\n"
+  "as far as the neck's coarsest stride, in the same detector",
+}
 NUMBERS = ("AP", "AP50", "AP75")
 
 
@@ -78,7 +83,7 @@ def compare(
     }
     files.atomic_write(out / "runs.json", json.dumps(runs, indent=1) + "\n")
     figures.save(_draw(runs), out / "plot.svg")
-    table.write(out, _title(config), _summaries(runs), provenance)
+    table.write(out, _title(config, methods), _summaries(runs), provenance)
 
   def job(seed: int) -> list[dict[str, Any]]:
     seeded = configs.changed(config, {"seed": seed})
@@ -104,7 +109,7 @@ def _of_a_seed(config: Config, base: pathlib.Path, methods: Sequence[str]) -> li
     run = _train(own, genotype, base / method)
     macs = run["macs"] if method == SEARCHED else macs
     runs.append({"method": method, "seed": config.seed, **run})
-    print({k: v for k, v in runs[-1].items() if k != "genotype"}, flush=True)
+    log.say({k: v for k, v in runs[-1].items() if k != "genotype"})
   return runs
 
 
@@ -172,9 +177,9 @@ def _search(config: Config, folder: pathlib.Path) -> SearchSpace:
   """The genotype that a search finds in `folder`."""
 
   def run() -> dict[str, Any]:
-    return {"genotype": json.loads(search(config, folder).to_json())}
+    return {"genotype": search(config, folder).to_dict()}
 
-  return SearchSpace.from_json(json.dumps(once(folder, config, run)["genotype"]))
+  return SearchSpace.from_dict(once(folder, config, run)["genotype"])
 
 
 def _train(config: Config, genotype: SearchSpace, folder: pathlib.Path) -> dict[str, Any]:
@@ -225,16 +230,15 @@ def _seeds(runs: Sequence[Mapping[str, Any]]) -> list[int]:
   return list(dict.fromkeys(run["seed"] for run in runs))
 
 
-def _title(config: Config) -> str:
+def _title(config: Config, methods: Sequence[str]) -> str:
+  said = "".join(f"\n`{name}`: {text}." for name, text in _SAYS.items() if name in methods)
   spec = config.data.spec.partition("@")[0].rpartition("/annotations")[0] or config.data.spec
   name = spec.rpartition("/")[2]
   return f"""Detection on {name}: is the searched cell better than others of equal MACs?
 Split `{config.evaluate.split}`; {config.search.steps} steps of search, {config.train.steps} of
 training; mean over the seeds, with the 95 % t-interval as ±. Each seed searches, draws and trains
 anew, and all that have one seed see the same images in the same order; MACs of the others are
-within 5 % of the searched one's. `hand-made`: a residual cell. `EfficientNet-like`: the stages of
-EfficientNet-B0 (chains of MBConv with squeeze-and-excitation) as far as the neck's coarsest stride,
-in the same detector.
+within 5 % of the searched one's.{said}
 
 `searched - this`: the mean over the seeds of the difference in AP, its 95 % t-interval, and p of a
 paired t-test (scipy.stats.ttest_rel; two-sided, none corrected for the number of comparisons). It

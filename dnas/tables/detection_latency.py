@@ -6,10 +6,11 @@ import functools
 import json
 import pathlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
+from ml_collections import ConfigDict
 
 from dnas import apart, data, figures, files, hardware
 from dnas import config as configs
@@ -21,7 +22,8 @@ from dnas.method import space_of, task_of
 from dnas.search import search
 from dnas.space.space import SearchSpace
 from dnas.strategy import budgets
-from dnas.tables import plot, table
+from dnas.tables import table
+from dnas.tables.once import all_of, once
 from dnas.task import timing
 from dnas.train import train
 
@@ -40,9 +42,10 @@ def make(
   given: Protocol | None = None,
   overrides: Mapping[str, Any] | None = None,
 ) -> list[table.Row]:
-  """Makes the table and its plot; runs that are there already are not run again.
+  """Makes the table and its plot; what is finished is neither run nor measured again.
 
   At the end all that was found is measured together, in turns, so that it sees the same machine.
+  Started several times, the processes share the runs.
 
   budget = 1.05 cheapest + share (free - cheapest): the predicted latency of the cheapest genotype,
   and of the one that seed 0 finds without a budget.
@@ -59,30 +62,50 @@ def make(
     overrides: of the config.
   """
   start, protocol = time.monotonic(), given or Protocol(clock=clock_here())
-  load = lambda seed, more: configs.load(config_file, {**(overrides or {}), "seed": seed, **more})
-  first = load(0, {})
-  task = task_of(first, data.labelled(first.data.spec, first.data.train_split))
+  load = lambda seed: configs.load(config_file, {**(overrides or {}), "seed": seed})
+  first, times = load(0), LatencyTable(workdir / "latency.json", protocol)
   space = hardware.trained(first, space_of(first))
-  times = LatencyTable(workdir / "latency.json", protocol)
-  model = timing.latency_model(task, space, times, fill=functools.partial(apart.fill, first))
-  free = model.of(search(first, workdir / "free" / "seed0" / "search"))
-  least = budgets.cheapest(space, {"latency_ms": model}, "latency_ms", {})
-  assert least is not None
-  limits: dict[str, float | None] = {"free": None}
-  for share in shares:
-    limits[f"share {share}"] = round(MARGIN * least + share * max(free - least, 0.0), 4)
-  runs: list[dict[str, Any]] = []
-  networks: dict[str, SearchSpace] = {}
-  for seed in range(seeds):
-    for name, limit in limits.items():
-      more = {} if limit is None else _cost(limit, times)
-      config = load(seed, more)
-      genotype, numbers = _run(config, model, workdir / name.replace(" ", "_"))
-      network = hardware.trained(config, genotype)
-      networks[str(len(runs))] = network
-      runs.append({"budget": name, "budget_ms": limit, "seed": seed, **numbers})
-  for n, ms in apart.measured_ms(first, networks, protocol).items():
-    runs[int(n)]["measured_ms"] = ms
+
+  @functools.cache
+  def model() -> CostModel:
+    task = task_of(first, data.labelled(first.data.spec, first.data.train_split))
+    return timing.latency_model(task, space, times, fill=functools.partial(apart.fill, first))
+
+  def job(name: str, limit: float | None, seed: int) -> Callable[[], dict[str, Any]]:
+    folder = workdir / name.replace(" ", "_") / f"seed{seed}"
+    return functools.partial(_run, load(seed), limit, times, folder)
+
+  (free,) = all_of([job("free", None, 0)])
+
+  def limited() -> dict[str, float]:
+    least = budgets.cheapest(space, {"latency_ms": model()}, "latency_ms", {})
+    assert least is not None
+    more = max(model().of(SearchSpace.from_dict(free["genotype"])) - least, 0.0)
+    return {f"share {share}": round(MARGIN * least + share * more, 4) for share in shares}
+
+  about = ConfigDict({**first, "shares": list(shares), "protocol": vars(protocol)})
+  (found,) = all_of([functools.partial(once, workdir / "budgets", about, limited)])
+  limits: dict[str, float | None] = {"free": None, **found}
+  runs = [
+    {"budget": name, "budget_ms": limit, "seed": seed}
+    for seed in range(seeds)
+    for name, limit in limits.items()
+  ]
+  done = all_of([job(run["budget"], run["budget_ms"], run["seed"]) for run in runs])
+  genotypes = [SearchSpace.from_dict(result.pop("genotype")) for result in done]
+
+  def latencies() -> dict[str, Any]:
+    networks = {str(n): hardware.trained(first, found) for n, found in enumerate(genotypes)}
+    return {
+      "measured_ms": apart.measured_ms(first, networks, protocol),
+      "predicted_ms": {str(n): model().of(found) for n, found in enumerate(genotypes)},
+      "device": times.about["device"],
+    }
+
+  (ms,) = all_of([functools.partial(once, workdir / f"latencies_{seeds}", about, latencies)])
+  for n, (run, result, genotype) in enumerate(zip(runs, done, genotypes, strict=True)):
+    run |= {**result, "genotype": str(genotype.cells["cell"])}
+    run |= {name: ms[name][str(n)] for name in ("predicted_ms", "measured_ms")}
   files.atomic_write(out / "runs.json", json.dumps(runs, indent=1) + "\n")
   rows = [_summary([run for run in runs if run["budget"] == name]) for name in limits]
   provenance = {
@@ -90,7 +113,7 @@ def make(
     "config": config_file.name,
     "overrides": dict(overrides or {}),
     "seeds": list(range(seeds)),
-    "device": times.about["device"],
+    "device": ms["device"],
     "protocol": vars(protocol),
     "wall_s_of_this_call": round(time.monotonic() - start),
   }
@@ -99,31 +122,29 @@ def make(
   return rows
 
 
-def _cost(limit: float, times: LatencyTable) -> dict[str, Any]:
-  return {
-    "cost.latency_ms": limit,
-    "cost.table": str(times.path),
-    "cost.latency": vars(times.protocol),
-  }
-
-
 def _run(
-  config: Config, model: CostModel, folder: pathlib.Path
-) -> tuple[SearchSpace, dict[str, Any]]:
-  """One search, training and evaluation: what was found, and its numbers."""
-  base = folder / f"seed{config.seed}"
-  genotype = search(config, base / "search")
-  train(config, genotype, base / "train")
-  result = evaluate(config, base / "train")
-  kept = base / "search" / "cost.json"  # Of a search within a budget.
-  record = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
-  return genotype, {
-    "AP": result["AP"],
-    "predicted_ms": model.of(genotype),
-    "accepted_ms": record.get("latency_ms_measured"),
-    "macs": result["macs"],
-    "genotype": str(genotype.cells["cell"]),
-  }
+  config: Config, limit: float | None, times: LatencyTable, folder: pathlib.Path
+) -> dict[str, Any]:
+  """One search within a budget, training and evaluation: what was found, and its numbers."""
+  about = ConfigDict({**config, "budget_ms": limit, "protocol": vars(times.protocol)})
+  if limit is not None:
+    cost = {"latency_ms": limit, "table": str(times.path), "latency": vars(times.protocol)}
+    config = configs.changed(config, {f"cost.{name}": value for name, value in cost.items()})
+
+  def run() -> dict[str, Any]:
+    genotype = search(config, folder / "search")
+    train(config, genotype, folder / "train")
+    result = evaluate(config, folder / "train")
+    kept = folder / "search" / "cost.json"  # Of a search within a budget.
+    record = files.json_of(kept) if kept.exists() else {}
+    return {
+      "AP": result["AP"],
+      "accepted_ms": record.get("latency_ms_measured"),
+      "macs": result["macs"],
+      "genotype": genotype.to_dict(),
+    }
+
+  return once(folder, about, run)
 
 
 def _summary(runs: Sequence[Mapping[str, Any]]) -> table.Row:
@@ -145,9 +166,9 @@ def _scatter(runs: Sequence[Mapping[str, Any]], limits: Mapping[str, float | Non
     own = [run for run in runs if run["budget"] == name]
     label = "no budget" if limit is None else f"budget {limit:.3g} ms"
     times, found = ([run[key] for run in own] for key in ("measured_ms", "AP"))
-    axes.plot(times, found, "osD^v"[n % 5], color=plot.colour(n), markersize=5, label=label)
+    axes.plot(times, found, "osD^v"[n % 5], color=figures.colour(n - 1), markersize=5, label=label)
     if limit is not None:
-      axes.axvline(limit, color=plot.colour(n), linewidth=0.8, linestyle="--")
+      axes.axvline(limit, color=figures.colour(n - 1), linewidth=0.8, linestyle="--")
   axes.set(xlabel="measured latency, ms", ylabel="AP, test split")
   axes.grid(alpha=0.3)
   axes.legend(fontsize=7)

@@ -7,7 +7,6 @@ configs/nasbench201_cifar10.py, as a search with a black-box strategy would have
 """
 
 import functools
-import json
 import pathlib
 import random
 import time
@@ -17,23 +16,22 @@ from typing import Any
 import jax
 import numpy as np
 from ml_collections import ConfigDict
-from scipy import stats
 
 from dnas import config as configs
-from dnas import naming
+from dnas import log, naming
 from dnas.config import Config
-from dnas.errors import choose_from
+from dnas.errors import DnasError, choose_from
 from dnas.estimate import estimates, tabular
 from dnas.estimate.tabular import DATASETS
+from dnas.fields import plain
 from dnas.method import space_of
 from dnas.space import genotypes
 from dnas.space.space import SearchSpace
 from dnas.strategy import history
-from dnas.tables import plot, table
+from dnas.tables import plot, published, table
 from dnas.tables.nasbench201_zero_cost import listed
 from dnas.tables.once import all_of, once
 
-FILE = "nasbench201_table.csv.gz"
 PROXIES = ("naswot", "synflow", "logsynflow", "snip", "grasp", "jacob_cov", "grad_norm", "zen")
 # Name -> the entry of a config. One-shot and short training: so many steps.
 ENTRIES: dict[str, dict[str, Any]] = {
@@ -65,7 +63,7 @@ def make(
     root: of the repository, for `configs`.
     out: folder of the table and of `plot.svg`.
     workdir: a folder for each of ENTRIES, with `history.jsonl`.
-    data: folder with FILE.
+    data: folder with `table.NASBENCH201`.
     command: goes into the provenance.
     cells: how many, drawn at random without repetition.
     methods: some of ENTRIES; none: all.
@@ -76,8 +74,8 @@ def make(
   """
   start = time.monotonic()
   if unknown := [name for name in methods if name not in ENTRIES]:
-    raise configs.ConfigError(choose_from("method:", unknown[0], ENTRIES))
-  benchmark = tabular.nasbench201(data / FILE)
+    raise DnasError(choose_from("method:", unknown[0], ENTRIES))
+  benchmark = tabular.nasbench201(data / table.NASBENCH201)
   file = root / "configs" / "nasbench201_cifar10.py"
   config = configs.load(file, {**NETWORK, **(overrides or {})})
   rows = random.Random(config.seed).sample(range(benchmark.space.size), cells)
@@ -90,10 +88,11 @@ def make(
   found: list[table.Row] = []
   for name, (metrics, shared_s) in zip(methods or ENTRIES, all_of(jobs), strict=True):
     found += _rows(name, metrics, shared_s, benchmark, rows)
-    print(f"{name}: tau {found[-len(DATASETS)]['mean']:.3f}", flush=True)
+    log.say(f"{name}: tau {found[-len(DATASETS)]['mean']:.3f}")
   provenance = {
     "command": command,
-    "settings": json.loads(configs.to_json(config)),
+    "data": table.digests(data, [table.NASBENCH201]),
+    "settings": plain(config),
     "estimates": {name: ENTRIES[name] for name in methods or ENTRIES},
     "cells": cells,
     "wall_s_of_this_call": round(time.monotonic() - start),
@@ -135,7 +134,7 @@ def estimate(
       folder / "history.jsonl",
       budget=len(chosen),
       seed=config.seed,
-      about={"config": json.loads(configs.to_json(config)), "estimate": dict(entry)},
+      about={"config": plain(config), "estimate": dict(entry)},
     )
     return {"metrics": [query.metrics for query in queries], "shared_s": seconds}
 
@@ -161,25 +160,12 @@ def _rows(
     shared = 0.0 if name == "zero_cost" else shared_s
     for dataset in DATASETS:
       accuracy = benchmark.accuracy(dataset=dataset, split="test", epochs=200)[rows]
-      mean, deviation = kendall(scores, accuracy)
+      mean, deviation = table.bootstrapped(table.kendall, scores, accuracy)
       line = {"method": metric if name == "zero_cost" else name, "dataset": dataset}
-      line |= {"mean": mean, "std": deviation, "seeds": 1}
-      line |= dict.fromkeys(("published", "published_std", "status", "source"), "")
+      line |= {"mean": mean, "std": deviation, "seeds": 1, **published.columns(None)}
       total = shared + per_cell * len(cells)
       lines.append({**line, "shared_s": shared, "cell_s": per_cell, "total_s": total})
   return lines
-
-
-def kendall(scores: np.ndarray, accuracy: np.ndarray, draws: int = 200) -> tuple[float, float]:
-  """Kendall's tau-b, and its standard deviation over bootstrap samples of the cells."""
-  rng = np.random.default_rng(0)
-
-  def tau(index: np.ndarray) -> float:
-    result: Any = stats.kendalltau(scores[index], accuracy[index])
-    return float(result[0])
-
-  samples = [tau(rng.integers(0, len(scores), len(scores))) for _ in range(draws)]
-  return tau(np.arange(len(scores))), float(np.nanstd(samples, ddof=1))
 
 
 def _title(config: Config, cells: int, missing: set[str]) -> str:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from dnas import files, preemption
+from dnas import files, log, preemption
 from dnas.errors import DnasError
 
 _GRACE_S = 300  # for the step at hand to end and be saved
@@ -73,7 +73,7 @@ def run(
   command: Callable[[str], Sequence[str]],
   *,
   lacking: Mapping[str, str],
-  say: Callable[[str], object] = print,
+  say: Callable[[str], object] = log.say,
 ) -> dict[str, str]:
   """Makes what fits, the quick ones first, those of unknown time last; each in its own process.
 

@@ -38,8 +38,12 @@ def write(
   figure = Figure(figsize=(5, 3.6), layout="constrained")
   axes = figure.subplots()
   points = lambda several: [[q.metrics[name] for q in several] for name in (costs[0], "score")]
-  axes.plot(*points(comparable(queries)), ".", color="#999999", markersize=3, label="looked at")
-  axes.step(*points(found), "o-", where="post", color="#D55E00", markersize=4, label="front")
+  axes.plot(
+    *points(comparable(queries)), ".", color=figures.colour(-1), markersize=3, label="looked at"
+  )
+  axes.step(
+    *points(found), "o-", where="post", color=figures.colour(1), markersize=4, label="front"
+  )
   axes.set(xlabel=costs[0], ylabel="score")
   axes.legend()
   axes.grid(alpha=0.3)

@@ -7,7 +7,6 @@ latency on the device. Its front is that of all cells that it has looked at.
 """
 
 import functools
-import hashlib
 import itertools
 import pathlib
 import time
@@ -18,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from dnas import figures, files
+from dnas import figures, files, log
 from dnas.cost import objective
 from dnas.cost.model import CostModel
 from dnas.estimate import devices, tabular
@@ -31,7 +30,7 @@ from dnas.strategy.problem import Problem
 from dnas.strategy.random_search import random_search
 from dnas.tables import table
 
-ACCURACIES, LATENCIES = "nasbench201_table.csv.gz", "nasbench201_latency_ms.csv.gz"
+LATENCIES = "nasbench201_latency_ms.csv.gz"
 DEVICES = ("pixel3", "raspi4", "fpga", "eyeriss")
 METHODS = ("random", "nsga2", "gradient")
 # Of the gradient-based search: a sweep of the strength of `objective.linear`, whose unit is the
@@ -54,7 +53,7 @@ def make(
 
   Args:
     out: folder of the table.
-    data: folder with ACCURACIES and LATENCIES.
+    data: folder with `table.NASBENCH201` and LATENCIES.
     command: goes into the provenance.
     seeds: independent searches.
     budgets: cells that each may look at.
@@ -63,7 +62,7 @@ def make(
     TableError: a file is missing or malformed.
   """
   start = time.monotonic()
-  bench = devices.with_devices(tabular.nasbench201(data / ACCURACIES), data / LATENCIES)
+  bench = devices.with_devices(tabular.nasbench201(data / table.NASBENCH201), data / LATENCIES)
   rows, shown = [], []
   for device in DEVICES:
     points = _Points(bench, device)
@@ -73,16 +72,15 @@ def make(
       else:
         looked = [_search(points, method, seed, budget) for seed in range(seeds)]
       rows.append(_row(points, device, method, budget, looked))
-      print(rows[-1], flush=True)
+      log.say(rows[-1])
       if budget == budgets[-1]:
         shown += _front_rows(points, device, method, looked[0])
     shown += _front_rows(points, device, "true", np.arange(len(bench.rows)))
   files.atomic_write(out / "fronts.csv", table.csv_text(shown))
   figures.save(_plot(shown), out / "fronts.svg")
-  digest = lambda name: hashlib.sha256((data / name).read_bytes()).hexdigest()
   provenance = {
     "command": command,
-    "data": {name: digest(name) for name in (ACCURACIES, LATENCIES)},
+    "data": table.digests(data, (table.NASBENCH201, LATENCIES)),
     "seeds": f"0 to {seeds - 1}",
     "cells_looked_at": list(budgets),
     "strengths": STRENGTHS,
@@ -247,9 +245,9 @@ def _front_rows(points: _Points, device: str, method: str, looked: np.ndarray) -
 def _plot(rows: Sequence[table.Row]) -> Figure:
   """The fronts of one seed, as staircases, one picture a device."""
   figure = Figure(figsize=(9, 6.4), layout="constrained")
-  colours = dict(zip((*METHODS, "true"), ("#999999", "#D55E00", "#0072B2", "#000000"), strict=True))
+  colours = (*map(figures.colour, (-1, 1, 0)), "black")
   for axes, device in zip(figure.subplots(2, 2).flat, DEVICES, strict=True):
-    for method, colour in colours.items():
+    for method, colour in zip((*METHODS, "true"), colours, strict=True):
       mine = [r for r in rows if r["device"] == device and r["method"] == method]
       x, y = ([r[k] for r in mine] for k in ("latency_ms", "valid_12"))
       width = 0.9 if method == "true" else 1.4

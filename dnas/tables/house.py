@@ -8,7 +8,6 @@ import itertools
 import pathlib
 from collections.abc import Mapping, Sequence
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import patches
 from matplotlib.axes import Axes
@@ -23,7 +22,7 @@ FLOORS = (
   ("experiment",),
   (
     *("estimate", "search", "explore", "train", "finetune", "evaluate", "validate"),
-    *("predict", "profile"),
+    *("predict", "counted"),
     *("tune", "report", "export", "info"),
   ),
   ("watch", "method", "settings", "detectors", "apart"),
@@ -36,7 +35,7 @@ FLOORS = (
   ("space",),
   (
     *("checkpoint", "retention", "seal", "trees", "lock", "memory", "mesh", "finite", "jaxprs"),
-    *("preemption", "process", "log", "config", "naming", "fields", "files", "terminal"),
+    *("preemption", "process", "log", "config", "naming", "fields", "schema", "files", "terminal"),
     *("cache", "figures", "errors"),
   ),
 )
@@ -123,7 +122,8 @@ def draw(folder: pathlib.Path) -> Figure:
   chains, layers, at = _places(lead, rows)
   low, high = min(at.values()) - 3.0, max(at.values()) + 0.8
   height = len(rows) * _ROW + 2 * _ROW
-  figure, axes = plt.subplots(figsize=(high - low, height), layout="constrained")
+  figure = Figure(figsize=(high - low, height), layout="constrained")
+  axes = figure.subplots()
   axes.set_axis_off()
   axes.set(xlim=(low, high), ylim=(-height + _ROW / 2, _ROW / 2), aspect="equal")
   for (first, last), says in zip([*bands, (len(rows), len(rows) + 1)], _SAYS, strict=True):

@@ -11,16 +11,15 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
-from scipy import stats
 
-from dnas import data, figures
+from dnas import data, figures, log
 from dnas import task as tasks
 from dnas.cost.latency import LatencyTable, Protocol, clock_here
 from dnas.cost.model import CostModel, computes
 from dnas.nn import places
 from dnas.space import cells, mbconv
 from dnas.space.space import SearchSpace
-from dnas.tables import plot, table
+from dnas.tables import table
 from dnas.task import timing
 
 # Name -> (space in its network, side of the image in px).
@@ -79,7 +78,7 @@ def make(
     own = [_row(searched, model, times, f"{sample} {i}", g) for i, g in drawn.items()]
     rows += sorted(own, key=lambda row: row["measured_ms"])
   for sample in samples:
-    print(f"{space}, {_Quality.of(rows, sample).words(sample)}")
+    log.say(f"{space}, {_Quality.of(rows, sample).words(sample)}")
   figures.save(_scatter(rows), out / "scatter.svg")
   provenance = {
     "command": command,
@@ -154,7 +153,7 @@ class _Quality(NamedTuple):
     own = [row for row in rows if row["sample"] == sample]
     column = lambda key: np.array([row[f"{key}_ms"] for row in own])
     measured, others = column("measured"), (column("predicted"), column("measured_again"))
-    ranks = [float(np.asarray(stats.spearmanr(other, measured))[0]) for other in others]
+    ranks = [table.spearman(other, measured) for other in others]
     errors = [float(np.mean(np.abs(other / measured - 1))) for other in others]
     return cls(len(own), ranks[0], errors[0], ranks[1], errors[1])
 
@@ -173,11 +172,11 @@ def _scatter(rows: Sequence[table.Row]) -> Figure:
   axes = figure.subplots()
   both = [row[key] for row in rows for key in ("predicted_ms", "measured_ms")]
   ends = [0.95 * min(both), 1.05 * max(both)]
-  axes.plot(ends, ends, color="#999999", linewidth=1)
-  for n, sample in enumerate(dict.fromkeys(row["sample"] for row in rows), start=1):
+  axes.plot(ends, ends, color=figures.colour(-1), linewidth=1)
+  for n, sample in enumerate(dict.fromkeys(row["sample"] for row in rows)):
     own = [row for row in rows if row["sample"] == sample]
     measured, predicted = ([row[key] for row in own] for key in ("measured_ms", "predicted_ms"))
-    axes.plot(measured, predicted, " os"[n], color=plot.colour(n), markersize=4, label=sample)
+    axes.plot(measured, predicted, "os"[n], color=figures.colour(n), markersize=4, label=sample)
   axes.set(xlabel="measured, ms", ylabel="predicted, ms", xlim=ends, ylim=ends)
   axes.grid(alpha=0.3)
   axes.legend(fontsize=8)

@@ -7,7 +7,6 @@ knows how a strategy works.
 """
 
 import functools
-import hashlib
 import itertools
 import os
 import pathlib
@@ -26,7 +25,6 @@ from dnas.strategy import ask_tell, black_box
 from dnas.strategy.ask_tell import Metrics, PlainChoices
 from dnas.tables import plot, published, table
 
-FILE = "nasbench201_table.csv.gz"
 # Short name -> the entry of a config, with what the benchmark's authors ran.
 METHODS = {
   "rs": {"name": "random_search"},
@@ -56,7 +54,7 @@ def make(
 
   Args:
     out: folder of the table.
-    data: folder with FILE.
+    data: folder with `table.NASBENCH201`.
     command: goes into the provenance.
     seeds: independent searches per method.
     budget: queries of each.
@@ -65,7 +63,7 @@ def make(
   Raises:
     TableError: the benchmark's file is missing or malformed.
   """
-  start, file = time.monotonic(), data / FILE
+  start, file = time.monotonic(), data / table.NASBENCH201
   benchmark = tabular.nasbench201(file)  # Whatever is wrong with it is said before others start.
   jobs = [
     *itertools.product(METHODS, DATASETS),
@@ -94,7 +92,7 @@ def make(
   )
   provenance = {
     "command": command,
-    "data": {FILE: hashlib.sha256(file.read_bytes()).hexdigest()},
+    "data": table.digests(data, [table.NASBENCH201]),
     "seeds": f"0 to {seeds - 1}",
     "queries": budget,
     "methods": METHODS | VARIANTS,
@@ -160,13 +158,7 @@ def _row(
   mean, deviation, _ = table.interval(accuracies.tolist())
   row: dict[str, Any] = {"method": method, "dataset": dataset}
   row |= {"mean": mean, "std": deviation if len(winners) > 1 else "", "seeds": len(winners)}
-  fact = published.NASBENCH201.get((method, dataset))
-  if fact is None:
-    row |= {"published": "", "published_std": "", "status": "", "source": ""}
-  else:
-    std = "" if fact.std is None else fact.std
-    row |= {"published": fact.mean, "published_std": std}
-    row |= {"status": fact.status, "source": fact.source}
+  row |= published.columns(published.NASBENCH201.get((method, dataset)))
   return row | {"searched_on": searched}
 
 

@@ -7,7 +7,6 @@ configs/nasbench201_cifar10.py. The table is looked at when all searches are don
 """
 
 import functools
-import json
 import math
 import pathlib
 import statistics
@@ -23,7 +22,8 @@ from dnas.config import Config
 from dnas.errors import DnasError, choose_from
 from dnas.estimate import tabular
 from dnas.estimate.tabular import DATASETS
-from dnas.report.progress import read_watch
+from dnas.fields import plain
+from dnas.report.progress import read_watch, stages
 from dnas.search import search
 from dnas.space import cells as spaces
 from dnas.space import genotypes
@@ -33,7 +33,6 @@ from dnas.tables import plot, published, table
 from dnas.tables.once import all_of, once
 from dnas.tables.transfer import transfer
 
-FILE = "nasbench201_table.csv.gz"
 SEEDS, FRESH, BEST = 3, 5, 3  # of every method; of the best methods anew; how many these are
 # Rules that need no search: the best of 100 random cells by a column of the table.
 CHEAP = {
@@ -83,7 +82,7 @@ def make(
     root: of the repository, for `configs`.
     out: folder of the table, `anytime.csv` and `anytime.svg`.
     workdir: folder of the runs, METHOD/SEED.
-    data: folder with FILE.
+    data: folder with `table.NASBENCH201`.
     command: goes into the provenance.
     seeds: of each method.
     methods: names in configs/methods; none: all.
@@ -93,7 +92,7 @@ def make(
     DnasError: the benchmark, the data, a method or an override is wrong.
   """
   start = time.monotonic()
-  benchmark = tabular.nasbench201(data / FILE)
+  benchmark = tabular.nasbench201(data / table.NASBENCH201)
   folder = root / "configs" / "methods"
   there = sorted(path.stem for path in folder.glob("*.py"))
   if unknown := [name for name in methods if name not in there]:
@@ -120,7 +119,8 @@ def make(
   plot.panels(out / "anytime.svg", curves, x="step", labels=labels, limits=(70, 95))
   provenance = {
     "command": command,
-    "settings": json.loads(configs.to_json(base)),
+    "data": table.digests(data, [table.NASBENCH201]),
+    "settings": plain(base),
     "seeds": list(range(seeds)),
     "fresh_seeds_of_the_best": list(range(seeds, seeds + FRESH)),
     "best": best,
@@ -147,10 +147,10 @@ def one(config: Config, folder: pathlib.Path, seed: int) -> Run:
   def run() -> dict[str, Any]:
     found = search(config, folder)
     curve, metrics, before = [], {}, 0
-    for stage in sorted(folder.glob("stage*")) or [folder]:
+    for stage in stages(folder):
       watched = read_watch(stage)
       for step, metrics in watched.items():
-        seen = SearchSpace.from_json(json.dumps(metrics["genotype"]))
+        seen = SearchSpace.from_dict(metrics["genotype"])
         curve.append((before + step, to_nasbench201(cell_of(seen))))
       before += max(watched, default=0)
     return Run(
@@ -186,11 +186,10 @@ def _row(
   benchmark: tabular.Table, method: str, runs: Sequence[Run], dataset: str, first: float
 ) -> table.Row:
   values = _official(benchmark, runs, dataset)
-  mean, deviation, _ = table.interval(values)
   median = lambda of: statistics.median(of(run) for run in runs)
   whole = [run.seconds for run in runs if not math.isnan(run.seconds)]
   return {
-    **_known(method, dataset, mean, deviation if len(values) > 1 else "", len(values)),
+    **_known(method, dataset, values),
     "worst": min(values),
     "first_seeds": first if dataset == DATASETS[0] else "",
     "skip_share": median(lambda run: run.skip_share),
@@ -200,12 +199,12 @@ def _row(
   }
 
 
-def _known(method: str, dataset: str, mean: float, std: Any, seeds: int) -> dict[str, Any]:
-  """The columns that all tables share."""
-  row = {"method": method, "dataset": dataset, "mean": mean, "std": std, "seeds": seeds}
-  fact = published.NASBENCH201_ONESHOT.get((method, dataset))
-  values = ("", "", "", "") if fact is None else (fact.mean, fact.std, fact.status, fact.source)
-  return row | dict(zip(("published", "published_std", "status", "source"), values, strict=True))
+def _known(method: str, dataset: str, values: Sequence[float]) -> dict[str, Any]:
+  """The columns that all tables share, of the accuracies of several cells."""
+  mean, deviation, _ = table.interval(values)
+  row: dict[str, Any] = {"method": method, "dataset": dataset, "mean": mean}
+  row |= {"std": deviation if len(values) > 1 else "", "seeds": len(values)}
+  return row | published.columns(published.NASBENCH201_ONESHOT.get((method, dataset)))
 
 
 def _cheap(benchmark: tabular.Table) -> list[table.Row]:
@@ -223,12 +222,10 @@ def _cheap(benchmark: tabular.Table) -> list[table.Row]:
   for name, winners in at.items():
     for dataset in DATASETS:
       values = benchmark.accuracy(dataset=dataset, split="test", epochs=200)[winners]
-      std = float(values.std(ddof=1)) if len(values) > 1 else ""
       blank = dict.fromkeys(
         ("first_seeds", "skip_share", "edge_entropy", "gap_accuracy", "seconds"), ""
       )
-      known = _known(name, dataset, float(values.mean()), std, len(values))
-      rows.append({**known, "worst": float(values.min()), **blank})
+      rows.append({**_known(name, dataset, values.tolist()), "worst": float(values.min()), **blank})
   return rows
 
 

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """How well zero-cost proxies rank NAS-Bench-201's cells, and whether ours are as published."""
 
-import json
 import pathlib
 import random
 import time
@@ -13,11 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
-from scipy import stats
 
 from dnas import config as configs
 from dnas import data as sources
-from dnas import naming
+from dnas import log, naming
 from dnas.config import Config
 from dnas.data.pipeline import Pipeline
 from dnas.estimate import subject, tabular, training_free, zero_cost
@@ -27,18 +25,13 @@ from dnas.space import genotypes, macro
 from dnas.space.space import SearchSpace
 from dnas.strategy import history
 from dnas.strategy.ask_tell import Proposal, Query, Strategy
-from dnas.tables import plot, table
+from dnas.tables import plot, published, table
 
-# Spearman's correlation with CIFAR-10, CIFAR-100 and ImageNet16-120 accuracy as Abdelfattah et al.
-# (arXiv:2101.08134, table 1) print it; from memory, unverified.
-_PRINTED = {
-  "grad_norm": (0.58, 0.64, 0.58),
-  "snip": (0.58, 0.63, 0.58),
-  "grasp": (0.48, 0.54, 0.56),
-  "synflow": (0.74, 0.76, 0.75),
-  "jacob_cov": (0.73, 0.71, 0.71),
-}
 _COLUMNS = ("naswot", "synflow", "logsynflow")  # The proxies that the merged table holds itself.
+_COMPUTED = (
+  "computed here from the published scores",
+  "FreeREA's CIFAR-10 scores of all 15,625 cells",
+)
 _OF_DEPTH = ("snip", "grad_norm", "grasp")  # What gradients say changes with the network's depth.
 LEAST_AGREEMENT = 0.9  # Of our ranks with those of a column: less is a fault of the implementation.
 
@@ -82,14 +75,14 @@ def make(
   Args:
     out: folder of the table.
     workdir: folder of the scores, `scores.jsonl`.
-    data: folder with `nasbench201_table.csv.gz`.
+    data: folder with `table.NASBENCH201`.
     command: goes into the provenance.
     cells: how many, drawn at random from all 15,625 without repetition.
     overrides: of `get_config`.
   """
   start = time.monotonic()
   config = configs.changed(get_config(), overrides or {})
-  benchmark = tabular.nasbench201(data / "nasbench201_table.csv.gz")
+  benchmark = tabular.nasbench201(data / table.NASBENCH201)
   space = naming.bind(config.network, spaces)
   rows = random.Random(config.seed).sample(range(space.size), cells)
   names = list(benchmark.rows)
@@ -103,7 +96,8 @@ def make(
     queries = [*queries, *deep]
   provenance = {
     "command": command,
-    "settings": json.loads(configs.to_json(config)),
+    "data": table.digests(data, [table.NASBENCH201]),
+    "settings": plain(config),
     "cells": cells,
     "scoring_s": round(sum(_seconds(query) for query in queries)),
     "wall_s_of_this_call": round(time.monotonic() - start),
@@ -198,34 +192,20 @@ def summary(
     ours = np.array([query.metrics[name] for query in queries])
     seconds = float(np.median([query.metrics[f"{name}_s"] for query in queries]))
     column = benchmark.column(f"c10_{name}") if name in _COLUMNS else None
-    for at, dataset in enumerate(tabular.DATASETS):
+    for dataset in tabular.DATASETS:
       accuracy = benchmark.accuracy(dataset=dataset, split="test", epochs=200)
-      mean, deviation = spearman(ours, accuracy[rows])
+      mean, deviation = table.bootstrapped(table.spearman, ours, accuracy[rows])
       line = {"method": f"{name}{suffix}", "dataset": dataset, "mean": mean, "std": deviation}
       line |= {"seeds": 1, "cells": len(rows)}
-      line |= {"published": "", "published_std": "", "status": "", "source": ""}
-      line |= {"column": "", "agreement": "", "seconds": seconds}
-      if name in _PRINTED:
-        line |= {"published": _PRINTED[name][at], "status": "unverified, from memory"}
-        line |= {"source": "arXiv:2101.08134, table 1"}
+      fact, theirs = published.ZERO_COST.get((name, dataset)), {"column": "", "agreement": ""}
       if column is not None:
-        line |= {
-          "published": _rank(column, accuracy),
-          "status": "computed here from the published scores",
-          "source": "FreeREA's CIFAR-10 scores of all 15,625 cells",
-          "column": _rank(column[rows], accuracy[rows]),
-          "agreement": _rank(ours, column[rows]),
+        fact = published.Published(table.spearman(column, accuracy), None, *_COMPUTED)
+        theirs = {
+          "column": table.spearman(column[rows], accuracy[rows]),
+          "agreement": table.spearman(ours, column[rows]),
         }
-      lines.append(line)
+      lines.append({**line, **published.columns(fact), **theirs, "seconds": seconds})
   return lines
-
-
-def spearman(scores: np.ndarray, accuracy: np.ndarray, draws: int = 200) -> tuple[float, float]:
-  """Spearman's rank correlation, and its standard deviation over bootstrap samples of the cells."""
-  rng = np.random.default_rng(0)
-  value = lambda index: _rank(scores[index], accuracy[index])
-  samples = [value(rng.integers(0, len(scores), len(scores))) for _ in range(draws)]
-  return value(np.arange(len(scores))), float(np.std(samples, ddof=1))
 
 
 def _title(config: Config, cells: int, rows: Sequence[table.Row]) -> str:
@@ -270,16 +250,10 @@ def _depths(config: Config, rows: Sequence[table.Row]) -> str:
   )
 
 
-def _rank(a: np.ndarray, b: np.ndarray) -> float:
-  """Spearman's rank correlation."""
-  correlation: Any = stats.spearmanr(a, b)
-  return float(correlation[0])
-
-
 def _seconds(query: Query) -> float:
   return sum(value for name, value in query.metrics.items() if name.endswith("_s"))
 
 
 def _say(query: Query, total: int) -> None:
   if query.number % 25 == 0 or query.number == total:
-    print(f"{query.number} of {total} cells scored", flush=True)
+    log.say(f"{query.number} of {total} cells scored")

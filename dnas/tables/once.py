@@ -18,6 +18,7 @@ from dnas import config as configs
 from dnas import files
 from dnas.config import Config
 from dnas.errors import ConfigError
+from dnas.fields import plain
 from dnas.lock import LockError, run_lock
 from dnas.tables.table import origin
 
@@ -43,7 +44,7 @@ def once(
     ConfigError: a run is finished there with another config (the message lists the fields).
     LockError: another process is at it.
   """
-  path, about = folder / FILE, json.loads(configs.to_json(config))
+  path, about = folder / FILE, plain(config)
   if not path.exists():
     with run_lock(folder, name=".once"):
       if not path.exists():

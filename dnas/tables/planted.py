@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dnas import config as configs
-from dnas import method, naming
+from dnas import method
 from dnas.config import Config
 from dnas.settings import settings_of, stages_of
 from dnas.space.space import SearchSpace
@@ -109,7 +109,7 @@ def find(settings: Config, where: landscape.Landscape, steps: int, seeds: range)
     # threshold of 0.85); what counts here is the operation of each.
     choose = None
   else:
-    choose = lambda end: put.last.decide(end.problem.space, end.alpha)
+    choose = lambda end: put.last.genotype(end.state)
   return planted.find(put.stages, seeds, choose=choose, **watched)
 
 
@@ -159,7 +159,8 @@ def _by_projection(put: Planted) -> planted.Choose:
 
 
 def _by_eigenvalue(put: Planted, steps: int) -> planted.Choose:
-  stop = naming.resolve(put.settings.stop, diagnostics, given=1)
+  stop = put.last.stop
+  assert stop is not None
 
   def choose(end: planted.Found) -> SearchSpace:
     alphas, eigenvalues = end.trajectory

@@ -6,32 +6,27 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
 from dnas import figures
+from dnas.figures import colour
 from dnas.tables.table import Row
-
-_COLOURS = (figures.COLOURS[-1], *figures.COLOURS[:-1])  # Grey for what others are compared with.
-
-
-def colour(n: int) -> str:
-  """The n-th colour, from the first again after the last."""
-  return _COLOURS[n % len(_COLOURS)]
 
 
 def bars(path: pathlib.Path, rows: Sequence[Row], label: str) -> None:
   """`mean` with `std` as a bar per method, grouped by data set; published values as crosses."""
   methods = list(dict.fromkeys(row["method"] for row in rows))
   datasets = list(dict.fromkeys(row["dataset"] for row in rows))
-  figure, axes = plt.subplots(figsize=(1.5 + 1.1 * len(methods), 3.6))
+  figure = Figure(figsize=(1.5 + 1.1 * len(methods), 3.6))
+  axes = figure.subplots()
   width = 0.8 / len(datasets)
   for n, dataset in enumerate(datasets):
     mine = {row["method"]: row for row in rows if row["dataset"] == dataset}
     at = np.arange(len(methods)) + (n - (len(datasets) - 1) / 2) * width
     means, stds = ([float(mine[m][field]) for m in methods] for field in ("mean", "std"))
-    axes.bar(at, means, width, yerr=stds, label=dataset, error_kw=dict(lw=0.8))
+    style: dict[str, Any] = dict(color=colour(n), yerr=stds, error_kw=dict(lw=0.8))
+    axes.bar(at, means, width, label=dataset, **style)
     known = [(x, float(mine[m]["published"])) for x, m in zip(at, methods) if mine[m]["published"]]
     if known:
       axes.plot(*zip(*known), "kx", markersize=5, label="published" if n == 0 else None)
@@ -62,11 +57,12 @@ def curves(
     legend: its title.
     below: how far below the best last mean the picture goes: what is far worse at first is cut off.
   """
-  figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
+  figure = Figure(figsize=(7, 4.2), layout="constrained")
+  axes = figure.subplots()
   lines = _lines(rows, x)
   for n, (method, (at, mean, half)) in enumerate(lines.items()):
-    axes.plot(at, mean, color=colour(n), label=method)
-    axes.fill_between(at, mean - half, mean + half, color=colour(n), alpha=0.2, linewidth=0)
+    axes.plot(at, mean, color=colour(n - 1), label=method)
+    axes.fill_between(at, mean - half, mean + half, color=colour(n - 1), alpha=0.2, linewidth=0)
   last = max(mean[-1] for _, mean, _ in lines.values())
   axes.set(xlabel=labels[0], ylabel=labels[1], ylim=(last - below, last + 0.3))
   axes.grid(alpha=0.3)
@@ -110,8 +106,8 @@ def panels(
   for axes, method in zip(several, lines, strict=False):
     for other, (at, mean, half) in lines.items():
       if other == method:
-        axes.plot(at, mean, color=figures.COLOURS[0], linewidth=1.6, zorder=3)
-        axes.fill_between(at, mean - half, mean + half, color=figures.COLOURS[0], alpha=0.2, lw=0)
+        axes.plot(at, mean, color=colour(0), linewidth=1.6, zorder=3)
+        axes.fill_between(at, mean - half, mean + half, color=colour(0), alpha=0.2, lw=0)
       else:
         axes.plot(at, mean, color="#bbbbbb", linewidth=0.5)
     axes.set_title(method, fontsize=8)
@@ -132,10 +128,11 @@ def scatter(path: pathlib.Path, rows: Sequence[Row], *, x: str, labels: tuple[st
     x: the column.
     labels: of the axes.
   """
-  figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
+  figure = Figure(figsize=(7, 4.2), layout="constrained")
+  axes = figure.subplots()
   shown = [row for row in rows if np.isfinite(row[x])]
   for n, row in enumerate(shown):
-    axes.errorbar(row[x], row["mean"], yerr=row["std"], fmt="o", color=colour(n), capsize=2)
+    axes.errorbar(row[x], row["mean"], yerr=row["std"], fmt="o", color=colour(n - 1), capsize=2)
     axes.annotate(
       row["method"], (row[x], row["mean"]), xytext=(5, 4), textcoords="offset points", fontsize=7
     )
@@ -158,7 +155,7 @@ def paired(values: Mapping[int, Mapping[str, float]], label: str) -> Figure:
   axes = figure.subplots()
   for n, (seed, of) in enumerate(values.items()):
     shown = [(x, of[name]) for x, name in enumerate(methods) if name in of]
-    style: dict[str, Any] = dict(color=colour(n + 1), linewidth=0.9, markersize=5)
+    style: dict[str, Any] = dict(color=colour(n), linewidth=0.9, markersize=5)
     axes.plot(*zip(*shown, strict=True), "osD^vPX"[n % 7] + "-", **style, label=f"seed {seed}")
   for x, name in enumerate(methods):
     mean = float(np.mean([of[name] for of in values.values() if name in of]))

@@ -6,13 +6,14 @@ from typing import NamedTuple
 
 # `verified`: read in a stored text. `unverified`: written down from memory.
 UNVERIFIED = "unverified: from memory"
+QUOTED = "verified: read where a later paper quotes it"
 
 
 class Published(NamedTuple):
   """A published result.
 
   Attributes:
-    mean: as printed, in percent.
+    mean: as printed, in percent; of ZERO_COST a correlation.
     std: likewise; None where none is printed.
     status: whether the number was read or remembered.
     source: where it stands.
@@ -22,6 +23,14 @@ class Published(NamedTuple):
   std: float | None
   status: str
   source: str
+
+
+def columns(fact: Published | None) -> dict[str, float | str]:
+  """The columns by which tables show a fact; empty texts where there is none."""
+  if fact is None:
+    return dict.fromkeys(("published", "published_std", "status", "source"), "")
+  std = "" if fact.std is None else fact.std
+  return dict(published=fact.mean, published_std=std, status=fact.status, source=fact.source)
 
 
 NASBENCH201_PAPER = "Dong and Yang 2020 (arXiv:2001.00326)"
@@ -49,7 +58,7 @@ NASBENCH201 = {
     ),
     (
       "optimal",
-      "verified: read where a later paper quotes it",
+      QUOTED,
       f"{NASBENCH201_PAPER}, quoted",
       ((94.37, None), (73.51, None), (47.31, None)),
     ),
@@ -57,7 +66,6 @@ NASBENCH201 = {
   for dataset, (mean, std) in zip(("cifar10", "cifar100", "imagenet16_120"), values, strict=True)
 }
 
-QUOTED = "verified: read where a later paper quotes it"
 _RELIZO = f"{NASBENCH201_PAPER}, quoted by ReLIZO, table 2"
 _LATER = "arXiv:2304.10970v4, table 1, quoting"
 # The same for searches on the data at the papers' scale. For DARTS, second order, another
@@ -89,6 +97,19 @@ NASBENCH201_ONESHOT = {
     ),
   )
   for dataset, (mean, std) in zip(("cifar10", "cifar100", "imagenet16_120"), values, strict=True)
+}
+
+# (proxy, data set) -> Spearman's correlation with the accuracy of NAS-Bench-201's cells.
+ZERO_COST = {
+  (proxy, dataset): Published(value, None, UNVERIFIED, "arXiv:2101.08134, table 1")
+  for proxy, values in (
+    ("grad_norm", (0.58, 0.64, 0.58)),
+    ("snip", (0.58, 0.63, 0.58)),
+    ("grasp", (0.48, 0.54, 0.56)),
+    ("synflow", (0.74, 0.76, 0.75)),
+    ("jacob_cov", (0.73, 0.71, 0.71)),
+  )
+  for dataset, value in zip(("cifar10", "cifar100", "imagenet16_120"), values, strict=True)
 }
 
 # Test error of DARTS on CIFAR-10 in RobustDARTS' spaces, in percent.

@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from dnas import files
+from dnas import files, log
 from dnas.errors import DnasError
 from dnas.tables import mutants, table
 
@@ -48,7 +48,7 @@ _PATIENCE = 4  # times the processor time of the sound module, and `_SPARE_S` mo
 _SPARE_S = 30
 _STUCK_S = 1800  # of a process that waits instead of computing
 # What tests import, apart from dnas itself.
-_LOADED = ["jax", "flax.nnx", "optax", "scipy.stats", "pytest", "matplotlib.pyplot", "rich.console"]
+_LOADED = ["jax", "flax.nnx", "optax", "scipy.stats", "pytest", "matplotlib.figure", "rich.console"]
 Record = dict[str, Any]
 
 
@@ -68,7 +68,7 @@ def make(
   only: Sequence[str] = (),
   count: int = 18,
   seed: int = 0,
-  say: Callable[[str], object] = print,
+  say: Callable[[str], object] = log.say,
 ) -> None:
   """Breaks the modules and writes the table.
 
@@ -91,9 +91,9 @@ def make(
   chosen = {m: t for m, t in MODULES.items() if not only or any(part in m for part in only)}
   if not chosen:
     raise DnasError(f"modules: none has {' or '.join(only)} in its name; valid: {[*MODULES]}")
-  equivalent = reasons(json.loads((root / EQUIVALENT).read_text(encoding="utf-8")))
+  equivalent = reasons(files.json_of(root / EQUIVALENT))
   state = workdir / "found.json"
-  found = {_key(r): r for r in (json.loads(state.read_text()) if state.exists() else [])}
+  found = {_key(r): r for r in (files.json_of(state) if state.exists() else [])}
   copy = copied(root, workdir / "tree")
   commit, drawn, due = table.origin()["commit"], [], []
   for module, tests in chosen.items():

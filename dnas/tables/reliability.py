@@ -131,7 +131,7 @@ def kill_many(
   every_s: float | None = None,
   seed: int = 0,
   environment: Mapping[str, str] | None = None,
-  say: Callable[[str], object] = print,
+  say: Callable[[str], object] = log.say,
 ) -> tuple[Life, list[Life]]:
   """The same run twice: undisturbed, and killed `kills` times at random moments.
 
@@ -184,7 +184,8 @@ def kill_many(
 
 
 def _lines(path: pathlib.Path) -> list[dict[str, Any]]:
-  return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+  lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+  return [json.loads(line) for line in lines]
 
 
 def differences(a: pathlib.Path, b: pathlib.Path) -> list[str]:

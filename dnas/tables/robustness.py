@@ -21,7 +21,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from dnas import config as configs
-from dnas import figures, files, naming
+from dnas import figures, files, log, naming
 from dnas.config import Config
 from dnas.errors import DnasError, choose_from
 from dnas.evaluate import evaluate
@@ -31,7 +31,7 @@ from dnas.search import search
 from dnas.settings import settings_of
 from dnas.space.space import SearchSpace
 from dnas.strategy import diagnostics
-from dnas.tables import plot, published, table
+from dnas.tables import published, table
 from dnas.tables.once import all_of, once
 from dnas.tables.transfer import transfer
 from dnas.train import train
@@ -122,7 +122,7 @@ def _of_a_space(
   """All methods, and a random genotype, on one space with one seed."""
   seeded = lambda config: configs.changed(config, {"seed": seed})
   random_one = space_of(base).sample(random.Random(seed))
-  found = {RANDOM: {"genotype": json.loads(random_one.to_json()), "curve": []}}
+  found = {RANDOM: {"genotype": random_one.to_dict(), "curve": []}}
   for name, config in searched.items():
     if name == EARLY:  # Read off the run of BASE, which it is until it stops.
       found[name] = _stopped_early(settings_of(config.search), found[BASE])
@@ -130,13 +130,13 @@ def _of_a_space(
       found[name] = _searched(seeded(config), folder / name, SPACES[space])
   rows = []
   for name, one in found.items():
-    genotype = SearchSpace.from_json(json.dumps(one["genotype"]))
+    genotype = SearchSpace.from_dict(one["genotype"])
     accuracy = _trained(seeded(base), genotype, folder)
     share = diagnostics.skip_share(genotype, SPACES[space])
     about = {"space": space, "method": name, "seed": seed, "share": share, "accuracy": accuracy}
     cells = {name: str(cell) for name, cell in genotype.cells.items()}
     rows.append({**about, "stopped": one.get("stopped"), "cells": cells, "curve": one["curve"]})
-    print({k: v for k, v in rows[-1].items() if k not in ("cells", "curve")}, flush=True)
+    log.say({k: v for k, v in rows[-1].items() if k not in ("cells", "curve")})
   return rows
 
 
@@ -148,11 +148,11 @@ def _searched(config: Config, folder: pathlib.Path, op: str) -> dict[str, Any]:
     watched = read_watch(folder)
     points = []
     for step, record in watched.items():
-      now = SearchSpace.from_json(json.dumps(record["genotype"]))
+      now = SearchSpace.from_dict(record["genotype"])
       point = {"step": step, "share": diagnostics.skip_share(now, op)}
       points.append({**point, "eigenvalue": abs(record["hessian/dominant"])})
     seen = [record["genotype"] for record in watched.values()]
-    return {"genotype": json.loads(genotype.to_json()), "curve": points, "seen": seen}
+    return {"genotype": genotype.to_dict(), "curve": points, "seen": seen}
 
   return once(folder, config, run)
 
@@ -255,7 +255,7 @@ def _draw(rows: Sequence[table.Row], chance: Mapping[str, float]) -> Figure:
       mine = [r for r in rows if (r["space"], r["method"]) == (space, method)]
       steps = [row["step"] for row in mine]
       # DARTS-ES lies on DARTS until it stops: dashed, both are seen.
-      style: dict[str, Any] = dict(color=plot.colour(n), linewidth=1.3)
+      style: dict[str, Any] = dict(color=figures.colour(n - 1), linewidth=1.3)
       style["linestyle"] = "--" if method == EARLY else "-"
       above.plot(steps, [row["share"] for row in mine], **style, label=method)
       below.plot(steps, [row["eigenvalue"] for row in mine], **style)

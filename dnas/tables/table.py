@@ -3,6 +3,7 @@
 """A result table as files: `table.csv`, Markdown that follows from it, and where it comes from."""
 
 import csv
+import hashlib
 import importlib.metadata
 import io
 import json
@@ -11,7 +12,8 @@ import os
 import pathlib
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -22,6 +24,9 @@ from dnas import files
 from dnas.cost.latency import processor
 
 Row = Mapping[str, Any]
+
+NASBENCH201 = "nasbench201_table.csv.gz"
+"""In the folder of the data: what training each of NAS-Bench-201's cells gave."""
 
 
 def interval(values: Sequence[float]) -> tuple[float, float, float]:
@@ -48,6 +53,34 @@ def paired(a: Sequence[float], b: Sequence[float]) -> tuple[float, float, float]
   # Differences that are equal up to rounding make a t of any size.
   tested = deviation > 1e-12 * max(np.abs(differences).max(), 1e-300)
   return mean, half, float(stats.ttest_rel(a, b).pvalue) if tested else math.nan
+
+
+def spearman(a: np.ndarray, b: np.ndarray) -> float:
+  """Spearman's rank correlation; NaN where all values of one are equal."""
+  with warnings.catch_warnings():
+    warnings.simplefilter("ignore", stats.ConstantInputWarning)
+    found: Any = stats.spearmanr(a, b)
+  return float(found[0])
+
+
+def kendall(a: np.ndarray, b: np.ndarray) -> float:
+  """Kendall's tau-b; NaN where all values of one are equal."""
+  found: Any = stats.kendalltau(a, b)
+  return float(found[0])
+
+
+def bootstrapped(
+  value: Callable[[np.ndarray, np.ndarray], float], a: np.ndarray, b: np.ndarray, draws: int = 200
+) -> tuple[float, float]:
+  """value(a, b), and its standard deviation over so many samples of the pairs, NaN left out."""
+  rng, n = np.random.default_rng(0), len(a)
+  drawn = [rng.integers(0, n, n) for _ in range(draws)]
+  return value(a, b), float(np.nanstd([value(a[i], b[i]) for i in drawn], ddof=1))
+
+
+def digests(folder: pathlib.Path, names: Iterable[str]) -> dict[str, str]:
+  """The SHA-256 of each of these files in the folder, for a provenance."""
+  return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
 
 
 def write(folder: pathlib.Path, title: str, rows: Sequence[Row], provenance: Row) -> None:

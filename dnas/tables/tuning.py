@@ -16,7 +16,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from dnas import config as configs
-from dnas import data, figures, files
+from dnas import figures, files, log
 from dnas.config import Config
 from dnas.evaluate import evaluate
 from dnas.fields import leaves
@@ -57,7 +57,7 @@ def make(
   start = time.monotonic()
   config, space = configs.load(config_file, overrides or {}), configs.load(space_file)
   best, genotype, record = _tuned(config, space, workdir / "tuned", trials)
-  name = held_out.headline(config, data.labelled(config.data.spec, config.data.train_split))
+  name = held_out.headline(config)
   seeded = range(config.seed + 1, config.seed + 1 + seeds)
   jobs = [
     functools.partial(_run, configs.changed(one, {"seed": seed}), genotype, workdir, kind)
@@ -66,7 +66,7 @@ def make(
   ]
 
   def write(runs: Sequence[Mapping[str, Any]]) -> None:
-    print(runs[-1], flush=True)
+    log.say(runs[-1])
     by_seed = {seed: {r["config"]: r for r in runs if r["seed"] == seed} for seed in seeded}
     both = {seed: pair for seed, pair in by_seed.items() if len(pair) == 2}
     if not both:
@@ -97,7 +97,7 @@ def _tuned(
 ) -> tuple[Config, SearchSpace, dict[str, Any]]:
   """The best config, the genotype that all trials trained, and what `tuning.json` holds."""
   if not (folder / FILE).exists():  # Several processes share the trials, so not within `once`.
-    tune(config, space, folder, trials=trials, say=functools.partial(print, flush=True))
+    tune(config, space, folder, trials=trials)
 
   def read() -> dict[str, Any]:
     return {
@@ -109,7 +109,7 @@ def _tuned(
   about = ConfigDict({"config": config, "space": space, "trials": trials})
   (found,) = all_of([functools.partial(once, folder, about, read)])
   best = configs.from_json(json.dumps(found["best"]), source=f"{folder}/best.json").lock()
-  return best, SearchSpace.from_json(json.dumps(found["genotype"])), found["tuning"]
+  return best, SearchSpace.from_dict(found["genotype"]), found["tuning"]
 
 
 def _run(config: Config, genotype: SearchSpace, workdir: pathlib.Path, kind: str) -> dict[str, Any]:

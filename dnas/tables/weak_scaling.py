@@ -26,9 +26,8 @@ from typing import Any, NamedTuple
 import jax
 
 from dnas import config as configs
-from dnas import data, mesh, method, naming, process
+from dnas import data, mesh, method, naming, process, runs
 from dnas.config import Config
-from dnas.data.pipeline import Pipeline
 from dnas.errors import DnasError
 from dnas.method import space_of, task_of
 from dnas.settings import settings_of
@@ -60,16 +59,7 @@ def prepare(config: Config) -> Prepared:
   devices = mesh.make()
   state = mesh.replicate(made.machine.init(jax.random.key(0)), devices)
   pipelines = [
-    Pipeline(
-      source=source,
-      batch_size=settings.batch_size,
-      size=tuple(config.data.size),
-      train=True,
-      part=part,
-      process_index=jax.process_index(),
-      process_count=jax.process_count(),
-      threads=0,
-    )
+    runs.pipeline(config, source, settings.batch_size, train=True, part=part, augment=(), threads=0)
     for part in ("weights", "alpha")
   ]
   batches = [mesh.shard_batch(next(iter(pipeline)), devices) for pipeline in pipelines]

@@ -10,7 +10,6 @@ from dnas.task.base import Batch as Batch
 from dnas.task.base import Metrics as Metrics
 from dnas.task.base import Result as Result
 from dnas.task.base import Task as Task
-from dnas.task.base import boxes_of as boxes_of
 from dnas.task.base import cost as cost
 from dnas.task.classify import classification
 from dnas.task.detect import detection, efficientdet, yolo_nas

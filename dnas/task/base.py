@@ -33,23 +33,25 @@ class Task:
     forward: (network, weights, images, mode) -> what the network itself puts out, for counting.
     loss: (network, weights, batch, mode) -> (scalar, metrics); `weights` are the mixing weights of
       the searched cells, `{}` for a genotype.
-    predict: (network, weights, batch) -> arrays `[B, ...]`, jitted by the caller.
+    predict: (a genotype's network, images) -> arrays `[B, ...]`, jitted by the caller.
     measure: (source, [(batch, outputs), ...], folder) -> the numbers by which results are compared;
       what people want to look at (predictions, pictures) goes into the folder.
     headline: the name of the number that counts most.
-    image: height and width of the network's input.
-    boxes: of detectors, (what `forward` gives, (H, W) of its images) -> boxes xyxy `[B, A, 4]` px
-      and scores `[B, A, C]`, before suppression; None for others.
+    size: height and width of the network's input.
+    boxes: of detectors, (a genotype's network, images) -> boxes xyxy `[B, A, 4]` px and scores
+      `[B, A, C]`, before suppression; None for others.
+
+  `forward`, `predict` and `boxes` hold no data, so that they can be pickled.
   """
 
   build: Callable[..., nnx.Module]
   forward: Callable[[Any, network.Weights, jax.Array, Mode], Any]
   loss: Callable[[Any, network.Weights, Batch, Mode], tuple[jax.Array, Metrics]]
-  predict: Callable[[Any, network.Weights, Batch], Mapping[str, jax.Array]]
+  predict: Callable[[Any, jax.Array], Mapping[str, jax.Array]]
   measure: Callable[[Source, Iterable[Result], pathlib.Path], dict[str, Any]]
   headline: str
-  image: tuple[int, int]
-  boxes: Callable[[Any, tuple[int, int]], tuple[jax.Array, jax.Array]] | None = None
+  size: tuple[int, int]
+  boxes: Callable[[Any, jax.Array], tuple[jax.Array, jax.Array]] | None = None
 
 
 DTYPES = ("float32", "bfloat16")
@@ -79,19 +81,4 @@ def computing(
 def cost(task: Task, genotype: SearchSpace) -> count.Cost:
   """Exact parameters and MACs of a genotype's network on one image, without running it."""
   call = lambda model, images: task.forward(model, {}, images, Mode())
-  return count.count(task.build(genotype, Rngs(None)), call, (*task.image, 3))
-
-
-def boxes_of(task: Task) -> Callable[[nnx.Module, jax.Array], tuple[jax.Array, jax.Array]]:
-  """(a detector's network, images `[B, H, W, 3]`) -> `Task.boxes` of what it says of them.
-
-  The function holds nothing of the task but what it needs, so that it can be pickled.
-  """
-  forward, decode = task.forward, task.boxes
-  assert decode is not None  # Callers have looked.
-
-  def boxes(module: nnx.Module, images: jax.Array) -> tuple[jax.Array, jax.Array]:
-    said = forward(module, {}, images, Mode())
-    return decode(said, (images.shape[1], images.shape[2]))
-
-  return boxes
+  return count.count(task.build(genotype, Rngs(None)), call, (*task.size, 3))

@@ -23,7 +23,7 @@ from dnas.task.base import Batch, Result, Task, computing
 
 def classification(
   source: Source,
-  image: tuple[int, int],
+  size: tuple[int, int],
   *,
   label_smoothing: float = 0.0,
   auxiliary: float = 0.0,
@@ -33,7 +33,7 @@ def classification(
 
   Args:
     source: gives the classes.
-    image: height and width of the network's input.
+    size: height and width of the network's input.
     label_smoothing: share of the target that is spread over all classes, in [0, 1).
     auxiliary: weight of the auxiliary head (DARTS: 0.4); 0 leaves it out. Supernets have none.
     dtype: of the layers' values, see `task.base.computing`.
@@ -71,8 +71,8 @@ def classification(
       value += auxiliary * cross_entropy(extra, batch["label"])
     return value, {"accuracy": accuracy}
 
-  def predict(model: network.Network, weights: network.Weights, batch: Batch):
-    logits, _ = forward(model, weights, batch["image"], Mode())
+  def predict(model: network.Network, images: jax.Array):
+    logits, _ = forward(model, {}, images, Mode())
     return {"logits": logits}
 
   def measure(source: Source, results: Iterable[Result], folder: pathlib.Path) -> dict[str, Any]:
@@ -91,4 +91,4 @@ def classification(
     runs.write(folder / "predictions.json", json.dumps(rows) + "\n")
     return {"accuracy": right / total, "cross_entropy": nats / total, "images": total}
 
-  return Task(build, forward, loss, predict, measure, "accuracy", image)
+  return Task(build, forward, loss, predict, measure, "accuracy", size)

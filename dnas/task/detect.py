@@ -19,7 +19,7 @@ from dnas.data.source import DetectionSource, Source
 from dnas.detection import anchor_loss, assign, coco, draw, nms
 from dnas.detection import loss as detection_loss
 from dnas.detection.thresholds import VALIDATION, Thresholds
-from dnas.errors import DnasError
+from dnas.errors import DnasError, choose_from
 from dnas.nn import efficientdet as effdet
 from dnas.nn import network
 from dnas.nn import yolo_nas as yolo
@@ -31,7 +31,7 @@ from dnas.task.base import Batch, Metrics, Result, Task, computing
 
 def detection(
   source: Source,
-  image: tuple[int, int],
+  size: tuple[int, int],
   *,
   strides: Sequence[int] = (8, 16, 32),
   neck_channels: int = 64,
@@ -53,7 +53,7 @@ def detection(
 
   Args:
     source: gives the classes.
-    image: height and width of the network's input.
+    size: height and width of the network's input.
     strides: feature maps that the neck takes, each twice the one before.
     neck_channels: width of neck and head.
     path: "fpn" or "pan", see `nn.neck.Neck`.
@@ -66,7 +66,7 @@ def detection(
     dtype: of the layers' values, see `task.base.computing`.
 
   Raises:
-    DnasError: the source is none for detection, or a threshold is out of range.
+    DnasError: the source is none for detection, a threshold is out of range, or a name is unknown.
   """
 
   def build(space, rngs, search: bool | None = None, supernet: Supernet = PLAIN) -> Detector:
@@ -83,23 +83,17 @@ def detection(
       rngs=rngs,
     )
 
-  criterion = functools.partial(
-    detection_loss.detection_loss,
-    assigner=assigner,
-    classification=classification_loss,
-    box_similarity=box_similarity,
-    class_weight=class_weight,
-    iou_weight=iou_weight,
-    dfl_weight=dfl_weight,
+  criterion = _points_loss(
+    assigner, classification_loss, box_similarity, class_weight, iou_weight, dfl_weight
   )
   found = VALIDATION.of(score_threshold, iou_threshold, max_detections).check()
   scaled = computing(dtype, network.image_to_float)
-  return _on_boxes(source, image, build, scaled, criterion, found, _of_points)
+  return _on_boxes(source, size, build, scaled, criterion, found, _of_points)
 
 
 def yolo_nas(
   source: Source,
-  image: tuple[int, int],
+  size: tuple[int, int],
   *,
   assigner: detection_loss.Assigner = assign.task_aligned,
   classification_loss: str = "varifocal",
@@ -116,36 +110,30 @@ def yolo_nas(
 
   Args:
     source: gives the classes.
-    image: height and width of the network's input, multiples of 32.
+    size: height and width of the network's input, multiples of 32.
     assigner, classification_loss, box_similarity, class_weight, iou_weight, dfl_weight,
     score_threshold, iou_threshold, max_detections, dtype: as in `detection`.
 
   Raises:
-    DnasError: the source is none for detection, a threshold is out of range, or the network does
-      not take such images.
+    DnasError: the source is none for detection, a threshold is out of range, a name is unknown, or
+      the network does not take such images.
   """
-  yolo.check_size(*image)
+  yolo.check_size(*size)
 
   def build(space, rngs, search: bool | None = None, supernet: Supernet = PLAIN) -> yolo.YoloNas:
     return yolo.YoloNas(space, len(source.classes), search=search, supernet=supernet, rngs=rngs)
 
-  criterion = functools.partial(
-    detection_loss.detection_loss,
-    assigner=assigner,
-    classification=classification_loss,
-    box_similarity=box_similarity,
-    class_weight=class_weight,
-    iou_weight=iou_weight,
-    dfl_weight=dfl_weight,
+  criterion = _points_loss(
+    assigner, classification_loss, box_similarity, class_weight, iou_weight, dfl_weight
   )
   found = VALIDATION.of(score_threshold, iou_threshold, max_detections).check()
   scaled = computing(dtype, lambda images: images.astype(jnp.float32) / 255)
-  return _on_boxes(source, image, build, scaled, criterion, found, _of_points)
+  return _on_boxes(source, size, build, scaled, criterion, found, _of_points)
 
 
 def efficientdet(
   source: Source,
-  image: tuple[int, int],
+  size: tuple[int, int],
   *,
   width: int = 64,
   depth: int = 3,
@@ -163,7 +151,7 @@ def efficientdet(
 
   Args:
     source: gives the classes.
-    image: height and width of the network's input, multiples of 128.
+    size: height and width of the network's input, multiples of 128.
     width, depth, head_depth, weighted: see `nn.efficientdet.Size`; by default D0's.
     alpha, gamma, box_weight: of the loss, see `detection.anchor_loss`.
     score_threshold, iou_threshold, max_detections: of the suppression when measuring.
@@ -173,7 +161,7 @@ def efficientdet(
     DnasError: the source is none for detection, a threshold is out of range, or the network does
       not take such images.
   """
-  anchors = effdet.anchors(*image)
+  anchors = effdet.anchors(*size)
 
   def build(
     space, rngs, search: bool | None = None, supernet: Supernet = PLAIN
@@ -188,18 +176,44 @@ def efficientdet(
       *outputs, anchors, targets, alpha=alpha, gamma=gamma, box_weight=box_weight
     )
 
-  def boxes(outputs: effdet.Outputs, size: tuple[int, int]) -> tuple[jax.Array, jax.Array]:
+  def decode(outputs: effdet.Outputs, size: tuple[int, int]) -> tuple[jax.Array, jax.Array]:
     return effdet.decode(outputs.deltas, effdet.anchors(*size)), jax.nn.sigmoid(outputs.logits)
 
   found = VALIDATION.of(score_threshold, iou_threshold, max_detections).check()
   standard = lambda images: (images.astype(jnp.float32) / 255 - _IMAGENET_MEAN) / _IMAGENET_STD
   scaled = computing(dtype, standard)
-  return _on_boxes(source, image, build, scaled, criterion, found, boxes)
+  return _on_boxes(source, size, build, scaled, criterion, found, decode)
 
 
 # Of R, G and B over ImageNet's training images, as published backbones expect them.
 _IMAGENET_MEAN = np.asarray([0.485, 0.456, 0.406], np.float32)
 _IMAGENET_STD = np.asarray([0.229, 0.224, 0.225], np.float32)
+
+
+def _points_loss(
+  assigner: detection_loss.Assigner,
+  classification: str,
+  box_similarity: str,
+  class_weight: float,
+  iou_weight: float,
+  dfl_weight: float,
+) -> Callable[..., tuple[jax.Array, Metrics]]:
+  """`detection_loss` with these arguments; DnasError for a name that it does not know."""
+  known = detection_loss.CLASSIFICATIONS
+  if classification not in known:
+    raise DnasError(choose_from("config.task.classification_loss:", classification, known))
+  known = detection_loss.BOX_SIMILARITIES
+  if box_similarity not in known:
+    raise DnasError(choose_from("config.task.box_similarity:", box_similarity, known))
+  return functools.partial(
+    detection_loss.detection_loss,
+    assigner=assigner,
+    classification=classification,
+    box_similarity=box_similarity,
+    class_weight=class_weight,
+    iou_weight=iou_weight,
+    dfl_weight=dfl_weight,
+  )
 
 
 def _of_points(
@@ -211,25 +225,25 @@ def _of_points(
 
 def _on_boxes(
   source: Source,
-  image: tuple[int, int],
+  size: tuple[int, int],
   build: Callable[..., nnx.Module],
   scaled: Callable[[jax.Array], jax.Array],
   criterion: Callable[..., tuple[jax.Array, Metrics]],
   found: Thresholds,
-  boxes: Callable[[Any, tuple[int, int]], tuple[jax.Array, jax.Array]],
+  decode: Callable[[Any, tuple[int, int]], tuple[jax.Array, jax.Array]],
 ) -> Task:
   """A detection task around a network.
 
   Args:
-    source, image: as in `detection`.
+    source, size: as in `detection`.
     build: as `Task.build`.
     scaled: pixels in [0, 255] -> what the network takes.
     criterion: (what the network gives, targets) -> (loss, its parts).
     found: what counts as found when measuring.
-    boxes: as `Task.boxes`.
+    decode: (what the network gives, (H, W) of its images) -> what `Task.boxes` gives.
   """
   if not isinstance(source, DetectionSource):
-    raise DnasError(f"task detection: {source.name} is a data set for {source.task}")
+    raise DnasError(f"{source.name} is a data set for {source.task}; detectors need boxes")
 
   def forward(model: Any, weights: network.Weights, images: jax.Array, mode: Mode):
     return model(scaled(images), weights, mode)
@@ -238,11 +252,11 @@ def _on_boxes(
     predictions = forward(model, weights, batch["image"], mode)
     return criterion(predictions, assign.Targets(batch["boxes"], batch["labels"], batch["mask"]))
 
-  def predict(model: Any, weights: network.Weights, batch: Batch):
-    images = batch["image"]
-    predictions = forward(model, weights, images, Mode())
-    size = (images.shape[1], images.shape[2])
-    return nms.suppress(*boxes(predictions, size), found)._asdict()
+  def boxes(model: Any, images: jax.Array):
+    return decode(forward(model, {}, images, Mode()), (images.shape[1], images.shape[2]))
+
+  def predict(model: Any, images: jax.Array):
+    return nms.nms(*boxes(model, images), found)._asdict()
 
   def measure(source: Source, results: Iterable[Result], folder: pathlib.Path) -> dict[str, Any]:
     assert isinstance(source, DetectionSource)
@@ -259,7 +273,7 @@ def _on_boxes(
       draw.sheet(images, true, predicted, source.classes, folder / "predictions.png", min_score=0.3)
     return coco.evaluate(source.to_coco(), rows)
 
-  return Task(build, forward, loss, predict, measure, "AP", image, boxes)
+  return Task(build, forward, loss, predict, measure, "AP", size, boxes)
 
 
 _SHEET = 16  # pictures on the sheet of predictions
@@ -269,7 +283,7 @@ def _on_image(
   batch: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray], i: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
   """Boxes, scores and labels of what was found on picture i of a batch, in px of the original."""
-  place = (batch[name][i] for name in ("scale", "offset", "original_size"))
+  place = (batch[name][i] for name in ("scale", "offset", "original"))
   boxes, inside = to_image(outputs["boxes"][i], *place)
   keep = outputs["valid"][i] & inside
   return boxes[keep], outputs["scores"][i][keep], outputs["labels"][i][keep]

@@ -28,7 +28,7 @@ CALIBRATION = 4  # networks by which a network's overhead is measured
 def places_of(task: Task, space: SearchSpace) -> places.Places:
   """The candidates of a space in the task's network."""
   model = task.build(space, Rngs(None), search=False)
-  return places.places(space, model, task.forward, task.image)
+  return places.places(space, model, task.forward, task.size)
 
 
 def latency_model(
@@ -114,7 +114,7 @@ def sampled(space: SearchSpace, count: int, seed: int) -> dict[int, SearchSpace]
 
 def network_key(task: Task, space: SearchSpace, found: places.Places) -> str:
   """What the overhead belongs to: stages, stem and what else stands around the candidates."""
-  around = [space.to_json(), found.params, found.macs, *task.image]
+  around = [space.to_json(), found.params, found.macs, *task.size]
   return "network " + hashlib.sha256(json.dumps(around).encode()).hexdigest()[:12]
 
 
@@ -138,7 +138,7 @@ def network_program(task: Task, genotype: SearchSpace, batch: int) -> Callable[[
   module = qarepvgg.fuse(task.build(genotype, Rngs(jax.random.key(0))))
   static, params, stats = functional.split(module)
   images = jax.numpy.asarray(
-    np.random.default_rng(0).integers(0, 256, (batch, *task.image, 3), np.uint8)
+    np.random.default_rng(0).integers(0, 256, (batch, *task.size, 3), np.uint8)
   )
 
   @jax.jit

@@ -13,7 +13,6 @@ import jax
 from dnas import data, runs, train
 from dnas.config import Config
 from dnas.data.part import part_of
-from dnas.data.source import Source
 from dnas.evaluate import predictions
 from dnas.method import task_of
 from dnas.nn import functional
@@ -60,7 +59,7 @@ def score(
   static, _, _ = functional.split(task.build(genotype, Rngs(None)))
 
   def measure(state: train.TrainState) -> float:
-    results = predictions(task, (static, *state.averaged), {}, held)
+    results = predictions(task, (static, *state.averaged), held)
     with tempfile.TemporaryDirectory() as aside:  # What people look at is made in the end.
       return float(task.measure(truth, results, pathlib.Path(aside))[task.headline])
 
@@ -86,6 +85,6 @@ def score(
     return measure(state)
 
 
-def headline(config: Config, source: Source) -> str:
+def headline(config: Config) -> str:
   """The name of the number that `score` gives."""
-  return task_of(config, source).headline
+  return task_of(config, data.labelled(config.data.spec, config.data.train_split)).headline

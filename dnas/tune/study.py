@@ -16,11 +16,11 @@ from typing import Any
 import jax
 
 from dnas import config as configs
-from dnas import data, files
+from dnas import files, log
 from dnas.config import Config
-from dnas.errors import ConfigError, DnasError, check_count
+from dnas.errors import ConfigError, DnasError, check_count, check_number
+from dnas.fields import plain
 from dnas.lock import LockError, patiently
-from dnas.log import LogError
 from dnas.search import search
 from dnas.space.space import SearchSpace
 from dnas.trees import CheckpointError
@@ -46,7 +46,7 @@ def tune(
   share: float = 0.8,
   every_steps: int | None = None,
   seed: int = 0,
-  say: Callable[[str], object] = lambda text: None,
+  say: Callable[[str], object] = log.say,
 ) -> Config:
   """argmax over config fields of the task's headline number on held-out training data.
 
@@ -84,14 +84,13 @@ def tune(
       "one --storage"
     )
   check_count("tune: trials", trials, 1)
-  if not 0 < share < 1:
-    raise DnasError(f"tune: share must be in (0, 1), got {share!r}")
+  check_number("tune: share", share, above=0, below=1)
   every = max(config.train.steps // 5, 1) if every_steps is None else every_steps
   check_count("tune: every_steps", every, 1)
   optuna = storages.optuna()
   fields = ranges.read(space, config, whole=whole)
   about = {
-    "config": json.loads(configs.to_json(config)),
+    "config": plain(config),
     "ranges": {name: field.about for name, field in fields.items()},
     "settings": {"whole": whole, "share": share, "every_steps": every, "seed": seed},
   }
@@ -129,8 +128,8 @@ def _genotype(
       lambda: search(config, folder), lambda error: say(f"waiting: {error}"), _WAIT_S
     )
     if "genotype" not in study.user_attrs:  # Another machine may have been quicker.
-      study.set_user_attr("genotype", json.loads(found.to_json()))
-  return SearchSpace.from_json(json.dumps(study.user_attrs["genotype"]))
+      study.set_user_attr("genotype", found.to_dict())
+  return SearchSpace.from_dict(study.user_attrs["genotype"])
 
 
 def _sampler(optuna: Any, base: Mapping[str, Any] | None, seed: int, trials: int) -> Any:
@@ -172,7 +171,7 @@ def _finish(optuna: Any, study: Any, trial: Any, run: Callable[[], float], say: 
   except finished:
     say(f"trial {trial.number}: another process took this one for dead and finished its trial")
     return
-  except (LockError, CheckpointError, LogError):  # A full disk says nothing about the values.
+  except (LockError, CheckpointError, log.LogError):  # A full disk says nothing about the values.
     raise
   except DnasError as error:
     state, outcome = optuna.trial.TrialState.FAIL, f"failed: {error}"
@@ -198,9 +197,8 @@ def _summary(optuna: Any, study: Any, fields: Mapping[str, ranges.Range], config
   if len(complete) >= 4 and len({trial.value for trial in complete}) > 1:
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
     importance = optuna.importance.get_param_importances(study, evaluator=evaluator)
-  source = data.labelled(config.data.spec, config.data.train_split)
   return {
-    "score": f"{held_out.headline(config, source)} on held-out training data",
+    "score": f"{held_out.headline(config)} on held-out training data",
     "trials": [
       {
         "number": trial.number,

@@ -22,9 +22,9 @@ import jax
 import jax.numpy as jnp
 from matplotlib.figure import Figure
 
-from dnas import figures
+from dnas import figures, log
 from dnas.errors import DnasError
-from dnas.tables import plot, table
+from dnas.tables import table
 
 BASE = {"channels": 16, "cells": 1, "batch": 64, "ops": 5}
 AXES: dict[str, tuple[int, ...]] = {
@@ -73,7 +73,7 @@ def make(
     if key in known:
       numbers: Mapping[str, Any] = {name: float(known[key][name]) for name in FIGURES}
     else:
-      print(point, flush=True)
+      log.say(point)
       numbers = measure(point)
     rows.append(row(point, numbers, rate))
     if len(rows) > len(known):  # Else it is the table of another commit that would be named.
@@ -151,12 +151,12 @@ def draw(rows: Sequence[Mapping[str, Any]]) -> Figure:
     own.sort(key=lambda one: one[axis])
     values = [one[axis] for one in own]
     top, bottom = grid[0][column], grid[1][column]
-    for n, (name, (label, style)) in enumerate(lines.items(), start=1):
-      top.plot(values, [one[name] for one in own], style, color=plot.colour(n), label=label)
+    for n, (name, (label, style)) in enumerate(lines.items()):
+      top.plot(values, [one[name] for one in own], style, color=figures.colour(n), label=label)
     for n, (name, label) in enumerate(
-      (("rss_mib", "resident, peak"), ("temp_mib", "planned by XLA"), ("kept_mib", "kept")), start=1
+      (("rss_mib", "resident, peak"), ("temp_mib", "planned by XLA"), ("kept_mib", "kept"))
     ):
-      bottom.plot(values, [one[name] for one in own], "o-", color=plot.colour(n), label=label)
+      bottom.plot(values, [one[name] for one in own], "o-", color=figures.colour(n), label=label)
     bottom.set(xlabel=axis, xticks=values)
   for axes in grid.flat:  # Once all is there: rows share their scale.
     axes.set_ylim(bottom=0)

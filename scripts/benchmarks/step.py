@@ -29,12 +29,11 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from dnas import cache, data, memory, mesh, method, naming, train
+from dnas import cache, data, memory, mesh, method, naming, runs, train
 from dnas import config as configs
 from dnas import search as searches
 from dnas import task as tasks
 from dnas.data.images import Images
-from dnas.data.pipeline import Pipeline
 from dnas.data.source import ClassificationSource
 from dnas.errors import DnasError
 from dnas.nn import mixed
@@ -75,7 +74,7 @@ def add_problem_arguments(parser: argparse.ArgumentParser) -> None:
   parser.add_argument("--relaxation", default="softmax", help="(default: %(default)s)")
   parser.add_argument("--hypergradient", default="first_order", help="(default: %(default)s)")
   parser.add_argument(
-    "--single-path",
+    "--single_path",
     action="store_true",
     help="only the operation with the largest weight; with --relaxation straight_through: GDAS",
   )
@@ -177,16 +176,8 @@ def _quickstart(args: argparse.Namespace):
   if args.cells:
     config.search.network.repeats = args.cells
   source = data.load(config.data.spec, config.data.train_split)
-  pipeline = Pipeline(
-    source=source,
-    batch_size=args.batch or config.search.batch_size,
-    size=tuple(config.data.size),
-    seed=0,
-    train=True,
-    augment=config.data.augment,
-    threads=0,
-  )
-  batches = iter(pipeline)
+  batch_size = args.batch or config.search.batch_size
+  batches = iter(runs.pipeline(config, source, batch_size, train=True, threads=0))
   task, space = searches.task_of(config, source), searches.space_of(config)
   chosen = tuple({k: jnp.asarray(v) for k, v in next(batches).items()} for _ in range(2))
   return task, space, chosen

@@ -161,11 +161,11 @@ def test_energy_by_hand():
 def test_measured_energy_needs_a_counter_and_the_package(tmp_path, monkeypatch):
   monkeypatch.setattr(energy, "COUNTER", tmp_path / "energy_uj")
   with pytest.raises(DnasError, match="cannot be read, so nothing is counted here"):
-    energy.measure_mj(lambda: None)
+    energy.measure_mj(lambda: None, 1.0)
   energy.COUNTER.write_text("0")
   monkeypatch.setitem(sys.modules, "codecarbon", None)
   with pytest.raises(DnasError, match="pip install codecarbon"):
-    energy.measure_mj(lambda: None)
+    energy.measure_mj(lambda: None, 1.0)
 
 
 def test_measured_energy_is_that_of_one_call(tmp_path, monkeypatch):

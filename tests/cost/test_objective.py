@@ -61,6 +61,7 @@ def test_values_by_hand():
   [
     (dict(name="linear", reference=0.0), "linear: reference must be above 0"),
     (dict(name="linear", reference=1.0, strength=-1.0), "linear: strength must be 0 or more"),
+    (dict(name="linear", reference="5"), r"reference must be a number \(above 0\), got '5'"),
     (dict(name="log_ratio", reference=1.0), "log_ratio: reference must be above 1"),
     (dict(name="power_of_log", per_unit=0.0), "power_of_log: per_unit must be above 0"),
     (dict(name="weighted_product", target=1.0, beta=0.1), "weighted_product: beta must be 0 or"),

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from dnas import data
-from dnas.data.pipeline import batches
+from dnas.data.pipeline import Pipeline
 
 
 def image(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -208,7 +208,7 @@ def test_truncated_image(folder):
   # With headers alone it is found when it is its turn, and named then.
   source = folder.load(decode_all=False)
   with pytest.raises(ValueError, match=r"a\.jpg: OpenCV cannot decode"):
-    list(batches(source, batch_size=2, size=(16, 16), train=False, threads=1))
+    list(Pipeline(source=source, batch_size=2, size=(16, 16), train=False, threads=1))
 
 
 def test_everything_wrong_is_in_one_report(folder):
@@ -262,11 +262,11 @@ def test_whatever_stands_in_the_file_is_read_or_refused(folder):
 
 
 FILES = {
-  "not JSON": (b'{"images": [1,\n 2,,]}', "is not valid JSON: line 2 column 4"),
+  "not JSON": (b'{"images": [1,\n 2,,]}', "is no JSON: .*line 2 column 4"),
   "results": (b"[]", "is a list, as results are"),
   "word": (b'"x"', "has no list 'images'"),
   "latin": (b'{"a": "\xe9"}', "is not UTF-8 text: byte 7"),
-  "deep": (b"[" * 100_000, "nested too deeply|not valid JSON"),
+  "deep": (b"[" * 100_000, "is no JSON: "),
 }
 
 
@@ -299,7 +299,7 @@ def test_blood_cells(shared):
     source = data.load(spec, split)
     assert (len(source), len(source.annotations.boxes)) == (images, boxes)
     assert source.classes == ("RBC", "WBC", "Platelets")
-  batch = next(batches(source, batch_size=4, size=(160, 160), train=False, threads=0))
+  batch = next(iter(Pipeline(source=source, batch_size=4, size=(160, 160), train=False, threads=0)))
   assert batch["image"].shape == (4, 160, 160, 3)
   assert np.allclose(batch["scale"], 0.25)
   assert batch["offset"].tolist() == [[0, 20]] * 4

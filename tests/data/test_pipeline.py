@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The pipeline: deterministic, resumable, shared out to processes, and mapped back to images."""
 
+import itertools
 import json
 
 import numpy as np
@@ -11,7 +12,7 @@ from dnas import data
 from dnas.config import ConfigError
 from dnas.data.images import Images
 from dnas.data.letterbox import to_image
-from dnas.data.pipeline import Pipeline, batches
+from dnas.data.pipeline import Pipeline
 
 AUGMENT = [
   dict(name="hflip"),
@@ -56,11 +57,11 @@ def digits() -> data.Source:
 
 def train(source, **arguments):
   given = dict(batch_size=8, size=(32, 48), seed=3, train=True, threads=0) | arguments
-  return batches(source, **given)
+  return iter(Pipeline(source=source, **given))
 
 
 def take(iterator, count):
-  return [next(iterator) for _ in range(count)]
+  return list(itertools.islice(iterator, count))
 
 
 def assert_equal(a, b):
@@ -94,8 +95,8 @@ def test_training_batch(source):
 
 
 def test_crowd_is_no_target(source):
-  with_crowd = take(train(source, epochs=1), 2)
-  assert any(len(source.boxes(i)["boxes"]) == 3 for i in range(len(source)))
+  with_crowd = take(train(source), 2)
+  assert any(len(example["boxes"]) == 3 for example in source)
   for batch in with_crowd:
     assert set(batch["labels"][batch["mask"]].tolist()) <= {0, 1}
 
@@ -142,8 +143,7 @@ def test_processes_share_the_global_batch(source, processes, is_training):
 
 
 def test_every_epoch_holds_each_example_once(source):
-  ids = np.concatenate([b["id"] for b in train(source, epochs=8)])
-  assert len(ids) == 8 * 23
+  ids = np.concatenate([b["id"] for b in take(train(source), 23)])
   epochs = ids.reshape(8, 23)
   assert (np.sort(epochs, 1) == np.arange(100, 123)).all()
   assert len({tuple(epoch) for epoch in epochs}) == 8, "another order each time"
@@ -194,20 +194,12 @@ def test_predictions_map_back(source):
   for batch in Pipeline(source=source, batch_size=5, size=(40, 32), train=False, threads=0):
     for row in np.flatnonzero(batch["valid"]):
       i = int(batch["id"][row]) - 100
-      assert tuple(batch["original_size"][row]) == tuple(source.sizes[i])
+      assert tuple(batch["original"][row]) == tuple(source.sizes[i])
       placed = batch["boxes"][row][batch["mask"][row]]
-      place = (batch[name][row] for name in ("scale", "offset", "original_size"))
+      place = (batch[name][row] for name in ("scale", "offset", "original"))
       back, inside = to_image(placed, *place)
       assert inside.all()
       assert np.allclose(back, source.targets(i)["boxes"], atol=1e-4)
-
-
-def test_more_boxes_than_room_is_an_error_at_the_start(source):
-  with pytest.raises(data.DataError, match=r"max_boxes = 1 .* has 2 boxes; needed: 2"):
-    train(source, max_boxes=1)
-  with pytest.raises(data.DataError, match=r"up to 4 images into one; needed: 8"):
-    train(source, max_boxes=7, augment=[dict(name="mosaic")])
-  assert next(train(source, max_boxes=5))["boxes"].shape == (8, 5, 4)
 
 
 def test_source_without_boxes(source):
@@ -240,12 +232,12 @@ def test_image_of_one_pixel():
 
 def test_classification(digits):
   augment = [dict(name="pad_crop", pad_px=1), dict(name="hflip"), dict(name="cutout", length_px=2)]
-  batch = next(batches(digits, batch_size=16, size=(8, 8), seed=0, train=True, augment=augment))
+  batch = next(train(digits, batch_size=16, size=(8, 8), seed=0, augment=augment))
   assert {k: v.shape for k, v in batch.items()} == {
     "image": (16, 8, 8, 3), "label": (16,), "id": (16,)
   }  # fmt: skip
   assert [digits.label(i) for i in batch["id"]] == batch["label"].tolist()
-  evaluated = list(batches(digits, batch_size=64, size=(12, 10), train=False))
+  evaluated = list(train(digits, batch_size=64, size=(12, 10), train=False))
   assert sum(int(b["valid"].sum()) for b in evaluated) == 300
   assert evaluated[0]["image"].shape == (64, 12, 10, 3)
 
@@ -260,8 +252,6 @@ BAD = {
   "process_count": (dict(process_count=3), "process_count = 3; valid: a divisor of batch_size"),
   "process_index": (dict(process_index=1), "process_index = 1; valid: 0 to"),
   "threads": (dict(threads=-1), "threads = -1"),
-  "epochs": (dict(epochs=0), "epochs = 0; valid: None or at least 1"),
-  "too short": (dict(epochs=2, batch_size=64), "batch_size = 64 is more than 2 epochs of the 23"),
   "content": (dict(content=(40, 40)), "within size"),
   "interpolation": (dict(interpolation="cubic"), "interpolation = 'cubic'; valid: one of"),
   "evaluation": (dict(train=False, augment=AUGMENT), "valid: empty unless train is True"),
@@ -283,9 +273,13 @@ def test_unknown_augmentation(source):
 
 def test_mixing_without_boxes(digits):
   with pytest.raises(data.DataError, match="has none"):
-    batches(digits, batch_size=4, size=(8, 8), train=True, augment=["mosaic"])
-  with pytest.raises(data.DataError, match="has no boxes"):
-    batches(digits, batch_size=4, size=(8, 8), train=True, max_boxes=3)
+    train(digits, augment=["mosaic"])
+
+
+def test_content_without_boxes(digits):
+  """Images to classify cover their canvas, so that this would do nothing."""
+  with pytest.raises(data.DataError, match=r"content = \(8, 8\), but digits .*; valid: None"):
+    train(digits, size=(8, 8), content=(8, 8))
 
 
 def test_broken_image_names_itself():

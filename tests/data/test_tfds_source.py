@@ -11,10 +11,12 @@ import cv2
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from PIL import Image
 
 from dnas import data
 from dnas.data import tfds_source
-from dnas.data.pipeline import batches
+from dnas.data.part import part_of
+from dnas.data.pipeline import Pipeline
 
 
 def png(height: int, width: int, value: int) -> io.BytesIO:
@@ -92,6 +94,29 @@ class TinyVoc(Tiny):
     return {"image": png(20, 40, i), "image/filename": f"{i}.jpg", "objects": [box]}
 
 
+def turned() -> io.BytesIO:
+  """A JPEG of 40 x 30 px that a viewer shows as 30 x 40 px."""
+  image = Image.fromarray(np.zeros((30, 40, 3), np.uint8))
+  exif = image.getexif()
+  exif[0x0112] = 6
+  file = io.BytesIO()
+  image.save(file, "JPEG", exif=exif)
+  return io.BytesIO(file.getvalue())
+
+
+class TinyTurned(TinyBoxes):
+  BUILDER_CONFIGS = ()
+
+  def example(self, i):
+    box = {"bbox": tfds.features.BBox(0.1, 0.25, 0.5, 1.0), "is_crowd": False, "label": 1}
+    return {"image": turned(), "image/id": i, "objects": [box]}
+
+
+class TinyTurnedLabelled(TinyLabelled):
+  def example(self, i):
+    return {"image": turned(), "label": 0}
+
+
 class TinyDepth(Tiny):
   def features(self):
     return {"image": tfds.features.Image(), "depth": np.float32}
@@ -111,7 +136,10 @@ class TinyText(Tiny):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> pathlib.Path:
   path = tmp_path_factory.mktemp("tfds")
-  for builder in (TinyLabelled, TinyBoxes, TinyVoc, TinyDepth, TinyText):
+  for builder in (
+    *(TinyLabelled, TinyBoxes, TinyVoc, TinyDepth, TinyText),
+    *(TinyTurned, TinyTurnedLabelled),
+  ):
     tfds_source._prepare_quietly(builder(data_dir=path, file_format="array_record"))
   return path
 
@@ -154,13 +182,34 @@ def test_classification(folder):
   for example in source:
     assert example["label"] == int(example["image"][0, 0, 0]) % 2
     assert example["image"].shape == (10 + example["image"][0, 0, 0], 12, 3)
-  batch = next(batches(source, batch_size=2, size=(8, 8), train=True, threads=1))
+  batch = next(iter(Pipeline(source=source, batch_size=2, size=(8, 8), train=True, threads=1)))
   assert batch["label"].tolist() == (batch["image"][:, 0, 0, 0] % 2).tolist()
 
 
 def test_label_before_the_image_is_read(folder):
   source = load(folder, "tiny_labelled:1.2.0")
   assert sorted(source.label(i) for i in range(6)) == [0, 0, 0, 1, 1, 1]
+
+
+def test_labels_of_a_part(folder):
+  """Also where neither an image nor a label of the whole was read before."""
+  part = part_of(load(folder, "tiny_labelled:1.2.0"), np.array([4, 1, 3, 5]))
+  again = part_of(part, np.array([2, 0]))
+  assert again.ids.tolist() == [3, 4]
+  for source in (again, part):
+    labels = [source.label(i) for i in range(len(source))]
+    assert labels == [int(source.images.read(i)[0, 0, 0]) % 2 for i in range(len(source))]
+    assert labels == [example["label"] for example in source]
+
+
+def test_images_are_not_turned_by_exif(folder):
+  """Boxes and sizes count on the pixels as stored, which TFDS decodes, too."""
+  source = load(folder, "tiny_turned:1.2.0")
+  assert source.sizes.tolist() == [[30, 40]] * 6
+  assert source[0]["image"].shape == (30, 40, 3)
+  assert np.allclose(source[0]["boxes"], [[10, 3, 40, 15]])
+  labelled = load(folder, "tiny_turned_labelled:1.2.0")
+  assert labelled[0]["image"].shape == (30, 40, 3)
 
 
 def test_newest_version_and_parts_of_a_split(folder):
@@ -217,6 +266,8 @@ def test_cifar10():
   assert (len(source), source.classes[:2]) == (10_000, ("airplane", "automobile"))
   assert len(data.load("tfds:cifar10:3.0.2", data_dir=folder)) == 50_000
   augment = [dict(name="pad_crop"), dict(name="hflip"), dict(name="cutout")]
-  batch = next(batches(source, batch_size=64, size=(32, 32), train=True, augment=augment))
+  batch = next(
+    iter(Pipeline(source=source, batch_size=64, size=(32, 32), train=True, augment=augment))
+  )
   assert batch["image"].shape == (64, 32, 32, 3)
   assert len(set(batch["label"].tolist())) > 5

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""COCO metrics equal pycocotools', and bad input is named."""
+"""COCO metrics equal pycocotools'."""
 
 import contextlib
 import copy
@@ -13,7 +13,6 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from dnas.detection import coco
-from dnas.errors import DnasError
 
 
 def reference(ground_truth, detections):
@@ -139,68 +138,6 @@ def test_empty():
   crowds = {**truth, "annotations": [{**a, "iscrowd": 1} for a in truth["annotations"]]}
   assert equals_reference(crowds, detections)["AP"] == -1
   assert coco.evaluate({"images": [], "categories": [], "annotations": []}, [])["AP"] == -1
-
-
-def test_optional_fields_have_defaults():
-  truth, detections = scene(4, crowd=0)
-  for annotation in truth["annotations"]:
-    annotation["area"] = annotation["bbox"][2] * annotation["bbox"][3]
-  short = copy.deepcopy(truth)
-  for annotation in short["annotations"]:
-    del annotation["area"], annotation["iscrowd"], annotation["id"]
-  before = copy.deepcopy(short)
-  assert coco.evaluate(short, detections) == coco.evaluate(truth, detections)
-  assert short == before, "the input is left alone"
-
-
-BAD_TRUTH = {
-  "no images": (lambda d: d.pop("images"), "field 'images' is missing"),
-  "an image without id": (
-    lambda d: d["images"][1].pop("id"),
-    r"images\[1\]: field 'id' is missing",
-  ),
-  "an id that is text": (lambda d: d["images"][0].update(id="a"), "id 'a' is no integer"),
-  "an id twice": (lambda d: d["images"].append(d["images"][0]), "occurs twice"),
-  "a class name twice": (lambda d: d["categories"][0].update(name="class 2"), "named 'class 2'"),
-  "an unknown image": (
-    lambda d: d["annotations"][0].update(image_id=999),
-    r"annotations\[0\]: image_id 999 is unknown; valid: ",
-  ),
-  "an unknown class": (
-    lambda d: d["annotations"][1].update(category_id=3),
-    r"annotations\[1\]: category_id 3 is unknown; valid: 2, 7, 90",
-  ),
-  "three numbers": (lambda d: d["annotations"][0].update(bbox=[1, 2, 3]), r"bbox \[1, 2, 3\]"),
-  "a negative width": (lambda d: d["annotations"][0].update(bbox=[1, 2, -3, 4]), "w, h >= 0"),
-  "a box of nan": (lambda d: d["annotations"][0].update(bbox=[1, 2, float("nan"), 4]), "finite"),
-  "a negative area": (lambda d: d["annotations"][0].update(area=-1), "area -1"),
-  "crowd 2": (lambda d: d["annotations"][0].update(iscrowd=2), "iscrowd 2; valid is 0 or 1"),
-}
-BAD_DETECTIONS = {
-  "no score": (lambda d: d.pop("score"), r"detections\[0\]: field 'score' is missing"),
-  "a score of nan": (lambda d: d.update(score=float("nan")), "score nan"),
-  "an unknown image": (lambda d: d.update(image_id=-1), "image_id -1 is unknown"),
-  "an unknown class": (lambda d: d.update(category_id=0), "category_id 0 is unknown"),
-  "a box of text": (lambda d: d.update(bbox="10 20 30 40"), "bbox '10 20 30 40'"),
-}
-
-
-@pytest.mark.parametrize("case", BAD_TRUTH)
-def test_bad_ground_truth(case):
-  truth, detections = scene(0)
-  spoil, message = BAD_TRUTH[case]
-  spoil(truth)
-  with pytest.raises(coco.CocoFormatError, match=message):
-    coco.evaluate(truth, detections)
-
-
-@pytest.mark.parametrize("case", BAD_DETECTIONS)
-def test_bad_detections(case):
-  truth, detections = scene(0)
-  spoil, message = BAD_DETECTIONS[case]
-  spoil(detections[0])
-  with pytest.raises(DnasError, match=message):
-    coco.evaluate(truth, detections)
 
 
 def test_results_are_rows_of_coco():

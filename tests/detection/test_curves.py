@@ -95,7 +95,8 @@ def test_it_stays_near_the_coco_figures():
     images.append({"id": i})
     wh = lambda box: [*box[:2].tolist(), *(box[2:] - box[:2]).tolist()]
     for box, label in zip(truth["boxes"], truth["labels"]):
-      annotations.append({"image_id": i, "category_id": int(label), "bbox": wh(box)})
+      one_of = {"id": len(annotations) + 1, "image_id": i, "category_id": int(label), "iscrowd": 0}
+      annotations.append({**one_of, "bbox": wh(box), "area": float(np.prod(wh(box)[2:]))})
     for box, label, score in zip(one["boxes"], one["labels"], one["scores"]):
       rows.append({"image_id": i, "category_id": int(label), "bbox": wh(box), "score": score})
   categories = [{"id": k, "name": str(k)} for k in range(3)]

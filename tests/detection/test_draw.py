@@ -10,7 +10,8 @@ from dnas.detection import draw
 
 GREY = np.full((60, 80, 3), 128, np.uint8)
 TRUTH = {"boxes": [[10, 10, 40, 30]], "labels": [0]}
-FOUND = {"boxes": [[30, 35, 70, 55], [0, 0, 0, 0]], "labels": [1, -1], "scores": [0.8, 0.0]}
+FOUND = {"boxes": [[30, 35, 70, 55]], "labels": [1], "scores": [0.8]}
+EMPTY = {"boxes": np.zeros((0, 4)), "labels": [], "scores": []}
 
 
 def read(path):
@@ -25,9 +26,8 @@ def colour_at(sheet, colour):
 
 
 def test_boxes_sit_where_they_belong(tmp_path):
-  found = {**FOUND, "valid": [True, False]}
   path = draw.sheet(
-    [GREY, GREY], [TRUTH, None], [None, found], ["cat", "dog"], tmp_path / "new" / "s.png",
+    [GREY, GREY], [TRUTH, EMPTY], [EMPTY, FOUND], ["cat", "dog"], tmp_path / "new" / "s.png",
     tile_px=320,
   )  # fmt: skip
   sheet = read(path)
@@ -46,8 +46,7 @@ def test_boxes_sit_where_they_belong(tmp_path):
 
 def test_images_of_mixed_sizes_and_no_boxes(tmp_path):
   images = [np.zeros((h, w, 3), np.uint8) for h, w in ((1, 1), (200, 50), (30, 90), (96, 96))]
-  empty = {"boxes": np.zeros((0, 4)), "labels": [], "scores": []}
-  path = draw.sheet(images, None, [empty] * 4, [], tmp_path / "s.png", tile_px=100)
+  path = draw.sheet(images, None, [EMPTY] * 4, [], tmp_path / "s.png", tile_px=100)
   assert read(path).shape == (2 * 104 + 4, 2 * 104 + 4, 3)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from dnas.detection import nms
+from dnas.detection.thresholds import VALIDATION, Thresholds
 
 SHAPE = (50, 24, 3)  # Images per call, anchors, classes.
 
@@ -36,53 +37,46 @@ def plain_iou(a, b):
   return width * height / (area(a) + area(b) - width * height + np.float32(1e-9))
 
 
-def greedy(
-  boxes, scores, score_threshold, iou_threshold, pre_top_k, max_detections, multi_label, class_aware
-):
+def greedy(boxes, scores, thresholds):
   """One image, the textbook loop."""
   anchors, classes = scores.shape
-  if multi_label:
-    pairs = [(scores[a, c], a, c) for a in range(anchors) for c in range(classes)]
-  else:
-    pairs = [(scores[a].max(), a, int(scores[a].argmax())) for a in range(anchors)]
-  pairs = sorted(pairs, key=lambda p: -p[0])[:pre_top_k]  # Stable: the lower index first.
+  pairs = [(scores[a, c], a, c) for a in range(anchors) for c in range(classes)]
+  pairs = sorted(pairs, key=lambda p: -p[0])[: thresholds.top_k]  # Stable: the lower index first.
   kept = []
   for score, a, c in pairs:
-    if score > np.float32(score_threshold) and not any(
-      (k_c == c or not class_aware) and plain_iou(boxes[k_a], boxes[a]) > np.float32(iou_threshold)
+    if score > np.float32(thresholds.score) and not any(
+      k_c == c and plain_iou(boxes[k_a], boxes[a]) > np.float32(thresholds.iou)
       for _, k_a, k_c in kept
     ):
       kept.append((score, a, c))
-  return kept[:max_detections]
+  return kept[: thresholds.max_detections]
 
 
-OPTIONS = {
-  "default": {"iou_threshold": 0.5, "pre_top_k": 72, "max_detections": 20},
-  "strict": {"iou_threshold": 0.1, "pre_top_k": 30, "max_detections": 5, "score_threshold": 0.4},
-  "single_label": {"iou_threshold": 0.7, "pre_top_k": 24, "multi_label": False},
-  "class_agnostic": {"iou_threshold": 0.3, "pre_top_k": 60, "class_aware": False},
+def suppression(**thresholds):
+  """`nms.nms` with these, compiled."""
+  return jax.jit(functools.partial(nms.nms, thresholds=VALIDATION._replace(**thresholds)))
+
+
+CASES = {
+  "all": Thresholds(score=0.05, iou=0.5, top_k=72, max_detections=20),
+  "strict": Thresholds(score=0.4, iou=0.1, top_k=30, max_detections=5),
+  "few": Thresholds(score=0.05, iou=0.7, top_k=24, max_detections=30),
+  "many": Thresholds(score=0.05, iou=0.3, top_k=60, max_detections=30),
 }
 
 
-@pytest.mark.parametrize("case", OPTIONS)
-def test_equals_greedy_on_250_cases(case):
-  options = {
-    "score_threshold": 0.05,
-    "max_detections": 30,
-    "multi_label": True,
-    "class_aware": True,
-    **OPTIONS[case],
-  }
-  run = jax.jit(functools.partial(nms.nms, **options))
+@pytest.mark.parametrize("thresholds", CASES.values(), ids=CASES)
+def test_equals_greedy_on_250_cases(thresholds):
+  run = suppression(**thresholds._asdict())
   suppressed = 0
   for seed in range(5):
     boxes, scores = clustered(seed)
     got = jax.tree.map(np.asarray, run(boxes, scores))
     for b in range(len(boxes)):
-      want = greedy(boxes[b], scores[b], **options)
+      want = greedy(boxes[b], scores[b], thresholds)
       n = len(want)
       suppressed += int((scores[b] > 0.05).sum()) - n
-      assert got.valid[b].tolist() == [True] * n + [False] * (options["max_detections"] - n)
+      assert got.valid[b].tolist() == [True] * n + [False] * (thresholds.max_detections - n)
       np.testing.assert_array_equal(got.scores[b, :n], [w[0] for w in want])
       np.testing.assert_array_equal(got.labels[b, :n], [w[2] for w in want])
       np.testing.assert_array_equal(got.boxes[b, :n], boxes[b, [w[1] for w in want]].reshape(-1, 4))
@@ -99,15 +93,14 @@ def test_a_long_chain_of_suppressions():
   boxes = np.stack([left, np.zeros(count), left + 10, np.full(count, 10)], -1)[None]
   boxes = boxes.astype(np.float32)
   scores = np.linspace(1, 0.5, count, dtype=np.float32)[None, :, None]
-  run = functools.partial(nms.nms, iou_threshold=0.4, pre_top_k=count, max_detections=count)
-  got = jax.jit(run)(boxes, scores)
+  got = suppression(iou=0.4, top_k=count, max_detections=count)(boxes, scores)
   np.testing.assert_array_equal(got.boxes[0, :20, 0], left[::2])
   assert got.valid.sum() == 20
 
 
 def test_batched_equals_one_by_one():
   boxes, scores = clustered(9, images=4)
-  run = jax.jit(functools.partial(nms.nms, iou_threshold=0.4, max_detections=12))
+  run = suppression(iou=0.4, max_detections=12)
   together = run(boxes, scores)
   for b in range(4):
     alone = run(boxes[b : b + 1], scores[b : b + 1])
@@ -116,7 +109,7 @@ def test_batched_equals_one_by_one():
 
 def test_fewer_candidates_than_detections_are_padded():
   boxes, scores = clustered(0, images=1, anchors=2, classes=1)
-  run = jax.jit(functools.partial(nms.nms, iou_threshold=1.0, max_detections=7))
+  run = suppression(iou=1.0, max_detections=7)
   got = run(boxes, scores + 0.1)
   assert got.boxes.shape == (1, 7, 4)
   assert got.valid.sum() == 2
@@ -124,7 +117,7 @@ def test_fewer_candidates_than_detections_are_padded():
 
 def test_no_detections():
   boxes, scores = clustered(0, images=2)
-  got = jax.jit(functools.partial(nms.nms, score_threshold=1.0, max_detections=3))(boxes, scores)
+  got = suppression(score=1.0, max_detections=3)(boxes, scores)
   assert not got.valid.any()
   assert not got.boxes.any()
 
@@ -132,8 +125,4 @@ def test_no_detections():
 def test_bad_input():
   boxes, scores = clustered(0, images=2)
   with pytest.raises(ValueError, match=r"boxes \(2, 24, 4\) and scores \(2, 23, 3\)"):
-    nms.nms(boxes, scores[:, 1:])
-  with pytest.raises(ValueError, match=r"iou_threshold=1\.5"):
-    nms.nms(boxes, scores, iou_threshold=1.5)
-  with pytest.raises(ValueError, match="max_detections=0"):
-    nms.nms(boxes, scores, max_detections=0)
+    nms.nms(boxes, scores[:, 1:], VALIDATION)

@@ -35,9 +35,9 @@ def test_a_task_refuses_them_when_it_is_made(make):
 def test_suppression_by_thresholds():
   boxes = jnp.asarray([[[0, 0, 10, 10], [0, 0, 10, 9], [20, 20, 30, 30]]], jnp.float32)
   scores = jnp.asarray([[[0.9], [0.8], [0.2]]])
-  found = nms.suppress(boxes, scores, PREDICTION._replace(max_detections=3))
+  found = nms.nms(boxes, scores, PREDICTION._replace(max_detections=3))
   assert np.asarray(found.valid).tolist() == [[True, False, False]]
-  found = nms.suppress(boxes, scores, VALIDATION._replace(iou=0.95, max_detections=3))
+  found = nms.nms(boxes, scores, VALIDATION._replace(iou=0.95, max_detections=3))
   assert np.asarray(found.valid).all()
 
 

@@ -16,6 +16,7 @@ from dnas.space import cells
 
 SPACE = cells.dense(("skip_connect", "nor_conv_1x1"), nodes=1, channels=4, layers=1)
 GENOTYPE = SPACE.decide({"cell": ["nor_conv_1x1"]})
+GIVEN = dict(share=0.5, images=1000)
 
 
 @pytest.fixture(scope="module")
@@ -50,19 +51,22 @@ def test_a_detector_is_estimated_too(root):
   fields = {"data.threads": 0, "train.batch_size": 2, "search.network.channels": (4, 4, 4)}
   config = configs.load(root / "configs" / "quickstart.py", fields)
   genotype = space_of(config).sample(random.Random(0))
-  assert ShortTraining(config, steps=30).config.train.optimizer.warmup_steps == 2  # 100 of 1500
-  numbers = ShortTraining(config, steps=1, images=4)(genotype, jax.random.key(0))
+  shorter = ShortTraining(config, steps=30, **GIVEN).config
+  assert shorter.train.optimizer.warmup_steps == 2  # 100 of 1500
+  numbers = ShortTraining(config, steps=1, share=0.5, images=4)(genotype, jax.random.key(0))
   assert numbers["score"] == numbers["AP"]
   assert all(isinstance(value, float) for value in numbers.values())
 
 
 def test_bad_input(config):
-  with pytest.raises(DnasError, match="steps and images must be 1 or more: 0"):
-    ShortTraining(config, steps=0)
+  with pytest.raises(DnasError, match=r"short_training: steps must be a whole number.*, got 0"):
+    ShortTraining(config, steps=0, **GIVEN)
+  with pytest.raises(DnasError, match=r"short_training: images must be a whole number.*, got 2.5"):
+    ShortTraining(config, steps=1, share=0.5, images=2.5)
   with pytest.raises(DnasError, match=r"fraction = 1\.5"):
-    ShortTraining(config, steps=1, share=1.5)
+    ShortTraining(config, steps=1, share=1.5, images=1000)
   none = configs.changed(config, {"train.network": None})
   with pytest.raises(DnasError, match=r"channels need config\.train\.network"):
-    ShortTraining(none, steps=1, channels=4)
+    ShortTraining(none, steps=1, channels=4, **GIVEN)
   with pytest.raises(DnasError, match="still holds choices in the cells"):
-    ShortTraining(config, steps=1)(SPACE, jax.random.key(0))
+    ShortTraining(config, steps=1, **GIVEN)(SPACE, jax.random.key(0))

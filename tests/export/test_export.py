@@ -15,6 +15,7 @@ import PIL.Image
 import pytest
 
 from dnas.detection import nms
+from dnas.detection.thresholds import VALIDATION
 from dnas.errors import DnasError
 from dnas.export import Model, environment, export, model, to_litert, to_onnx
 from dnas.jaxprs import replay
@@ -32,8 +33,8 @@ def apply(weights, images):
   x = x.reshape(x.shape[0], -1, 6)
   corner = jnp.cumsum(x[..., :2], 1)
   boxes = jnp.concatenate([corner, corner + 8 + x[..., 2:4]], -1)
-  found = nms.nms(boxes, jax.nn.sigmoid(x[..., 4:]), max_detections=5, pre_top_k=20)
-  return found._asdict()
+  found = VALIDATION._replace(max_detections=5, top_k=20)
+  return nms.nms(boxes, jax.nn.sigmoid(x[..., 4:]), found)._asdict()
 
 
 def small() -> Model:

@@ -143,9 +143,8 @@ def test_symbolic_shapes():
 def test_a_detector():
   cell = "|nor_conv_3x3~0|+|avg_pool_3x3~0|skip_connect~1|+|nor_conv_1x1~0|nor_conv_3x3~1|none~2|"
   space = macro.detector(genotypes.load(cell), channels=(4, 4), stem_channels=4)
-  detector = trained(
-    Detector(space, 2, strides=(4, 8), neck_channels=4, reg_max=4, path="pan", rngs=Rngs(0))
-  )
+  sizes = dict(strides=(4, 8), neck_channels=4, path="pan", head_convs=1, reg_max=4)
+  detector = trained(Detector(space, 2, **sizes, rngs=Rngs(0)))
 
   def function(x):
     with platform.portable():

@@ -43,10 +43,12 @@ def two_sources(names, second=None, third=None):
 
 
 def build(cell, stride, fuse, channels=4, affine=False, pool_norm=True, supernet=PLAIN):
-  return mixed.Cell(
+  module = mixed.Cell(
     cell, [channels], [1], channels, stride,
-    affine=affine, pool_norm=pool_norm, supernet=supernet, rngs=Rngs(0), fuse=fuse,
+    affine=affine, pool_norm=pool_norm, supernet=supernet, rngs=Rngs(0),
   )  # fmt: skip
+  module.fused = fuse
+  return module
 
 
 def mixture(cell, seed=0):
@@ -224,6 +226,30 @@ def test_edges_with_different_candidates(monkeypatch):
   assert not missed
 
 
+DROPS = Mode(train=True, key=jax.random.key(3), drop_path=0.4, skip_dropout=0.3)
+
+
+@pytest.mark.parametrize(
+  ("names", "pool_norm", "second_order"),
+  [
+    pytest.param(NASBENCH201, False, False, id="nasbench201"),
+    pytest.param(("max_pool_3x3", "skip_connect", USER), True, False, id="pools"),
+    pytest.param(("none", "sep_conv_3x3"), True, False, id="loops", marks=pytest.mark.slow),
+    pytest.param(NASBENCH201, False, True, id="second order", marks=pytest.mark.slow),
+  ],
+)
+def test_what_is_dropped_is_dropped_together(names, pool_norm, second_order):
+  """Both forms draw the same: drop-path of operations, drop-out behind skip connections."""
+  mode, tolerance = DROPS, 5e-5 if second_order else 1e-5
+  cell = two_sources(names)
+  dropped = both(cell, mode=mode, pool_norm=pool_norm, second_order=second_order)
+  assert_equal(dropped, tolerance)
+  whole = build(cell, 1, True, pool_norm=pool_norm)
+  x = jnp.ones((6, 6, 8, 4))
+  different = [whole([x], mixture(cell), m) for m in (mode, Mode(train=True, key=mode.key))]
+  assert not np.allclose(*different)
+
+
 def test_a_users_operation_stands_beside(monkeypatch):
   missed = used(monkeypatch)
   assert_equal(both(two_sources(("nor_conv_3x3", USER), (USER,), ("none",))))
@@ -247,7 +273,6 @@ def test_only_training_with_weights_is_fused():
   assert fused.applies(weights, Mode(train=True))
   assert not fused.applies(None, Mode(train=True))
   assert not fused.applies(weights, Mode())
-  assert not fused.applies(weights, Mode(train=True, drop_path=0.1))
   with tally.listening():
     assert not fused.applies(weights, Mode(train=True))
 

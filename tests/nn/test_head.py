@@ -16,7 +16,7 @@ SIZES = ((4, 6), (2, 3))
 
 
 def head(strides=(8, 16), **options):
-  return Head(3, 2, strides, rngs=Rngs(0), **{"reg_max": 5, **options})
+  return Head(3, 2, strides, rngs=Rngs(0), **{"convs": 1, "reg_max": 5, **options})
 
 
 def zeros():

@@ -81,6 +81,6 @@ def test_bad_input():
   with pytest.raises(SpaceError, match="has 2 inputs and 1 output node, got 1 and 1"):
     neck(one_input)
   with pytest.raises(SpaceError, match=r"strides \(4, 16\): each must be twice"):
-    Neck(SUM, WIDTHS[:2], (4, 16), 4, rngs=Rngs(0))
+    Neck(SUM, WIDTHS[:2], (4, 16), 4, path="fpn", rngs=Rngs(0))
   with pytest.raises(SpaceError, match="unknown path 'pann'; did you mean 'pan'"):
     neck(path="pann")

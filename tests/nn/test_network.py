@@ -127,13 +127,13 @@ def test_inherit_refuses_what_does_not_fit():
   space = ONE_INPUT
   supernet = Network(space, 3, rngs=Rngs(0))
   genotype = space.sample(random.Random(0))
-  with pytest.raises(ValueError, match=r"search=True"):
+  with pytest.raises(SpaceError, match=r"search=True"):
     inherit(supernet, Network(genotype, 3, rngs=Rngs(1)))
   wider = macro.nasbench201(genotype, channels=6, cells=1)
-  with pytest.raises(ValueError, match=r"the supernet has \(3, 3, 4, 4\) for this \(3, 3, 6, 6\)"):
+  with pytest.raises(SpaceError, match=r"the supernet has \(3, 3, 4, 4\) for this \(3, 3, 6, 6\)"):
     inherit(supernet, Network(wider, 3, search=True, rngs=Rngs(1)))
   deeper = macro.nasbench201(genotype, channels=4, cells=2)
-  with pytest.raises(ValueError, match=r"backbone/cells/1.output: must be \(1,\) in this space"):
+  with pytest.raises(SpaceError, match=r"backbone/cells/1.output: must be \(1,\) in this space"):
     inherit(supernet, Network(deeper, 3, search=True, rngs=Rngs(1)))
   other = genotypes.from_nasbench201("|sep_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|none~2|")
   other = macro.nasbench201(other, channels=4, cells=1)
@@ -155,6 +155,8 @@ def test_inherit_widens_by_repetition():
     source = old[path][...]
     taken = np.ix_(*(np.arange(n) % m for n, m in zip(x.shape, source.shape, strict=True)))
     np.testing.assert_array_equal(x[...], np.asarray(source)[taken])
+  with pytest.raises(SpaceError, match=r"has \(1, 1, 3, 3\) for this \(1, 1, 2, 2\); .* narrower"):
+    inherit(wide, narrow, widen=True)
 
 
 # -------------------------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ def test_a_genotype_is_left_as_it_is():
   space = small(Edge(0, 2, CONV[:1]), Edge(1, 2, CONV[:1]), Edge(2, 3, CONV[:1]))
   layout = stacked.layout(network(space))
   _, params, _ = functional.split(network(space))
-  assert layout == stacked.PLAIN
+  assert layout == stacked.Layout()
   assert layout.pack(params) is params
 
 

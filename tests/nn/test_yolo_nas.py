@@ -80,7 +80,7 @@ def synthetic(shared):
 )
 def test_counts(name, parts, total, params, fused, macs, entries):
   info = models.measure(name)
-  written = info.to_json()
+  written = info.to_dict()
   assert {p["name"]: p["params"] + p["placeholder_params"] for p in written["parts"]} == parts
   assert written["params_with_placeholders"] == total
   assert (written["params"], written["params_fused"]) == (params, fused)

@@ -46,7 +46,7 @@ def test_energy_with_a_counter(main, root, tmp_path, monkeypatch, capsys):
   genotype = method.space_of(configs.load(config)).sample(random.Random(0))
   (tmp_path / "genotype.json").write_text(genotype.to_json())
   flags = ["--genotype", str(tmp_path / "genotype.json"), "--seconds", "2"]
-  main(["energy", "--config", config, *flags, "--protocol", '{"batch": 4}'])
+  main(["energy", "--config", config, *flags, '--config.cost.latency={"batch": 4}'])
   assert capsys.readouterr().out.splitlines()[1] == "1.5 mJ an image, measured"
   for given in (["--config.sed=1"], ["--config.sed", "1"]):
     with pytest.raises(SystemExit):

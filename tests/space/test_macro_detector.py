@@ -9,6 +9,8 @@ import pytest
 from dnas.space import cells, macro
 from dnas.space.space import SearchSpace, SpaceError
 
+FUSION_OPS = ("skip_connect", "nor_conv_1x1", "sep_conv_3x3", "channel_attention")
+
 
 def test_one_input_cells():
   space = macro.detector(cells.nasbench201(), (8, 16), repeats=(1, 3), down="residual_block")
@@ -32,7 +34,7 @@ def test_two_input_cells():
 
 
 def test_fusion_cell_is_searched_with_the_rest():
-  space = macro.detector(cells.nasbench201(), fusion=macro.FUSION_OPS, fusion_nodes=2)
+  space = macro.detector(cells.nasbench201(), fusion=FUSION_OPS, fusion_nodes=2)
   cell = space.cells["fusion"]
   assert [(e.src, e.dst) for e in cell.edges] == [(0, 2), (1, 2), (0, 3), (1, 3), (2, 3)]
   assert cell.output == (3,)
@@ -48,4 +50,4 @@ def test_bad_input():
   with pytest.raises(SpaceError, match="a detector needs `cell` with one input"):
     macro.detector(SearchSpace({"other": cells.darts().cells["normal"]}))
   with pytest.raises(SpaceError, match="nodes: must be 1 or more"):
-    macro.detector(cells.nasbench201(), fusion=macro.FUSION_OPS, fusion_nodes=0)
+    macro.detector(cells.nasbench201(), fusion=FUSION_OPS, fusion_nodes=0)

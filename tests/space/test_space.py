@@ -1,10 +1,11 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""Spaces: sizes, decisions over all cells, mutation, values; JSON gives an equal space back."""
+"""Spaces: sizes, decisions over all cells, samples, values; JSON gives an equal space back."""
 
 import collections
 import copy
 import dataclasses
+import json
 import pickle
 import random
 
@@ -91,50 +92,6 @@ def test_samples_repeat_with_the_seed():
   assert space.sample(random.Random(5)) != space.sample(random.Random(6))
 
 
-@pytest.mark.parametrize("space", [SMALL, cells.darts(), cells.nasbench201(), cells.robust_s3()])
-def test_mutation_changes_one_decision(space):
-  rng = random.Random(0)
-  genotype = space.sample(rng)
-  for _ in range(10):
-    changed = space.mutate(genotype, rng)
-    before, after = space.choices(genotype), space.choices(changed)
-    differing = [name for name in space.searched if before[name] != after[name]]
-    assert len(differing) == 1
-    name = differing[0]
-    assert after[name] in set(space.cells[name].neighbours(before[name]))
-    genotype = changed
-
-
-def test_mutation_reaches_every_genotype():
-  rng, genotype = random.Random(0), SMALL.sample(random.Random(0))
-  seen = set()
-  for _ in range(100):
-    seen.add(genotype)
-    genotype = SMALL.mutate(genotype, rng)
-  assert len(seen) == SMALL.size
-
-
-def test_mutation_draws_neighbours_uniformly():
-  genotype = SMALL.sample(random.Random(0))
-  neighbours = {SMALL.decide(choices) for choices in SMALL.neighbours(genotype)}
-  rng = random.Random(2)
-  counts = collections.Counter(SMALL.mutate(genotype, rng) for _ in range(200 * len(neighbours)))
-  assert set(counts) == neighbours
-  assert all(150 < n < 250 for n in counts.values())
-
-
-def test_nothing_to_mutate():
-  genotype = SMALL.sample(random.Random(0))
-  with pytest.raises(SpaceError, match="genotype: is the only one in this space"):
-    genotype.mutate(genotype, random.Random(0))
-
-
-def test_the_only_neighbour():
-  space = SearchSpace({"cell": Cell(1, (Edge(0, 1, ("x", "y")),), (1,))})
-  genotype = space.decide({"cell": ("x",)})
-  assert space.mutate(genotype, random.Random(0)) == space.decide({"cell": ("y",)})
-
-
 def test_how_many_cells_a_network_may_have():
   SMALL.replace(stages=(Stage("a", 9_999, 8), Stage("b", 1, 8)))
   with pytest.raises(SpaceError, match="stages: hold 10001 cells; valid: at most 10000"):
@@ -200,6 +157,9 @@ def test_json_round_trip_is_exact(space, seed):
     text = value.to_json()
     assert SearchSpace.from_json(text) == value
     assert SearchSpace.from_json(text).to_json() == text
+    found = value.to_dict()
+    assert SearchSpace.from_dict(found) == value
+    assert found == json.loads(text), "from_dict leaves it alone"
 
 
 STAGE = Stage("a", 1, 8)

@@ -8,6 +8,7 @@ import pytest
 
 from dnas.space import yolo_nas
 from dnas.space.space import SearchSpace, SpaceError
+from dnas.strategy import ask_tell
 
 
 def ops(space, cell):
@@ -59,10 +60,11 @@ def test_size_is_the_product_of_the_choices():
   assert set(space.searched) == {*yolo_nas.STAGES, *yolo_nas.NECK}
 
 
-def test_samples_and_mutations_are_members():
+def test_samples_and_their_neighbours_are_members():
   space, rng = yolo_nas.yolo_nas(), random.Random(0)
+  neighbours, draw = ask_tell.neighbourhood(space), ask_tell.sampler(space)
   for _ in range(20):
-    genotype = space.mutate(space.sample(rng), rng)
+    genotype = space.decide(rng.choice(neighbours(draw(rng))))
     assert space.decide(space.choices(genotype)) == genotype
 
 

@@ -39,7 +39,7 @@ def test_relax_equals_edge_by_edge(mixed):
   space = SPACE if mixed else SearchSpace({"c": Cell(1, MIXED.edges[::2], (2,))})
   alpha = init_alpha(space, jax.random.key(0), scale=1.0)
   rule, key = relaxation.gumbel_softmax(), jax.random.key(7)
-  weights = relax(rule, key, alpha, 0.3)
+  weights = relax(rule, key, alpha, 0.3, space)
   assert jax.tree.structure(weights) == jax.tree.structure(alpha)
   leaves = jax.tree.leaves(alpha)
   keys = jax.random.split(key, len(leaves))
@@ -49,7 +49,7 @@ def test_relax_equals_edge_by_edge(mixed):
 
 def test_edges_draw_independently():
   alpha = {"c": (jnp.zeros(3),) * 40}
-  weights = relax(relaxation.straight_through(), jax.random.key(0), alpha, 0.0)
+  weights = relax(relaxation.straight_through(), jax.random.key(0), alpha, 0.0, SPACE)
   counts = np.sum(np.asarray(weights["c"]), axis=0)
   assert np.all(counts > 3)
 
@@ -58,7 +58,7 @@ def test_the_program_does_not_grow_with_the_edges():
   def equations(edges):
     alpha = {"c": (jnp.zeros(8),) * edges}
     rule = relaxation.gumbel_softmax()
-    jaxpr = jax.make_jaxpr(lambda a: relax(rule, jax.random.key(0), a, 0.5))(alpha)
+    jaxpr = jax.make_jaxpr(lambda a: relax(rule, jax.random.key(0), a, 0.5, SPACE))(alpha)
     return len(jaxpr.eqns)
 
   # Two or three trivial ones (stack, unstack) an edge; the relaxation itself is there once.
@@ -86,10 +86,8 @@ def test_edge_weights_share_one_node_between_its_edges():
     sums = [float(w.sum()) for w in weights[name]]
     np.testing.assert_allclose([sums[0], sums[1] + sums[2]], 1, rtol=1e-6)
     np.testing.assert_allclose(sums[1:], jax.nn.softmax(alpha[edges_key(name)][1]), rtol=1e-6)
-    without = relax(rule, jax.random.key(1), plain, 0.0)[name]
+    without = relax(rule, jax.random.key(1), plain, 0.0, SPACE)[name]
     np.testing.assert_allclose(weights[name][2], sums[2] * without[2], rtol=1e-6)
-  with pytest.raises(DnasError, match=r"alpha\.c/edges: relax needs the space"):
-    relax(rule, jax.random.key(1), alpha, 0.0)
 
 
 def test_one_hot_is_the_inverse_of_argmax():

@@ -9,12 +9,19 @@ import random
 import pytest
 
 from dnas.space import cells
+from dnas.space.space import Cell, Edge, SearchSpace
 from dnas.strategy import ask_tell
 from dnas.strategy.ask_tell import Query, StrategyError
 from dnas.strategy.evolution import evolution
 from dnas.strategy.random_search import random_search
 
 SPACE = cells.nasbench201()
+SMALL = SearchSpace(
+  {
+    "b": Cell(2, (Edge(0, 2, ("x", "y")), Edge(1, 2, ("y",)), Edge(1, 3, ("x",))), (3,), keep=1),
+    "a": Cell(1, (Edge(0, 1, ("x", "none")), Edge(0, 1, ("x",))), (1,)),
+  }
+)
 
 
 def score(choices, number):
@@ -128,13 +135,29 @@ def test_strategy_and_estimate_need_the_same_rungs():
     ask_tell.check_rungs(random_search(SPACE), evaluator)
 
 
-def test_samples_and_neighbours_are_those_of_the_space():
+def test_samples_are_those_of_the_space():
   for space in (SPACE, cells.darts()):
     choices = ask_tell.sampler(space)(random.Random(5))
-    genotype = space.sample(random.Random(5))
-    assert space.decide(choices) == genotype
-    found = [space.decide(near) for near in ask_tell.neighbourhood(space)(choices)]
-    assert found == [space.decide(near) for near in space.neighbours(genotype)]
+    assert space.decide(choices) == space.sample(random.Random(5))
+
+
+@pytest.mark.parametrize("space", [SMALL, SPACE, cells.darts(), cells.robust_s3()])
+def test_neighbours_differ_in_one_decision(space):
+  choices = ask_tell.sampler(space)(random.Random(0))
+  found = ask_tell.neighbourhood(space)(choices)
+  assert len({space.decide(near) for near in found}) == len(found)
+  for near in found:
+    (name,) = (name for name in space.searched if near[name] != choices[name])
+    assert tuple(near[name]) in set(space.cells[name].neighbours(tuple(choices[name])))
+
+
+def test_neighbours_lead_to_every_genotype():
+  seen, rng = set(), random.Random(0)
+  choices = ask_tell.sampler(SMALL)(rng)
+  for _ in range(100):
+    seen.add(SMALL.decide(choices))
+    choices = rng.choice(ask_tell.neighbourhood(SMALL)(choices))
+  assert len(seen) == SMALL.size
 
 
 @pytest.mark.parametrize(

@@ -294,10 +294,12 @@ def test_adamw_cannot_be_unrolled():
 @pytest.mark.parametrize(
   ("settings", "message"),
   [
-    ({"steps": 0}, "steps must be 1 or more"),
-    ({"steps": 5, "warmup_steps": 5}, r"warmup_steps must be in \[0, steps = 5\)"),
-    ({"steps": 5, "warmup_steps": -1}, "warmup_steps must be in"),
+    ({"steps": 0}, "steps must be a whole number, 1 or more, got 0"),
+    ({"steps": 5.5}, "steps must be a whole number, 1 or more, got 5.5"),
+    ({"steps": 5, "warmup_steps": 5}, "warmup_steps must be below steps = 5, got 5: alpha would"),
+    ({"steps": 5, "warmup_steps": -1}, "warmup_steps must be a whole number, 0 or more, got -1"),
     ({"steps": 5, "average": 1.0}, r"average must be in \[0, 1\), got 1.0"),
+    ({"steps": 5, "average": "1/3"}, r"average must be a number \(in \[0, 1\)\), got '1/3'"),
   ],
 )
 def test_bad_settings_are_named(settings, message):

@@ -98,9 +98,11 @@ def test_stop_by_eigenvalue_by_hand():
   assert diagnostics.stop_by_eigenvalue(falling) is None
 
 
-@pytest.mark.parametrize("settings", [{"window": 0}, {"ratio": 1.0}, {"ratio": 0.0}])
+@pytest.mark.parametrize(
+  "settings", [{"window": 0}, {"window": 2.5}, {"ratio": 1.0}, {"ratio": 0.0}, {"ratio": "1"}]
+)
 def test_bad_stop_settings_are_named(settings):
-  with pytest.raises(DnasError, match=next(iter(settings))):
+  with pytest.raises(DnasError, match=f"{next(iter(settings))} must be"):
     diagnostics.stop_by_eigenvalue([1.0], **settings)
 
 

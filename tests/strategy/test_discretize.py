@@ -244,6 +244,7 @@ def test_limit_skips_takes_the_weakest_skips_away():
   ("make", "message"),
   [
     (lambda: discretize.threshold(1.0), r"value must be in \(0, 1\)"),
+    (lambda: discretize.threshold("0.85"), r"value must be a number \(in \(0, 1\)\), got '0.85'"),
     (lambda: discretize.limit_skips(-1), "at_most must be a whole number"),
   ],
 )

@@ -76,7 +76,11 @@ def test_the_state_is_arrays():
 
 @pytest.mark.parametrize(
   ("settings", "message"),
-  [({"threshold": 1.5}, "threshold must be in"), ({"window": 0}, "window must be a whole number")],
+  [
+    ({"threshold": 1.5}, r"threshold must be in \[-1, 1\], got 1.5"),
+    ({"threshold": "0"}, r"threshold must be a number \(in \[-1, 1\]\), got '0'"),
+    ({"window": 0}, "window must be a whole number"),
+  ],
 )
 def test_arguments_out_of_range(settings, message):
   with pytest.raises(DnasError, match=message):

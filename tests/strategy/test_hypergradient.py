@@ -363,9 +363,11 @@ def test_implicit_cg_works_with_any_optimizer():
     (lambda: hg.unrolled(steps=0), "unrolled: steps must be a whole number, 1 or more, got 0"),
     (lambda: hg.unrolled(steps=1.5), "steps must be a whole number"),
     (lambda: hg.finite_difference(radius=0), "radius must be above 0"),
+    (lambda: hg.finite_difference(radius="1"), r"radius must be a number \(above 0\), got '1'"),
     (lambda: hg.neumann(steps=-1), "neumann: steps must be a whole number, 0 or more"),
     (lambda: hg.cg(steps=0), "cg: steps"),
     (lambda: hg.cg(damping=-1.0), "cg: damping must be 0 or more"),
+    (lambda: hg.cg(damping=None), r"cg: damping must be a number \(0 or more\), got None"),
   ],
 )
 def test_bad_settings_are_named(make, message):

@@ -91,12 +91,15 @@ def test_adamw():
 @pytest.mark.parametrize(
   ("make", "message"),
   [
-    (lambda: opt.sgd(0), "sgd: steps must be above 0"),
+    (lambda: opt.sgd(0), "sgd: steps must be a whole number, 1 or more, got 0"),
+    (lambda: opt.sgd(5, lr="0.1"), r"sgd: lr must be a number \(above 0\), got '0.1'"),
+    (lambda: opt.sgd(5, clip="5"), r"sgd: clip must be a number \(above 0\), got '5'"),
     (lambda: opt.sgd(5, lr=-1.0), "sgd: lr must be above 0"),
     (lambda: opt.sgd(5, momentum=1.0), "momentum must be in"),
     (lambda: opt.sgd(5, clip=0.0), "clip must be above 0"),
     (lambda: opt.sgd(5, weight_decay=float("nan")), "weight_decay must be 0 or more"),
-    (lambda: opt.adamw(5, warmup_steps=5), r"warmup_steps must be in \[0, steps = 5\)"),
+    (lambda: opt.adamw(5, warmup_steps=5), "adamw: warmup_steps must be below steps = 5, got 5"),
+    (lambda: opt.adamw(5, warmup_steps=2.5), "adamw: warmup_steps must be a whole number"),
     (lambda: opt.adam(lr=0.0), "adam: lr must be above 0"),
   ],
 )
@@ -201,7 +204,7 @@ def test_schedules_of_sgd(arguments, expected):
     (dict(decay="steps", milestones=(0.9, 0.5)), r"must rise within \(0, 1\)"),
     (dict(decay="steps", milestones=(0.5, 0.55)), "4 steps are too few"),
     (dict(decay="steps", milestones=(0.5,), lr_end=0.0), "lr_end must be above 0"),
-    (dict(warmup_steps=4), "warmup_steps must be in"),
+    (dict(warmup_steps=4), "sgd: warmup_steps must be below steps = 4, got 4"),
   ],
 )
 def test_bad_schedules_of_sgd(arguments, message):

@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
 
+import functools
 import json
 import subprocess
 import sys
@@ -13,9 +14,10 @@ import pytest
 from dnas.errors import DnasError
 from dnas.nn.supernet import PLAIN, Supernet, bypass
 from dnas.strategy import hypergradient, landscape, pairs, planted, relaxation
-from dnas.strategy.bilevel import bilevel
+from dnas.strategy.bilevel import Bilevel, bilevel
 from dnas.strategy.discretize import argmax
 from dnas.strategy.optimizer import Optimizer, adam, sgd
+from dnas.strategy.problem import SearchState
 from dnas.strategy.schedule import NO_DROPS, Drops
 
 HARMONICS, COLLAPSE = landscape.HARMONICS, landscape.COLLAPSE
@@ -221,7 +223,7 @@ def test_stages_a_trajectory_and_a_choice():
 
   def choose(end):
     seen.append(end)
-    return argmax()(end.problem.space, end.alpha)
+    return argmax()(end.problem.space, jax.device_get(end.state.decided_by))
 
   def stage(partial, **settings):
     problem = landscape.problem_of(HARMONICS, Supernet(partial=partial))
@@ -243,10 +245,30 @@ def test_stages_a_trajectory_and_a_choice():
   assert np.all(eigenvalues > 0)
   assert alphas["cell"][0].shape == (3, 4)
   # Two of four operations were pruned: their logits are where nothing comes back from.
-  assert all(np.sum(logits < -1e8) == 2 for logits in seen[0].alpha["cell"])
+  assert all(np.sum(logits < -1e8) == 2 for logits in seen[0].state.alpha["cell"])
   x, target = seen[0].draw("alpha", 3)
   assert x.shape == (landscape.BATCH, landscape.PLACES, landscape.EDGES, landscape.WIDTH)
   assert target.shape == (landscape.BATCH, landscape.WIDTH)
+
+
+def test_the_mean_of_alpha_decides_and_prunes_where_it_is_kept():
+  ops, _ = landscape.plant(0, HARMONICS)
+  right = {"cell": tuple(jnp.eye(4)[o] for o in ops)}
+  wrong = {"cell": tuple(-row for row in right["cell"])}
+  problem, seen = landscape.problem_of(HARMONICS), []
+  zero = jnp.zeros((), jnp.int32)
+  start = lambda key: SearchState(zero, (), wrong, (), (), zero, key, mean=right)
+  still = Bilevel(start, lambda state, *batches: (state, {}))
+  stage = functools.partial(planted.Stage, HARMONICS, problem, still, 1, 1)
+  assert planted.find([stage()], [0]).genotype_successes == 1
+
+  def choose(end):
+    seen.append(end.state.alpha["cell"])
+    return argmax()(end.problem.space, end.state.mean)
+
+  planted.find([stage(keep=1), stage(inherit=lambda params: params)], [0], choose=choose)
+  for logits, o in zip(seen[0], ops, strict=True):
+    np.testing.assert_array_equal(logits, np.where(np.arange(4) == o, 1, -1e9))
 
 
 def test_widened_weights_are_those_of_a_wider_network_that_inherits():

@@ -68,7 +68,7 @@ def test_a_multiplier_brings_the_expected_cost_to_its_budget():
 @pytest.mark.slow
 def test_within_the_budget_nothing_changes():
   free, _ = search(steps=30)
-  state, history = search(pricing({"ms": COST}, {"ms": 100.0}), steps=30)
+  state, history = search(pricing({"ms": COST}, {"ms": 100.0}, rate=0.05), steps=30)
   for a, b in zip(free.alpha["c"], state.alpha["c"], strict=True):
     np.testing.assert_allclose(a, b, rtol=1e-5)
   assert history[-1]["multiplier/ms"] == 0
@@ -105,3 +105,5 @@ def test_errors():
     pricing({"ms": COST}, {}, objective.linear(1.0))
   with pytest.raises(DnasError, match="rate must be above 0"):
     pricing({"ms": COST}, {}, rate=0.0)
+  with pytest.raises(DnasError, match=r"rate must be a number .*, got None"):
+    pricing({"ms": COST}, {"ms": 1.0})

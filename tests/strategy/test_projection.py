@@ -83,7 +83,7 @@ def test_every_edge_gets_what_hurts_most_when_it_goes(seed):
 
 
 def test_then_the_edges_that_hurt_most():
-  genotype, steps = project(KEEP_1, tune_steps=1)
+  genotype, steps = project(KEEP_1, tune_steps=1, seed=0)
   assert str(genotype.cells["c"]) == "3: a(1)"
   assert steps == 4 * (2 + 1)  # three operations and one node
 
@@ -107,5 +107,9 @@ def test_decided_weights_replace_the_relaxed_ones():
 
 
 def test_arguments_out_of_range():
-  with pytest.raises(DnasError, match="batches must be 1 or more"):
-    projection.projector(None, None, None, batches=0)
+  with pytest.raises(
+    DnasError, match="projection: batches must be a whole number, 1 or more, got 0"
+  ):
+    projection.projector(None, None, None, batches=0, tune_steps=0, seed=0)
+  with pytest.raises(DnasError, match=r"projection: tune_steps must be a whole .*, got 2.5"):
+    projection.projector(None, None, None, batches=1, tune_steps=2.5, seed=0)

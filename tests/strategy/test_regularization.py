@@ -53,9 +53,11 @@ def test_a_penalty_is_a_finite_scalar_with_a_gradient(name):
 
 
 @pytest.mark.parametrize("name", [*PENALTIES, *PERTURBATIONS, *WEIGHT_PENALTIES])
-def test_negative_strength_is_an_error(name):
-  with pytest.raises(DnasError, match=f"{name}: the strength must be 0 or more"):
+def test_a_strength_is_a_number_and_not_negative(name):
+  with pytest.raises(DnasError, match=f"{name}: (scale|radius) must be 0 or more, got -1.0"):
     getattr(regularization, name)(-1.0)
+  with pytest.raises(DnasError, match=f"{name}: (scale|radius) must be a number .*, got '1'"):
+    getattr(regularization, name)("1")
 
 
 def test_beta_decay():

@@ -298,3 +298,8 @@ def test_sparsemax_leaves_out_an_operation_of_weight_0():
 def test_temperatures_must_be_positive(field, value):
   with pytest.raises(DnasError, match=f"{field} must be above 0"):
     relaxation.gumbel_softmax(**{field: value})
+
+
+def test_temperatures_must_be_numbers():
+  with pytest.raises(DnasError, match=r"tau_start must be a number \(above 0\), got 'hot'"):
+    relaxation.gumbel_softmax(tau_start="hot")  # pyright: ignore[reportArgumentType]

@@ -13,7 +13,7 @@ from dnas.nn.mode import Mode
 from dnas.nn.network import Network, inherit
 from dnas.nn.supernet import Supernet
 from dnas.space import macro, shapes
-from dnas.space.space import Cell, Edge, SearchSpace
+from dnas.space.space import Cell, Edge, SearchSpace, SpaceError
 from dnas.strategy import stages
 
 OPS = ("none", "a", "b", "c")
@@ -77,7 +77,7 @@ def test_wider_operations_repeat_the_narrow_ones():
     rngs=Rngs(jax.random.key(seed)),
   )
   narrow, wide = build(4, 0), build(2, 1)
-  with pytest.raises(ValueError, match="has \\(3, 3, 2, 2\\) for this"):
+  with pytest.raises(SpaceError, match="has \\(3, 3, 2, 2\\) for this"):
     inherit(narrow, build(2, 1))
   inherit(narrow, wide, widen=True)
   kernel = lambda cell: np.asarray(cell.edges[0].ops[1].layers[1].kernel[...])

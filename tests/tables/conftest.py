@@ -9,8 +9,8 @@ import pytest
 
 from dnas.estimate.tabular import NASBENCH201_COLUMNS
 from dnas.space import cells
+from dnas.tables import table
 
-FILE = "nasbench201_table.csv.gz"
 PROXIES = ("naswot", "synflow", "logsynflow", "params_M")
 
 
@@ -27,5 +27,5 @@ def made_up_benchmark(tmp_path_factory) -> pathlib.Path:
     name = f"|{a}~0|+|{b}~0|{c}~1|+|{d}~0|{e}~1|{f}~2|"
     accuracy = sum(worth[op] for op in ops) + index * 1e-5
     rows.append(",".join([str(index), name, *[f"{accuracy:.5f}"] * count]))
-  (folder / FILE).write_text("\n".join(rows) + "\n")
+  (folder / table.NASBENCH201).write_text("\n".join(rows) + "\n")
   return folder

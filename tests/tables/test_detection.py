@@ -112,6 +112,7 @@ def test_a_finished_run_is_not_repeated_and_a_table_cut_short_has_whole_seeds(
   assert len(json.loads((tmp_path / "out" / "runs.json").read_text())) == 8
   shown = (tmp_path / "out" / "README.md").read_text()
   assert table.markdown((tmp_path / "out" / "table.csv").read_text()) in shown
+  assert "`EfficientNet-like`: the stages of" in shown
   assert "<svg" in (tmp_path / "out" / "plot.svg").read_text()
   with pytest.raises(DnasError, match=r"with another config \(train.steps: 1500 -> 9\)"):
     compare(root, tmp_path, seeds=2, overrides={**SMALL, "train.steps": "9"})
@@ -120,6 +121,8 @@ def test_a_finished_run_is_not_repeated_and_a_table_cut_short_has_whole_seeds(
 def test_one_seed_has_no_interval(root, tmp_path, fakes):
   rows = compare(root, tmp_path, seeds=1, methods=["random"])
   assert [row["method"] for row in rows] == ["searched", "random"]
+  shown = (tmp_path / "out" / "README.md").read_text()
+  assert "EfficientNet" not in shown, "only the rows that are there are explained"
   assert math.isnan(rows[0]["AP ±"])
   assert math.isnan(rows[1]["p"])
   with pytest.raises(DnasError, match="method: 'hand'"):

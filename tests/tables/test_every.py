@@ -77,6 +77,9 @@ def test_what_a_table_lacks_is_known_beforehand(root, tmp_path, monkeypatch):
   assert lacks("scaling") == "several devices"
   (tmp_path / "cifar10" / "3.0.2").mkdir(parents=True)
   assert lacks("robustness") is None
+  monkeypatch.setenv("TFDS_DATA_DIR", "")  # As not set, as a data set's loading has it.
+  monkeypatch.setenv("HOME", str(tmp_path))
+  assert lacks("robustness").endswith(f"{tmp_path}/tensorflow_datasets/cifar10/3.0.2 is missing")
 
 
 def test_budgets():

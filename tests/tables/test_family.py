@@ -133,7 +133,9 @@ def test_the_script(script, run_folder, tmp_path, capsys):
   assert [row["size"] for row in rows] == ["S", "M"]
   assert all(float(row["latency ms"]) > 0 for row in rows)
   assert SearchSpace.from_json((out / "S.json").read_text()) == FOUND
-  assert "--config.task.neck_channels=NECK" in (out / "README.md").read_text()
+  told = (out / "README.md").read_text()
+  assert f"--genotype {out}/M.json --workdir runs/M" in told
+  assert "--config.task.neck_channels=NECK" in told
   assert "genotypes and table are in" in capsys.readouterr().out
   with pytest.raises(SystemExit):
     script.main([str(run_folder), "--phi", "11"])

@@ -12,7 +12,7 @@ import pytest
 
 from dnas.estimate import tabular
 from dnas.space import cells
-from dnas.tables import hardware
+from dnas.tables import hardware, table
 
 VALUE = {"none": 0, "skip_connect": 3, "nor_conv_1x1": 5, "nor_conv_3x3": 9, "avg_pool_3x3": 2}
 
@@ -31,7 +31,7 @@ def data(tmp_path_factory):
     name = f"|{a}~0|+|{b}~0|{c}~1|+|{d}~0|{e}~1|{f}~2|"
     accuracies.append(f"{i},{name}," + ",".join([f"{accuracy:.3f}"] * len(columns)))
     latencies.append(f"{i}," + ",".join([f"{1 + total / 10:.3f}"] * len(hardware.DEVICES)))
-  for file, lines in ((hardware.ACCURACIES, accuracies), (hardware.LATENCIES, latencies)):
+  for file, lines in ((table.NASBENCH201, accuracies), (hardware.LATENCIES, latencies)):
     (folder / file).write_bytes(gzip.compress(("\n".join(lines) + "\n").encode()))
   return folder
 
@@ -56,7 +56,7 @@ def test_the_table(data, tmp_path):
   assert json.loads((tmp_path / "provenance.json").read_text())["seeds"] == "0 to 1"
   # Looking at everything is the true front.
   bench = hardware.devices.with_devices(
-    tabular.nasbench201(data / hardware.ACCURACIES), data / hardware.LATENCIES
+    tabular.nasbench201(data / table.NASBENCH201), data / hardware.LATENCIES
   )
   points = hardware._Points(bench, "fpga")
   assert points.ratio(np.arange(15625)) == 1

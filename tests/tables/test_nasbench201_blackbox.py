@@ -44,7 +44,7 @@ def test_what_is_made(made):
   assert all(row["seeds"] == 2 and row["mean"] > 12 for row in main)  # 12 is a random cell's
   record = json.loads((out / "provenance.json").read_text())
   assert record["command"] == "the command"
-  assert len(record["data"][blackbox.FILE]) == 64
+  assert len(record["data"][table.NASBENCH201]) == 64
   optimal = [row["mean"] for row in rows if row["method"] == "optimal"]
   assert optimal == pytest.approx([24 + 15_624e-5] * 3)
 
@@ -52,7 +52,7 @@ def test_what_is_made(made):
 def test_a_curve_is_the_best_so_far_of_the_same_strategy(made, data):
   """Recomputed from the queries themselves, one seed after the other."""
   curve = [float(row["mean"]) for row in read(made[0] / "anytime.csv") if row["method"] == "rea"]
-  benchmark, evaluate = blackbox._evaluation(str(data / blackbox.FILE), "cifar10")
+  benchmark, evaluate = blackbox._evaluation(str(data / table.NASBENCH201), "cifar10")
   test = benchmark.accuracy(dataset="cifar10", split="test", epochs=200)
   best = np.empty((2, 40))
   for seed in range(2):
@@ -102,7 +102,7 @@ def test_the_table_in_the_repository(committed):
 
 @pytest.mark.slow
 def test_the_numbers_in_the_repository_come_out_again(committed, shared):
-  file = str(shared / "data" / "nasbench201" / blackbox.FILE)
+  file = str(shared / "data" / "nasbench201" / table.NASBENCH201)
   benchmark, _ = blackbox._evaluation(file, "cifar10")
   rows = {(r["method"], r["dataset"], r["searched_on"]): r for r in read(committed / "table.csv")}
   for method in ("rea", "local_search"):

@@ -57,7 +57,7 @@ def pretend(worth):
     genotype = SPACE.decide({"cell": [op] * 6})
     (folder / "watch").mkdir(parents=True)
     for step in (100, 200):
-      seen = {"genotype": json.loads(genotype.to_json()), "skip_share": 0.5, "gap/accuracy": -0.1}
+      seen = {"genotype": genotype.to_dict(), "skip_share": 0.5, "gap/accuracy": -0.1}
       record = json.dumps({**seen, "edge_entropy/cell": [1.0] * 6})
       (folder / "watch" / f"{step:08d}.json").write_text(record)
     return genotype
@@ -96,6 +96,8 @@ def test_the_best_are_judged_by_fresh_seeds_alone(make, tmp_path):
   assert "**not been run here**" in text
   assert table.markdown((tmp_path / "out" / "table.csv").read_text()) in text
   assert len(read(tmp_path / "out" / "anytime.csv")) == 4 * 2
+  record = json.loads((tmp_path / "out" / "provenance.json").read_text())
+  assert len(record["data"][table.NASBENCH201]) == 64
   calls.clear()
   assert make(names, search) == rows  # from the files
   assert calls == []

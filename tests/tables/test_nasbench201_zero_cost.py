@@ -17,14 +17,14 @@ from dnas.estimate import subject, tabular, zero_cost
 from dnas.space import cells, genotypes, macro
 from dnas.strategy import history
 from dnas.tables import nasbench201_zero_cost as zero
-from dnas.tables import table
+from dnas.tables import published, table
 
 
 @pytest.fixture(scope="module")
 def scored(made_up_benchmark, tmp_path_factory):
   """The table of scores that are accuracies with noise, and its rows; no network is computed."""
   folder = tmp_path_factory.mktemp("zero")
-  benchmark = tabular.nasbench201(made_up_benchmark / "nasbench201_table.csv.gz")
+  benchmark = tabular.nasbench201(made_up_benchmark / table.NASBENCH201)
   accuracy = benchmark.accuracy(dataset="cifar10", split="test", epochs=200)
   sign = {"grasp": -1.0}
 
@@ -46,7 +46,7 @@ def scored(made_up_benchmark, tmp_path_factory):
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(zero, "score", score)
     patch.setattr(zero, "at_depth", at_depth)
-    patch.setattr(zero, "spearman", functools.partial(zero.spearman, draws=3))
+    patch.setattr(table, "bootstrapped", functools.partial(table.bootstrapped, draws=3))
     rows = zero.make(
       folder / "out",
       folder / "run",
@@ -73,11 +73,14 @@ def test_what_is_made(scored):
   assert (found["snip", "cifar10"]["cells"], found["snip_n5", "cifar10"]["cells"]) == (30, 20)
   assert found["synflow", "cifar10"]["agreement"] > zero.LEAST_AGREEMENT
   assert found["snip_n5", "cifar10"]["published"] == found["snip", "cifar10"]["published"] == 0.58
+  assert found["snip", "cifar100"]["published"] == 0.63
+  assert {row["status"] for row in rows} == {published.UNVERIFIED, zero._COMPUTED[0], ""}
   text = (folder / "out" / "README.md").read_text()
   assert "All are 0.9 or more." in text
   assert f"grasp {found['grasp_n5', 'cifar10']['mean']:.2f} at N = 5" in text
   assert (folder / "out" / "plot.svg").stat().st_size > 1000
   record = json.loads((folder / "out" / "provenance.json").read_text())
+  assert len(record["data"][table.NASBENCH201]) == 64
   assert record["scoring_s"] == 30 * 8 * 0.5 + 2 * 20 * 3 * 0.5
   assert len(history.read(folder / "run" / "scores_n5.jsonl")) == 20
 

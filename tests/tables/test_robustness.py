@@ -40,7 +40,7 @@ def pretended(monkeypatch):
     for step in range(1, 13):
       choice = chosen(space, op if step > 4 and skips else "sep_conv_3x3")
       record = {
-        "genotype": json.loads(choice.to_json()),
+        "genotype": choice.to_dict(),
         "hessian/dominant": -(2.0 ** min(step, 9)),
       }
       (folder / "watch" / f"{step:08d}.json").write_text(json.dumps(record))

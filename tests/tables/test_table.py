@@ -7,6 +7,7 @@ import math
 import re
 import subprocess
 
+import numpy as np
 import pytest
 
 from dnas.tables import table
@@ -17,6 +18,25 @@ def test_interval():
   mean, *rest = table.interval([5.0])
   assert mean == 5.0
   assert all(map(math.isnan, rest))
+
+
+def test_rank_correlations():
+  accuracy = np.array([1.0, 2.0, 3.0, 4.0])
+  swapped = np.array([1.0, 2.0, 4.0, 3.0])
+  for rank, value in ((table.spearman, 1 - 6 * 2 / (4 * 15)), (table.kendall, (5 - 1) / 6)):
+    assert (rank(accuracy, accuracy), rank(-accuracy, accuracy)) == pytest.approx((1, -1))
+    assert rank(swapped, accuracy) == pytest.approx(value)
+    assert math.isnan(rank(np.ones(4), accuracy))
+
+
+@pytest.mark.parametrize("rank", [table.spearman, table.kendall])
+def test_bootstrapped(rank):
+  accuracy = np.arange(6.0)
+  assert table.bootstrapped(rank, accuracy, accuracy) == pytest.approx((1, 0))
+  # Some samples draw equal scores alone, which rank nothing.
+  value, deviation = table.bootstrapped(rank, np.array([1.0, 1, 1, 1, 1, 2]), accuracy)
+  assert value == rank(np.array([1.0, 1, 1, 1, 1, 2]), accuracy)
+  assert 0 < deviation < 1
 
 
 def test_files_of_a_table(tmp_path):

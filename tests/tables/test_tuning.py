@@ -44,7 +44,7 @@ def make(root, tmp_path, seeds, config="quickstart", **given):
 def test_the_gain_is_that_of_pairs_and_fresh_seeds(root, tmp_path, monkeypatch):
   calls = []
 
-  def tune(config, space, workdir, *, trials, say):
+  def tune(config, space, workdir, *, trials):
     (workdir / "search").mkdir(parents=True, exist_ok=True)
     genotype = cells.dense(("skip_connect",), nodes=1)
     (workdir / "search" / "genotype.json").write_text(genotype.to_json())

@@ -9,7 +9,7 @@ import pytest
 
 from dnas import config as configs
 from dnas import data, method
-from dnas.data.pipeline import batches
+from dnas.data.pipeline import Pipeline
 from dnas.errors import DnasError
 from dnas.nn import functional
 from dnas.nn.init import Rngs
@@ -40,7 +40,7 @@ def of(root, name, dtype):
     for key, cell in space.cells.items()
   }
   size, pipeline = tuple(config.data.size), dict(threads=0, seed=0, train=True)
-  batch = next(batches(source, batch_size=8, size=size, augment=(), **pipeline))
+  batch = next(iter(Pipeline(source=source, batch_size=8, size=size, augment=(), **pipeline)))
   batch = jax.tree.map(jnp.asarray, dict(batch))
 
   def loss(params, weights):

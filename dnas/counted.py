@@ -14,7 +14,7 @@ from dnas.nn import yolo_nas
 from dnas.nn.mode import Mode
 
 
-class Info(NamedTuple):
+class Counted(NamedTuple):
   """The four numbers that people ask of a detector.
 
   Attributes:
@@ -30,7 +30,7 @@ class Info(NamedTuple):
   gflops: float
 
 
-def profile(loaded: Loaded, size: Size = None) -> tuple[Info, Group]:
+def counted(loaded: Loaded, size: Size = None) -> tuple[Counted, Group]:
   """The four numbers, and a page for the terminal.
 
   Args:
@@ -42,7 +42,7 @@ def profile(loaded: Loaded, size: Size = None) -> tuple[Info, Group]:
   module = loaded.module()
   cost = count.count(module, call, (height, width, 3))
   layers = sum(macs > 0 for _, _, macs in cost.rows)
-  numbers = Info(layers, cost.params, cost.params, 2 * cost.macs / 1e9)
+  numbers = Counted(layers, cost.params, cost.params, 2 * cost.macs / 1e9)
   rows: list[tuple] = [*cost.by(1), ("total", cost.params, cost.macs)]
   fused = count.count(loaded.module(fused=True), call, (height, width, 3))
   if fused.params != cost.params:
