@@ -27,6 +27,7 @@ Contents, from the top; an import may only point down (`dnas.tables.house`):
   method       what `config.search` composes: the functions of a differentiable method
   settings     `config.search` with every field, checked
   detectors    detectors with their weights: by a name, from a file, from a run
+  loaded       what they all are
   apart        latency as a program that does nothing else has it, measured beside a search
 
   runs         a run's folder and its loop: what searching and training share

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from dnas import terminal
 from dnas.cost import count
-from dnas.detectors import Loaded, Size
+from dnas.loaded import Loaded, Size
 from dnas.nn import yolo_nas
 from dnas.nn.mode import Mode
 

@@ -7,7 +7,7 @@
   load("runs/quickstart")                          what a run has trained
   load("genotype.json", classes=["cat", "dog"])    random weights
 
-Every one is the same kind of thing, `Loaded`: predicting, measuring and training on need no more.
+Every one is the same kind of thing, a `loaded.Loaded`.
 """
 
 import dataclasses
@@ -16,8 +16,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import numpy as np
-from flax import nnx
 from ml_collections import ConfigDict
 
 from dnas import naming, trained
@@ -28,7 +26,8 @@ from dnas.data.source import Annotations, DetectionSource
 from dnas.detection.coco_names import COCO_IDS, COCO_NAMES
 from dnas.errors import DnasError, choose_from
 from dnas.fields import get
-from dnas.nn import efficientdet, efficientnet, functional, qarepvgg, yolo_nas_weights
+from dnas.loaded import Loaded
+from dnas.nn import efficientdet, efficientnet, functional, yolo_nas_weights
 from dnas.nn.init import Rngs
 from dnas.nn.network import Backbone
 from dnas.nn.yolo_nas import SIZE_STEP
@@ -37,76 +36,8 @@ from dnas.space import yolo_nas as yolo_nas_spaces
 from dnas.space.space import SearchSpace
 
 WEIGHT_SUFFIXES = (".npz", ".pt", ".pth")
-Size = int | tuple[int, int] | None  # height and width, or the side of a square
 IMAGE = (640, 640)  # of a network that has not been trained here
 _MULTIPLES = {"yolo_nas": SIZE_STEP, "efficientdet": efficientdet.STRIDES[-1]}
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Loaded:
-  """A detector with weights.
-
-  Attributes:
-    name: for people.
-    genotype: what its network is built from.
-    task: builds the network and knows its loss.
-    config: `task` (and, of a run, all else), so that it can be trained on.
-    classes: names.
-    params, stats: weights and batch statistics, as trained.
-    size: height and width of the network's input, px.
-    multiple: sides of an input are multiples of it, px.
-    margin: an image fills so much less than the input's height and width, px.
-    interpolation: see `data.letterbox`.
-    random: whether the weights are initial ones.
-  """
-
-  name: str
-  genotype: SearchSpace
-  task: tasks.Task
-  config: Config
-  classes: tuple[str, ...]
-  params: Any
-  stats: Any
-  size: tuple[int, int]
-  multiple: int
-  margin: tuple[int, int]
-  interpolation: str
-  random: bool
-
-  def module(self, fused: bool = False) -> nnx.Module:
-    """The network with its weights; fused: blocks with branches as one convolution each."""
-    static, _, _ = functional.split(self.task.build(self.genotype, Rngs(None)))
-    module = static.merge(self.params, self.stats)
-    return qarepvgg.fuse(module) if fused else module
-
-  def boxes(self, module: nnx.Module, images: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Every box before suppression, xyxy px `[B, A, 4]`, and scores `[B, A, C]`.
-
-    Args:
-      module: of `module`.
-      images: `[B, H, W, 3]`, 0 to 255, of any dtype.
-    """
-    assert self.task.boxes is not None  # Of a detector.
-    return self.task.boxes(module, images)
-
-  def check_image(self, size: Size = None) -> tuple[int, int]:
-    """Height and width of an input, px.
-
-    Args:
-      size: these; one number: of a square; None: the network's own.
-
-    Raises:
-      DnasError: the network does not take such images.
-    """
-    size = self.size if size is None else size
-    sides = tuple(size) if isinstance(size, Sequence) else (size, size)
-    right = len(sides) == 2 and all(isinstance(side, int | np.integer) for side in sides)
-    if not right or any(side < 1 or side % self.multiple for side in sides):
-      raise DnasError(
-        f"image size {size} px: {self.name} takes height and width from {self.multiple} px on, in "
-        f"steps of {self.multiple}"
-      )
-    return int(sides[0]), int(sides[1])
 
 
 def load(

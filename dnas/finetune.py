@@ -11,8 +11,8 @@ from ml_collections import ConfigDict
 from dnas import config as configs
 from dnas import data
 from dnas.config import Config
-from dnas.detectors import Loaded, Size
 from dnas.errors import check_count
+from dnas.loaded import Loaded, Size
 from dnas.train import train
 from dnas.trees import fingerprint
 

@@ -24,8 +24,9 @@ from dnas import cache, counted, terminal
 from dnas.data.images import ImageError
 from dnas.detection.results import Result, Results
 from dnas.detection.thresholds import PREDICTION, VALIDATION
-from dnas.detectors import Loaded, Size, load
+from dnas.detectors import load
 from dnas.errors import DnasError
+from dnas.loaded import Loaded, Size
 from dnas.nn import yolo_nas_weights
 from dnas.predict import Programs, pictures
 from dnas.space.space import SearchSpace
@@ -174,10 +175,9 @@ class NAS:
     every = list(
       pictures(self.programs, source, thresholds=thresholds, size=size, batch=batch, rect=rect)
     )
-    found = [one for one in every if isinstance(one, Result)]
     skipped = [one for one in every if not isinstance(one, Result)]
     _say_skipped(skipped, len(every))
-    return Results(found, self.names, skipped)
+    return Results([one for one in every if isinstance(one, Result)], self.names, skipped)
 
   def predict_each(
     self,
@@ -224,8 +224,7 @@ class NAS:
     if not images.size or not (images.min() >= 0 and images.max() <= 1):
       raise DnasError("images: valid are numbers from 0 to 1, and at least one image")
     self.loaded.check_image(images.shape[1:3])
-    boxes, scores = jax.device_get(self.programs.boxes(images * np.float32(255)))
-    return boxes, scores
+    return jax.device_get(self.programs.boxes(images * np.float32(255)))
 
   def train(
     self,

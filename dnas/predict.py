@@ -24,8 +24,8 @@ from dnas.data.letterbox import FILL, content_size, letterbox, to_image
 from dnas.detection import nms
 from dnas.detection.results import Result
 from dnas.detection.thresholds import PREDICTION, Thresholds
-from dnas.detectors import Loaded, Size
 from dnas.errors import DnasError
+from dnas.loaded import Loaded, Size
 from dnas.nn import functional
 
 BUCKET_PX = 64

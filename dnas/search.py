@@ -88,8 +88,7 @@ def search(
   price = hardware.pricer(config, task, workdir, functools.partial(apart.fill, config))
   if costs is not None and "latency_ms" not in hardware.watched(costs):
     price(space)  # What can be counted is checked now.
-  # A budget is kept by the network that is trained.
-  parts = PARTS if costs is None else (*PARTS, "train.network")
+  parts = PARTS if costs is None else (*PARTS, "train.network")  # Which has to keep the budgets.
   with runs.folder(workdir, config, parts, resume):
     if seeds > 1:
       made = method.make(settings, task, space, price(space))
@@ -102,8 +101,7 @@ def search(
 
 def _check(config: Config, several: list[Stage], task, space: SearchSpace, source) -> None:
   """Each stage composed, fed and decided once, by noise: what is wrong raises before a step."""
-  before: Any = None
-  whole = space
+  whole, before = space, nnx.Module()
   for n, stage in enumerate(several):
     settings, space, whole = stage.settings, _in_network(stage, space), _in_network(stage, whole)
     made = method.make(settings, task, space)
@@ -182,8 +180,7 @@ def _in_stages(config, several, task, space, source, workdir, price) -> SearchSp
 
 
 def _measured_ms(config: Config, network: SearchSpace) -> float:
-  given = hardware.protocol(config)
-  return apart.measured_ms(config, {"": network}, given)[""]
+  return apart.measured_ms(config, {"": network}, hardware.protocol(config))[""]
 
 
 def _inherit(task, stage: Stage, space: SearchSpace, state: SearchState, before):

@@ -18,8 +18,8 @@ from dnas.data.part import part_of
 from dnas.data.source import DataError, DetectionSource
 from dnas.detection import coco, curves, draw
 from dnas.detection.thresholds import PREDICTION, VALIDATION, Thresholds
-from dnas.detectors import Loaded, Size
 from dnas.errors import DnasError
+from dnas.loaded import Loaded, Size
 from dnas.predict import Found, Job, Programs, canvas_of, stream
 
 _SHEET, _TILE_PX = 9, 560  # pictures on the sheet of predictions, and their longer side

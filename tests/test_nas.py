@@ -26,6 +26,7 @@ from dnas.detection.coco_names import COCO_IDS, COCO_NAMES
 from dnas.detection.thresholds import VALIDATION
 from dnas.errors import DnasError
 from dnas.export.model import OUTPUTS, from_run
+from dnas.loaded import Loaded
 from dnas.method import task_of
 from dnas.nas import NAS
 from dnas.nn import functional, yolo_nas_weights
@@ -365,7 +366,7 @@ def test_command_lines(root, place, tmp_path, capsys):
    ((1080, 810), (636, 477), (81, 2))],
 )  # fmt: skip
 def test_the_letterbox_is_that_of_yolo_nas(size, content, offset):
-  loaded = detectors.Loaded("x", TINY_YOLO, *[None] * 5, (640, 640), 32, (4, 4), "linear", True)
+  loaded = Loaded("x", TINY_YOLO, *[None] * 5, (640, 640), 32, (4, 4), "linear", True)
   fitted = letterbox(np.zeros((*size, 3), np.uint8), (640, 640), content=(636, 636))
   rows, columns = (np.flatnonzero((fitted.image[..., 0] == 0).any(axis)) for axis in (1, 0))
   assert (len(rows), len(columns)) == content

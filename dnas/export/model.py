@@ -15,8 +15,8 @@ from dnas.config import Config
 from dnas.data.source import Source
 from dnas.detection import nms
 from dnas.detection.thresholds import Thresholds
-from dnas.detectors import Loaded, Size
 from dnas.errors import DnasError, choose_from
+from dnas.loaded import Loaded, Size
 from dnas.method import task_of
 from dnas.nn import functional, platform, qarepvgg
 from dnas.nn.fold import fold
