@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dnas import mesh, runs
+from dnas import log, mesh, runs
 from dnas.config import Config
 from dnas.errors import DnasError
 from dnas.files import json_of
@@ -73,7 +73,7 @@ def keep(
         smaller = _smaller(space, priced, genotype, limits, slowest / tried[-1], last=left <= 1)
         if smaller is None:
           break
-        print(f"measured {tried[-1]:.4g} ms > {slowest:.4g} ms: decided anew", flush=True)
+        log.say(f"measured {tried[-1]:.4g} ms > {slowest:.4g} ms: decided anew")
         limits["latency_ms"] = smaller
         continue
     record["genotype"] = genotype.to_dict()

@@ -41,7 +41,7 @@ def evaluate(
     DnasError: there are no weights, they do not fit the genotype, or the split has other classes
       than the training, or the config another task or size.
   """
-  check(config)
+  check(config, "evaluate")
   check_count("config.evaluate.batch_size", config.evaluate.batch_size, 1, ConfigError)
   trained.check(workdir, "genotype.json", "weights.npz")  # Before the data are read.
   if source is None:

@@ -19,7 +19,7 @@ from typing import Any
 import jax
 
 from dnas import config as configs
-from dnas import data, naming, process, runs, train
+from dnas import data, log, naming, process, runs, train
 from dnas import task as tasks
 from dnas.config import Config
 from dnas.errors import ConfigError, check_count, choose_from
@@ -84,7 +84,7 @@ def explore(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Sear
       about={"strategy": plain(settings.strategy), "estimate": plain(settings.estimate)},
       watch=functools.partial(_say, settings.budget),
     )
-  print(f"best of {settings.budget}: query {best.number}, {_found(best)}")
+  log.say(f"best of {settings.budget}: query {best.number}, {_found(best)}")
   return genotype
 
 
@@ -174,7 +174,7 @@ def _evaluator(text: str, workdir: str) -> Evaluator:
 
 
 def _say(budget: int, query: Query) -> None:
-  print(f"query {query.number} of {budget}: {_found(query)}", flush=True)
+  log.say(f"query {query.number} of {budget}: {_found(query)}")
 
 
 def _found(query: Query) -> str:

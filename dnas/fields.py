@@ -60,7 +60,9 @@ def override(config: ConfigDict, field: str, value: Any) -> None:
       raise ConfigError(f"{level} is empty: give it a dict with its fields, {level}={example}")
     raise ConfigError(choose_from(f"field of {level}:", last, {*at, *optional}))
   old = at[last] if last in at else _entry(optional.get(last))
-  unset = last in optional and optional[last] is None and _literal(str(value)) is None
+  # Back to a default of None; a whole part of the config stays.
+  unset = bool(parents) and last in optional and optional[last] is None
+  unset = unset and _literal(str(value)) is None
   new: Any = None if unset else _fit(f"config.{field}", value, old)
   if not unset and (_is_section(old) or (old is not None and field in schema.NAMES)):
     for key, item in new.items():
@@ -88,7 +90,8 @@ def get(config: Any, field: str) -> Any:
   """
   at, section = config, ""
   for key in field.split("."):
-    at = at[key] if key in at else schema.section(section, at).optional[key]
+    there = at is not None and key in at
+    at = at[key] if there else schema.section(section, at or {}).optional[key]
     section = f"{section}.{key}".lstrip(".")
   return at
 
@@ -188,8 +191,16 @@ def complete(section: str, given: Any) -> Any:
   return ConfigDict({**optional, **fields}, convert_dict=True)
 
 
-def check(config: Any) -> None:
-  """ConfigError where a config has an unknown field, or lacks one that must be set."""
+def check(config: Any, *needs: str) -> None:
+  """ConfigError where a config has an unknown field, or lacks one that must be set.
+
+  Args:
+    config: of a run.
+    needs: parts that it must have, of those that not every config has.
+  """
+  for name in needs:
+    if config.get(name) is None:
+      raise ConfigError(f"config.{name} must be set")
   for name, given in _sections(config):
     complete(name, given)
 

@@ -64,7 +64,7 @@ def search(
   Raises:
     DnasError: the config, the data or the folder are wrong; before anything is computed.
   """
-  check(config)
+  check(config, "space", "search")
   costs = hardware.settings_of(config)
   if config.search.get("strategy") is not None:
     return explore.explore(config, workdir, resume)

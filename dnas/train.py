@@ -173,7 +173,7 @@ def train(
   Raises:
     DnasError: the config, the genotype, the data or the folder are wrong.
   """
-  check(config)
+  check(config, "train")
   if not genotype.is_genotype:
     raise ConfigError(f"genotype: still holds choices in the cells {genotype.searched}")
   if (named := get(config, "train.start")) is not None and start is None:

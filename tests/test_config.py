@@ -211,6 +211,10 @@ def test_fields_at_their_defaults_can_be_set_and_stay_away_where_they_are_set_to
     lib.changed(whole(), {"mesh": {"date": 4}})
   with pytest.raises(lib.ConfigError, match="which has no fields"):
     lib.changed(whole(), {"search.steps": 4})
+  assert fields.get(whole(), "train.network") is None
+  evaluated = lib.changed(whole(), {"evaluate": {"split": "test", "batch_size": 2}})
+  with pytest.raises(lib.ConfigError, match="is a section, which no value can replace"):
+    lib.changed(evaluated, {"evaluate": "None"})
 
 
 @pytest.mark.parametrize(
@@ -228,6 +232,8 @@ def test_fields_at_their_defaults_can_be_set_and_stay_away_where_they_are_set_to
 )
 def test_configs_with_other_fields_than_there_are(changes, message):
   fields.check(whole())
+  with pytest.raises(lib.ConfigError, match=r"config\.train must be set"):
+    fields.check(whole(), "train")
   with pytest.raises(lib.ConfigError, match=message):
     fields.check(whole(**changes))
 

@@ -9,7 +9,7 @@ import random
 import pytest
 
 from dnas import config as configs
-from dnas import fields, naming, schema, search, train
+from dnas import fields, method, naming, schema, search, train
 from dnas import task as tasks
 from dnas.cost.model import KINDS
 from dnas.data import load
@@ -35,10 +35,10 @@ def test_every_name_in_a_config_exists(name):
   naming.bind(settings.alpha_optimizer, optimizer, steps=settings.steps)
   naming.bind(settings.discretize, discretize)
   naming.bind(config.train.optimizer, optimizer, steps=config.train.steps)
-  space = search.space_of(config)
+  space = method.space_of(config)
   classification = config.task.name == "classification"
   source = load("digits" if classification else "digit_scenes")
-  task = search.task_of(config, source)
+  task = method.task_of(config, source)
   genotype = space if space.is_genotype else space.sample(random.Random(0))
   cost = tasks.cost(task, train.derived(config, task, genotype))
   assert cost.params > 1000
@@ -82,12 +82,12 @@ def test_the_reference_costs_what_the_search_found(tmp_path):
   """`train.macs` brings the residual cell within 5 % of any cell of the space."""
   config = configs.load(ROOT / "configs" / "quickstart.py")
   reference = configs.load(ROOT / "configs" / "quickstart_reference.py")
-  task = search.task_of(config, load("digit_scenes"))
-  space = search.space_of(config)
+  task = method.task_of(config, load("digit_scenes"))
+  space = method.space_of(config)
   found = space.sample(random.Random(3))
   macs = tasks.cost(task, found).macs
   reference = configs.changed(reference, {"train.macs": macs})
-  made = train.derived(reference, task, search.space_of(reference))
+  made = train.derived(reference, task, method.space_of(reference))
   assert abs(tasks.cost(task, made).macs / macs - 1) < 0.05
   with pytest.raises(ValueError, match="no width of these cells costs 1,000"):
     train.derived(configs.changed(reference, {"train.macs": 1000}), task, made)
@@ -128,7 +128,7 @@ def test_two_steps_of_the_full_scale_configs(name, tmp_path):
     records = (folder / "metrics.jsonl").read_text().splitlines()
     assert len(records) == 2
     assert "NaN" not in "".join(records)
-  assert math.isfinite(tasks.cost(search.task_of(config, load("digit_scenes")), genotype).macs)
+  assert math.isfinite(tasks.cost(method.task_of(config, load("digit_scenes")), genotype).macs)
 
 
 @pytest.mark.slow
@@ -159,7 +159,7 @@ def test_two_steps_of_the_full_scale_classifiers(name, tmp_path):
   if searches:
     genotype = search.search(config, tmp_path)
   else:
-    genotype = search.space_of(configs.changed(config, published))
+    genotype = method.space_of(configs.changed(config, published))
   train.train(config, genotype, tmp_path / "train")
   for folder in (tmp_path, tmp_path / "train") if searches else (tmp_path / "train",):
     records = (folder / "metrics.jsonl").read_text().splitlines()
@@ -171,6 +171,6 @@ def test_two_steps_of_the_full_scale_classifiers(name, tmp_path):
 def test_the_mobile_setting_is_kept():
   """The published cells' exact cost at 48 channels and 14 cells, with ten classes."""
   config = configs.load(ROOT / "configs" / "imagenet_mobile.py")
-  task = search.task_of(configs.changed(config, {"task.auxiliary": 0.0}), load("digits"))
-  macs = tasks.cost(task, train.derived(config, task, search.space_of(config))).macs
+  task = method.task_of(configs.changed(config, {"task.auxiliary": 0.0}), load("digits"))
+  macs = tasks.cost(task, train.derived(config, task, method.space_of(config))).macs
   assert macs == 529_143_552 + 768 * 10

@@ -19,7 +19,8 @@ CODE = """
 import sys
 import jax, jax.numpy as jnp, numpy as np
 from dnas import config as configs, data, mesh, method
-from dnas.search import _pipeline, space_of, task_of
+from dnas.method import space_of, task_of
+from dnas.search import _pipeline
 from dnas.settings import settings_of
 
 config = configs.load(sys.argv[1], [

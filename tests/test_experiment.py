@@ -9,7 +9,7 @@ import random
 import pytest
 
 from dnas import config as configs
-from dnas import evaluate, experiment, log, report, runs, search, train
+from dnas import evaluate, experiment, log, method, report, runs, search, train
 from dnas.data import digits
 from dnas.errors import ConfigError, DnasError
 from dnas.lock import LockError, run_lock
@@ -167,7 +167,7 @@ def test_evaluation_without_weights(root, tmp_path):
 def test_a_space_cannot_be_trained(root, tmp_path):
   config = small(root)
   with pytest.raises(ConfigError, match="still holds choices"):
-    train.train(config, search.space_of(config), tmp_path / "run")
+    train.train(config, method.space_of(config), tmp_path / "run")
 
 
 def test_weights_to_start_from_are_given_with_their_name(root, tmp_path):
@@ -176,7 +176,7 @@ def test_weights_to_start_from_are_given_with_their_name(root, tmp_path):
   with config.unlocked():
     config.train.start = {"name": "mine", "weights": "0123"}
   with pytest.raises(ConfigError, match=r"config.train.start = \{'name': 'mine'.*NAS\(...\).train"):
-    train.train(config, search.space_of(config).sample(random.Random(0)), tmp_path / "run")
+    train.train(config, method.space_of(config).sample(random.Random(0)), tmp_path / "run")
   assert not (tmp_path / "run").exists()
 
 
@@ -186,7 +186,7 @@ def test_weights_to_start_from_are_given_with_their_name(root, tmp_path):
 def test_rates_of_a_training_out_of_range(root, tmp_path, field, value):
   config = small(root, **{f"train__{field}": value})
   with pytest.raises(ConfigError, match=rf"config.train.{field} must be in \[0, 1\), got {value}"):
-    train.train(config, search.space_of(config).sample(random.Random(0)), tmp_path / "run")
+    train.train(config, method.space_of(config).sample(random.Random(0)), tmp_path / "run")
   assert not (tmp_path / "run").exists()
 
 

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from dnas import budgeted, data, hardware, log, search
+from dnas import budgeted, data, hardware, log, method, search
 from dnas import config as configs
 from dnas import task as tasks
 from dnas.cost.latency import LatencyTable, Protocol
@@ -39,7 +39,7 @@ def small(root, **overrides):
 
 def task_and_space(config):
   source = data.labelled(config.data.spec, config.data.train_split)
-  return search.task_of(config, source), search.space_of(config)
+  return method.task_of(config, source), method.space_of(config)
 
 
 @pytest.mark.slow

@@ -110,7 +110,7 @@ def test_p_darts_on_the_papers_cells():
   config = configs.load(f"{ROOT}/configs/methods/p_darts.py:darts")
   stages = stages_of(settings_of(config.search))
   assert [stage.settings.network.layers for stage in stages] == [5, 11, 17]
-  edges = [edge for cell in search.space_of(config).cells.values() for edge in cell.edges]
+  edges = [edge for cell in method.space_of(config).cells.values() for edge in cell.edges]
   kept = [len(edges[0].ops), *(stage.keep for stage in stages[:-1])]
   assert {len(edge.ops) for edge in edges} == {8}
   assert kept == [8, 5, 3]
@@ -167,7 +167,7 @@ def small(name, **overrides):
 def test_settings_are_complete_and_name_what_exists(name):
   config = configs.load(ROOT / "configs" / "methods" / f"{name}.py")
   source = load("digits")
-  task, space = search.task_of(config, source), search.space_of(config)
+  task, space = method.task_of(config, source), method.space_of(config)
   stages = stages_of(settings_of(config.search))
   for stage in stages:
     method.make(stage.settings, task, naming.bind(stage.settings.network, search.macro, space))
@@ -193,7 +193,7 @@ def test_two_steps_and_a_genotype(name, tmp_path, monkeypatch):
   genotype = search.search(config, tmp_path)
   assert genotype.is_genotype
   assert SearchSpace.from_json((tmp_path / "genotype.json").read_text()) == genotype
-  task = search.task_of(config, load("digits"))
+  task = method.task_of(config, load("digits"))
   assert math.isfinite(tasks.cost(task, train.derived(config, task, genotype)).macs)
   # No step compiles twice.
   assert max(m.machine.step._cache_size() for m in made) == 1

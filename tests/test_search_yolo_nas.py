@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from dnas import NAS, search, train
+from dnas import NAS, method, search, train
 from dnas import config as configs
 from dnas.space import yolo_nas
 
@@ -40,7 +40,7 @@ def test_a_searched_detector_is_loaded(root, tmp_path):
   }
   config = configs.changed(config, small)
   genotype = search.search(config, tmp_path)
-  space = search.space_of(config)
+  space = method.space_of(config)
   assert set(space.choices(genotype)) == {"stage1", "neck1"}
   assert yolo_nas.is_member(genotype)
   train.train(config, genotype, tmp_path / "train")

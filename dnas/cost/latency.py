@@ -23,7 +23,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from dnas import files
+from dnas import files, log
 from dnas.errors import DnasError, check_count, choose_from
 from dnas.files import json_of
 
@@ -251,7 +251,7 @@ class LatencyTable:
         self.entries[name] = Timing(ms, t.spread_ms * scale, t.rounds, t.rejected)
       self.write()
       if len(missing) > group:  # A few seconds each: somebody is waiting.
-        print(f"latency: {start + len(names)} of {len(missing)} programs measured", flush=True)
+        log.say(f"latency: {start + len(names)} of {len(missing)} programs measured")
 
   def ms(self, name: str) -> float:
     """The time of an entry; DnasError if the table lacks it."""

@@ -17,13 +17,14 @@ from dnas import config as configs
 from dnas.config import Config
 from dnas.cost.latency import LatencyTable, Protocol, clock_here
 from dnas.cost.model import CostModel
+from dnas.errors import DnasError
 from dnas.evaluate import evaluate
 from dnas.method import space_of, task_of
 from dnas.search import search
 from dnas.space.space import SearchSpace
 from dnas.strategy import budgets
 from dnas.tables import table
-from dnas.tables.once import all_of, once
+from dnas.tables.once import FILE, all_of, once
 from dnas.task import timing
 from dnas.train import train
 
@@ -61,7 +62,10 @@ def make(
       one core of a CPU.
     overrides: of the config.
   """
-  start, protocol = time.monotonic(), given or Protocol(clock=clock_here())
+  start, before = time.monotonic(), workdir / "budgets" / FILE
+  if given is None and before.exists():
+    given = Protocol(**files.json_of(before)["config"]["protocol"])
+  protocol = given or Protocol(clock=clock_here())
   load = lambda seed: configs.load(config_file, {**(overrides or {}), "seed": seed})
   first, times = load(0), LatencyTable(workdir / "latency.json", protocol)
   space = hardware.trained(first, space_of(first))
@@ -71,27 +75,29 @@ def make(
     task = task_of(first, data.labelled(first.data.spec, first.data.train_split))
     return timing.latency_model(task, space, times, fill=functools.partial(apart.fill, first))
 
-  def job(name: str, limit: float | None, seed: int) -> Callable[[], dict[str, Any]]:
+  def job(name: str, limit: float | None, seed: int, device: str) -> Callable[[], dict[str, Any]]:
     folder = workdir / name.replace(" ", "_") / f"seed{seed}"
-    return functools.partial(_run, load(seed), limit, times, folder)
+    return functools.partial(_run, load(seed), limit, times, folder, device)
 
-  (free,) = all_of([job("free", None, 0)])
+  free, *_ = all_of([job("free", None, seed, "") for seed in range(seeds)])
 
-  def limited() -> dict[str, float]:
+  def limited() -> dict[str, Any]:
     least = budgets.cheapest(space, {"latency_ms": model()}, "latency_ms", {})
     assert least is not None
     more = max(model().of(SearchSpace.from_dict(free["genotype"])) - least, 0.0)
-    return {f"share {share}": round(MARGIN * least + share * more, 4) for share in shares}
+    limits = {f"share {share}": round(MARGIN * least + share * more, 4) for share in shares}
+    return {"limits": limits, "device": times.about["device"]}
 
   about = ConfigDict({**first, "shares": list(shares), "protocol": vars(protocol)})
   (found,) = all_of([functools.partial(once, workdir / "budgets", about, limited)])
-  limits: dict[str, float | None] = {"free": None, **found}
+  limits: dict[str, float | None] = {"free": None, **found["limits"]}
   runs = [
     {"budget": name, "budget_ms": limit, "seed": seed}
     for seed in range(seeds)
     for name, limit in limits.items()
   ]
-  done = all_of([job(run["budget"], run["budget_ms"], run["seed"]) for run in runs])
+  jobs = [job(run["budget"], run["budget_ms"], run["seed"], found["device"]) for run in runs]
+  done = all_of(jobs)
   genotypes = [SearchSpace.from_dict(result.pop("genotype")) for result in done]
 
   def latencies() -> dict[str, Any]:
@@ -123,15 +129,25 @@ def make(
 
 
 def _run(
-  config: Config, limit: float | None, times: LatencyTable, folder: pathlib.Path
+  config: Config, limit: float | None, times: LatencyTable, folder: pathlib.Path, device: str
 ) -> dict[str, Any]:
-  """One search within a budget, training and evaluation: what was found, and its numbers."""
-  about = ConfigDict({**config, "budget_ms": limit, "protocol": vars(times.protocol)})
+  """One search within a budget, training and evaluation: what was found, and its numbers.
+
+  Raises:
+    DnasError: the budget is one for another device than this one.
+  """
+  about = ConfigDict({**config, "budget_ms": limit})
   if limit is not None:
+    about.protocol = vars(times.protocol)
     cost = {"latency_ms": limit, "table": str(times.path), "latency": vars(times.protocol)}
     config = configs.changed(config, {f"cost.{name}": value for name, value in cost.items()})
 
   def run() -> dict[str, Any]:
+    if limit is not None and times.about["device"] != device:
+      raise DnasError(
+        f"the budgets of this table are of {device}, and this is {times.about['device']}: choose "
+        "another --out and --workdir"
+      )
     genotype = search(config, folder / "search")
     train(config, genotype, folder / "train")
     result = evaluate(config, folder / "train")

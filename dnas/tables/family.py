@@ -193,7 +193,7 @@ resolution 1.15^phi, each rounded (width to 8 channels, repeats up, sides to the
 {given.dtype}, without suppression: median of {given.rounds} rounds in turn, of each the fastest of
 {given.calls} calls. None of them is trained; a member is trained by
 `python scripts/train.py --config CONFIG --genotype {out}/M.json --workdir runs/M` with the fields
-of its row: `--config.data.size=(HEIGHT,WIDTH) --config.task.neck_channels=NECK`."""
+of its row: `--config.data.size='(HEIGHT,WIDTH)' --config.task.neck_channels=NECK`."""
   about = {"protocol": dataclasses.asdict(given), "device": latency.device()}
   about["spread ms"] = {name: timing.spread_ms for name, timing in timings.items()}
   table.write(out, title, measured, {"command": command, "seeds": [0], **about})

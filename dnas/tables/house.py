@@ -194,10 +194,11 @@ def _places(
     for a, b in itertools.pairwise(chain):
       near[a].add(b)
       near[b].add(a)
+  beside = {name: sorted(names) for name, names in near.items()}  # Sums in one order.
   at = {name: 1.2 * i for layer in layers for i, name in enumerate(layer)}
   for sweep in range(_SWEEPS):
     for layer in layers if sweep % 2 else reversed(layers):
-      wish = {n: float(np.mean([at[o] for o in near[n]])) if near[n] else at[n] for n in layer}
+      wish = {n: float(np.mean([at[o] for o in beside[n]])) if near[n] else at[n] for n in layer}
       layer.sort(key=lambda name: (wish[name], name))
       half = np.array([_width(name) / 2 for name in layer])
       offset = np.concatenate([[0.0], np.cumsum(half[1:] + half[:-1] + _GAP)])

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dnas import config as configs
-from dnas import data, log, method, naming, search
+from dnas import data, log, method, naming
 from dnas import task as tasks
 from dnas.config import Config
 from dnas.data.images import Images
@@ -100,8 +100,8 @@ def seeds_at_once(
   config = configs.load(config_file)
   source = data.load(config.data.spec, config.data.train_split)
   size = tuple(config.data.size)
-  task = search.task_of(config, source)
-  made = method.make(settings_of(config.search), task, search.space_of(config))
+  task = method.task_of(config, source)
+  made = method.make(settings_of(config.search), task, method.space_of(config))
   rng = np.random.default_rng(0)
   count = config.search.batch_size
   image = jnp.asarray(rng.integers(0, 256, (count, *size, 3), np.uint8))

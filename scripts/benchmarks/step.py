@@ -31,7 +31,6 @@ from ml_collections import ConfigDict
 
 from dnas import cache, data, memory, mesh, method, naming, runs, train
 from dnas import config as configs
-from dnas import search as searches
 from dnas import task as tasks
 from dnas.data.images import Images
 from dnas.data.source import ClassificationSource
@@ -178,7 +177,7 @@ def _quickstart(args: argparse.Namespace):
   source = data.load(config.data.spec, config.data.train_split)
   batch_size = args.batch or config.search.batch_size
   batches = iter(runs.pipeline(config, source, batch_size, train=True, threads=0))
-  task, space = searches.task_of(config, source), searches.space_of(config)
+  task, space = method.task_of(config, source), method.space_of(config)
   chosen = tuple({k: jnp.asarray(v) for k, v in next(batches).items()} for _ in range(2))
   return task, space, chosen
 
