@@ -106,7 +106,7 @@ def _draw(rows: Sequence[table.Row]) -> Figure:
     )
     axis.set_xlabel(f"million {label}")
     axis.grid(alpha=0.3, axis="x")
-  axes[1].legend(fontsize=8, loc="lower right")
+  figure.legend(*axes[1].get_legend_handles_labels(), fontsize=8, loc="outside upper right")
   return figure
 
 

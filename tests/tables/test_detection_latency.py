@@ -9,6 +9,7 @@ import json
 import pytest
 
 from dnas.cost.latency import Protocol
+from dnas.errors import DnasError
 from dnas.space import cells
 from dnas.tables import detection_latency, once
 
@@ -98,8 +99,7 @@ def test_what_is_made_once_is_not_made_again(root, tmp_path, pretended):
   rows = make(tmp_path / "runs", seeds=2)
   assert pretended.count("train") == 4
   assert [c for c in pretended if c[0] == "search"] == [
-    *(("search", name, 0) for name in ("free", "share_0.3")),
-    *(("search", name, 1) for name in ("free", "share_0.3")),
+    ("search", name, seed) for name in ("free", "share_0.3") for seed in (0, 1)
   ]
   assert [(row["budget_ms"], row["predicted_ms"], row["measured_ms"]) for row in rows] == [
     ("", 6.0, 7.0),
@@ -115,3 +115,16 @@ def test_what_is_made_once_is_not_made_again(root, tmp_path, pretended):
   # Fewer of the same runs: no run is made, but these are measured together.
   make(tmp_path / "runs", seeds=1)
   assert sorted(pretended) == ["measured", "model"]
+
+
+def test_budgets_are_not_taken_to_another_device(root, tmp_path, pretended, monkeypatch):
+  config = root / "configs" / "quickstart.py"
+  make = functools.partial(detection_latency.make, config, tmp_path / "out", command="")
+  for name in ("here", "there"):
+    with once.kept(tmp_path / "out", tmp_path / name):
+      if name == "here":
+        make(tmp_path / name, seeds=1, shares=(0.3,))
+        monkeypatch.setattr("dnas.cost.latency.device", lambda: {"kind": "another"})
+      else:
+        with pytest.raises(DnasError, match="budgets of this table are of .*'another'"):
+          make(tmp_path / name, seeds=2, shares=(0.3,))
