@@ -126,5 +126,5 @@ def test_budgets_are_not_taken_to_another_device(root, tmp_path, pretended, monk
         make(tmp_path / name, seeds=1, shares=(0.3,))
         monkeypatch.setattr("dnas.cost.latency.device", lambda: {"kind": "another"})
       else:
-        with pytest.raises(DnasError, match="budgets of this table are of .*'another'"):
+        with pytest.raises(DnasError, match="budgets of this table"):
           make(tmp_path / name, seeds=2, shares=(0.3,))
