@@ -47,9 +47,10 @@ def load(path: str | pathlib.Path, overrides: Sequence[str] | Mapping[str, Any] 
     path: a Python file with `get_config()`, `configs/x.py`; with `configs/x.py:arg` it is
       `get_config("arg")`. Or a `config.json` that an earlier run wrote.
     overrides: `["--config.search.steps=100", "search.seed=1"]` or `{"search.steps": 100}`. The
-      value has to fit the present one: a float takes an int, a tuple what literal_eval reads as
-      one, None anything, and a function (a dict with a `name`) another name or a dict literal.
-      Arguments that a function's entry leaves at their default may be added.
+      value has to fit the present one, or the field's default (`schema.py`): a float takes an
+      int, a tuple what literal_eval reads as one, None anything, and a function (a dict with a
+      `name`) another name or a dict literal. None unsets what has None for its default. Arguments
+      that a function's entry leaves at their default may be added.
 
   Raises:
     ConfigError: with the file, the field, the value and what is valid.

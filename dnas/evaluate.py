@@ -18,8 +18,11 @@ from dnas.errors import ConfigError, check_count
 from dnas.fields import check, diff
 from dnas.method import task_of
 
-# What a network was trained to see and to say.
-_SEEN = ("task", "data.size", "data.content", "data.interpolation")
+# What a network sees, and what its outputs mean: weights of another shape are refused in any case.
+_SEEN = (
+  *("task.name", "task.strides", "task.path"),
+  *("data.size", "data.content", "data.interpolation"),
+)
 
 
 def evaluate(
@@ -31,7 +34,7 @@ def evaluate(
 
   Args:
     config: fields as in `configs/digits.py`.
-    workdir: the folder of a training, with `genotype.json` and `weights.npz`.
+    workdir: the folder of a training, with `config.json`, `genotype.json` and `weights.npz`.
     source: `config.evaluate.split`; None: it is loaded.
 
   Returns:
@@ -44,13 +47,14 @@ def evaluate(
   check(config, "evaluate")
   check_count("config.evaluate.batch_size", config.evaluate.batch_size, 1, ConfigError)
   trained.check(workdir, "genotype.json", "weights.npz")  # Before the data are read.
+  if changes := diff(trained.config_of(workdir), config, only=_SEEN):
+    raise ConfigError(
+      f"{workdir} holds a training with another config ({'; '.join(changes)}): evaluate with its "
+      f"own, {workdir / 'config.json'}"
+    )
   if source is None:
     source = data.labelled(config.data.spec, config.evaluate.split)
   trained.check_classes(workdir, source)
-  if changes := diff(trained.config_of(workdir), config, only=_SEEN):
-    raise ConfigError(
-      f"{workdir} holds a training with another config ({'; '.join(changes)}): evaluate with that"
-    )
   task = task_of(config, source)
   genotype, *network = trained.network(workdir, task)
   pipeline = runs.pipeline(config, source, config.evaluate.batch_size, train=False)

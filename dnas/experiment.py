@@ -14,6 +14,7 @@ from typing import Any
 from dnas import data, report, runs
 from dnas.config import Config
 from dnas.evaluate import evaluate
+from dnas.fields import check
 from dnas.search import search
 from dnas.train import train
 
@@ -33,6 +34,7 @@ def run(config: Config, workdir: pathlib.Path, resume: str = "auto") -> dict[str
   Raises:
     DnasError: the config, a split of the data or the folder are wrong; before anything is computed.
   """
+  check(config, "space", "search", "train", "evaluate")
   # Wrong data are found now.
   test = data.labelled(config.data.spec, config.evaluate.split)
   training = data.labelled(config.data.spec, config.data.train_split)

@@ -203,14 +203,18 @@ def check(config: Any, *needs: str) -> None:
       raise ConfigError(f"config.{name} must be set")
   for name, given in _sections(config):
     complete(name, given)
+  if config["task"] is None:
+    raise ConfigError("config.task must be set")
 
 
 def unset(config: Any) -> Iterator[tuple[str, Any]]:
   """The fields that a config might set and does not, by their dotted names, with their defaults."""
   for name, given in _sections(config):
-    for key, default in schema.section(name, given).optional.items():
-      if key not in given and not isinstance(default, Mapping):
-        yield f"{name}.{key}".lstrip("."), default
+    for key, default in schema.section(name, given or {}).optional.items():
+      field = f"{name}.{key}".lstrip(".")
+      has_own = field in schema.NAMES and default is not None  # They are listed for themselves.
+      if key not in (given or {}) and not has_own and (name or default is not None):
+        yield field, default
 
 
 def _sections(config: Any) -> Iterator[tuple[str, Any]]:
@@ -220,8 +224,9 @@ def _sections(config: Any) -> Iterator[tuple[str, Any]]:
     above, _, key = name.rpartition(".")
     at = config.get(above) if above else config
     if at is not None:
-      given = at[key] if key in at else schema.section(above, at).optional.get(key)
-      if given is not None:
+      required, optional = schema.section(above, at)
+      given = at[key] if key in at else optional.get(key)
+      if given is not None or key in required:
         yield name, given
 
 

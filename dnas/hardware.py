@@ -51,7 +51,7 @@ def settings_of(config: Config) -> ConfigDict | None:
   Raises:
     ConfigError: a field is unknown, or does not go with the rest of the config.
   """
-  settings = complete("cost", get(config, "cost"))
+  settings = complete("cost", get(config, "cost") or {})
   limited = [name for name in KINDS if settings[name] is not None]
   if not limited and settings.objective is None:
     return None

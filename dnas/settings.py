@@ -94,7 +94,7 @@ def _check(settings: Config) -> None:
   check_count("config.search.batch_size", settings.batch_size, 1, ConfigError)
   check_accumulate("config.search", settings.accumulate, settings.steps)
   check_count("config.search.warmup_steps", settings.warmup_steps, 0, ConfigError)
-  if settings.warmup_steps >= settings.steps:
+  if not settings.stages and settings.warmup_steps >= settings.steps:  # Stages have their own.
     raise ConfigError(
       f"config.search.warmup_steps must be below steps = {settings.steps}, got "
       f"{settings.warmup_steps}: alpha would never be trained"

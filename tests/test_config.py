@@ -228,6 +228,8 @@ def test_fields_at_their_defaults_can_be_set_and_stay_away_where_they_are_set_to
       r"unknown field of config\.search with a strategy: 'steps'",
     ),
     (dict(train=3), "config.train = 3: a section has fields"),
+    (dict(log=None), "config.log = None: a section has fields"),
+    (dict(task=None), "config.task must be set"),
   ],
 )
 def test_configs_with_other_fields_than_there_are(changes, message):

@@ -60,7 +60,8 @@ def test_every_field_that_can_be_read_can_be_set(name):
   fields.check(config)
   for field, default in fields.unset(config):
     assert configs.diff(configs.load(file, {field: default}), config) == []  # it stays away
-    other = {bool: True, int: 7, float: 0.5, str: "other"}.get(type(default), ({"name": "other"},))
+    kinds = {bool: True, int: 7, float: 0.5, str: "other", dict: {"other": 1}}
+    other = kinds.get(type(default), ({"name": "other"},))
     changed = configs.load(file, {field: other})
     assert fields.plain(fields.get(changed, field)) == other
     assert configs.diff(config, changed)

@@ -10,7 +10,7 @@ import pytest
 from dnas import config as configs
 from dnas import log, report, schema, search
 from dnas.errors import DnasError
-from dnas.settings import settings_of
+from dnas.settings import settings_of, stages_of
 from dnas.space.space import SearchSpace
 
 SMALL = {
@@ -154,3 +154,6 @@ def test_fields_are_known_and_complete(root):
   with pytest.raises(DnasError, match=r"config\.search: relaxation must be set"):
     settings_of(given)
   assert settings_of(config.search, warmup_steps=1, steps=5).watch.genotypes == 5
+  stages = (dict(steps=4, warmup_steps=1, keep=1), dict(steps=4, warmup_steps=2))
+  settings = settings_of(config.search, steps=4, warmup_steps=9, stages=stages)
+  assert [stage.settings.warmup_steps for stage in stages_of(settings)] == [1, 2]

@@ -69,7 +69,7 @@ def test_ranges_that_do_not_fit(config, space, message):
     ranges.read(ConfigDict(space), config, whole=False)
 
 
-def test_the_configs_own_values(config):
+def test_the_configs_own_values(config, root):
   space = ConfigDict(
     dict(
       train=dict(ema=dict(low=0.5, high=0.995), optimizer=dict(name=dict(choices=("sgd", "adamw"))))
@@ -77,6 +77,9 @@ def test_the_configs_own_values(config):
   )
   fields = ranges.read(space, config, whole=False)
   assert ranges.base(fields, config) == {"train.ema": 0.99, "train.optimizer.name": '"sgd"'}
+  unset = {"search.average": ranges.Range("search.average", dict(low=0.0, high=1.0))}
+  quickstart = configs.load(root / "configs" / "quickstart.py")
+  assert ranges.base(unset, quickstart) == {"search.average": 0.0}
   outside = configs.changed(config, {"train.ema": 0.2})
   assert ranges.base(fields, outside) is None
 

@@ -104,8 +104,7 @@ class Pipeline:
       ),
       "threads": (self.threads is None or self.threads >= 0, "None, 0 or more"),
       "content": (
-        self.content is None
-        or (0 < self.content[0] <= self.size[0] and 0 < self.content[1] <= self.size[1]),
+        self.content is None or _fits(self.content, self.size),
         f"None or (height, width) within size = {tuple(self.size)}",
       ),
       "interpolation": (self.interpolation in INTERPOLATIONS, f"one of {INTERPOLATIONS}"),
@@ -226,6 +225,13 @@ class Pipeline:
     sample["boxes"] = to_network(sample["boxes"], scale, offset)
     placed = {"image": image, "scale": scale, "offset": offset, "original": original}
     return {**sample, **placed}
+
+
+def _fits(content: Any, size: tuple[int, int]) -> bool:
+  """Whether it is (height, width) within `size`."""
+  if not isinstance(content, tuple | list) or len(content) != 2:
+    return False
+  return all(type(a) is int and 0 < a <= b for a, b in zip(content, size, strict=True))
 
 
 def _indices(pipeline: Pipeline) -> np.ndarray:

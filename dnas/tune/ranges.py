@@ -16,7 +16,7 @@ from typing import Any
 from dnas import config as configs
 from dnas.config import Config
 from dnas.errors import ConfigError, choose_from
-from dnas.fields import leaves, plain
+from dnas.fields import get, leaves, plain
 
 # What a trial of the derived network alone does not depend on, or what must stay as it is.
 SEARCHED = ("space", "search", "cost", "seeds")
@@ -102,15 +102,16 @@ def read(space: Config, config: Config, *, whole: bool) -> dict[str, Range]:
   return found
 
 
-def base(fields: Mapping[str, Range], config: Config) -> dict[str, Any] | None:
+def base(ranges: Mapping[str, Range], config: Config) -> dict[str, Any] | None:
   """The config's own values as Optuna keeps them; None if one is not within its range."""
   there = dict(leaves(config))
   labels = {}
-  for name, field in fields.items():
-    at: Any = config
-    for key in name.split("."):
-      at = at.get(key) if at is not None and hasattr(at, "get") else None
-    labels[name] = field.label(there.get(name, plain(at)))
+  for name, field in ranges.items():
+    try:
+      own = there[name] if name in there else plain(get(config, name))
+    except KeyError:  # An argument of a function, at its default.
+      return None
+    labels[name] = field.label(own)
     if labels[name] is None:
       return None
   return labels

@@ -19,7 +19,7 @@ from dnas import config as configs
 from dnas import files, log
 from dnas.config import Config
 from dnas.errors import ConfigError, DnasError, check_count, check_number
-from dnas.fields import plain
+from dnas.fields import check, plain
 from dnas.lock import LockError, patiently
 from dnas.search import search
 from dnas.space.space import SearchSpace
@@ -83,6 +83,7 @@ def tune(
       f"tune: takes one JAX process, got {jax.process_count()}; start the line several times with "
       "one --storage"
     )
+  check(config, "space", "search", "train", "evaluate")
   check_count("tune: trials", trials, 1)
   check_number("tune: share", share, above=0, below=1)
   every = max(config.train.steps // 5, 1) if every_steps is None else every_steps

@@ -121,7 +121,8 @@ def make(args: argparse.Namespace) -> Step:
   if args.derived:
     names = {"cell": "nor_conv_3x3", "normal": "sep_conv_3x3", "reduce": "sep_conv_3x3"}
     genotype = _all(space, names)
-    settings = ConfigDict(dict(optimizer="sgd", steps=STEPS, ema=0.99, drop_path=0.0))
+    fields = dict(steps=STEPS, batch_size=len(batches[0]["image"]), ema=0.99, drop_path=0.0)
+    settings = ConfigDict(dict(optimizer="sgd", **fields))
     init, step = train.make(settings, task, genotype)
     batches = batches[:1]
     state, kept = init(jax.random.key(0)), lambda: 0.0

@@ -253,6 +253,9 @@ BAD = {
   "process_index": (dict(process_index=1), "process_index = 1; valid: 0 to"),
   "threads": (dict(threads=-1), "threads = -1"),
   "content": (dict(content=(40, 40)), "within size"),
+  "one side": (dict(content=16), r"content = 16; valid: None or \(height, width\)"),
+  "three sides": (dict(content=(8, 8, 8)), "within size"),
+  "half a pixel": (dict(content=(8.5, 8)), "within size"),
   "interpolation": (dict(interpolation="cubic"), "interpolation = 'cubic'; valid: one of"),
   "evaluation": (dict(train=False, augment=AUGMENT), "valid: empty unless train is True"),
 }
