@@ -88,7 +88,8 @@ def get(config: Any, field: str) -> Any:
   >>> get({"seed": 0, "mesh": {"seed": 2}}, "mesh.data")
   -1
   """
-  at, section = config, ""
+  at: Any = config
+  section = ""
   for key in field.split("."):
     there = at is not None and key in at
     at = at[key] if there else schema.section(section, at or {}).optional[key]
