@@ -61,8 +61,8 @@ Contents, from the top; an import may only point down (`dnas.tables.house`):
   terminal     pages for the terminal: tables of words and numbers
   config       config files, overrides from the command line
   naming       functions by name: how a config says which method is meant
-  fields       fields of a config: set, complete, check, write, read, compare
-  schema       which fields a config has, and their defaults
+  fields       fields of a config: set, write, read, compare
+  schema       which fields a config has, with their defaults; sections with all of them
   files        files written in one step, and read to a bounded size
   errors       what is shared by all errors that a user can cause and mend
 """

@@ -17,8 +17,9 @@ from typing import Any, NoReturn, TypeAlias
 from ml_collections import ConfigDict
 
 from dnas.errors import ConfigError, choose_from, one_line_errors
-from dnas.fields import diff, from_json, leaves, override, to_json, unset
+from dnas.fields import diff, from_json, leaves, override, to_json
 from dnas.files import text_of
+from dnas.schema import unset
 
 # A ConfigDict. For type checkers its fields may be anything, as they are.
 Config: TypeAlias = Any

@@ -25,12 +25,12 @@ from dnas.data.images import Images
 from dnas.data.source import Annotations, DetectionSource
 from dnas.detection.coco_names import COCO_IDS, COCO_NAMES
 from dnas.errors import DnasError, choose_from
-from dnas.fields import get
 from dnas.loaded import Loaded
 from dnas.nn import efficientdet, efficientnet, functional, yolo_nas_weights
 from dnas.nn.init import Rngs
 from dnas.nn.network import Backbone
 from dnas.nn.yolo_nas import SIZE_STEP
+from dnas.schema import get
 from dnas.space import genotypes, macro
 from dnas.space import yolo_nas as yolo_nas_spaces
 from dnas.space.space import SearchSpace

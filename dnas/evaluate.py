@@ -15,8 +15,9 @@ from dnas import task as tasks
 from dnas.config import Config
 from dnas.data.pipeline import Pipeline
 from dnas.errors import ConfigError, check_count
-from dnas.fields import check, diff
+from dnas.fields import diff
 from dnas.method import task_of
+from dnas.schema import check
 
 # What a network sees, and what its outputs mean: weights of another shape are refused in any case.
 _SEEN = (

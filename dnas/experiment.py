@@ -14,7 +14,7 @@ from typing import Any
 from dnas import data, report, runs
 from dnas.config import Config
 from dnas.evaluate import evaluate
-from dnas.fields import check
+from dnas.schema import check
 from dnas.search import search
 from dnas.train import train
 

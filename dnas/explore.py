@@ -24,9 +24,10 @@ from dnas import task as tasks
 from dnas.config import Config
 from dnas.errors import ConfigError, check_count, choose_from
 from dnas.estimate import estimates
-from dnas.fields import complete, get, plain
+from dnas.fields import plain
 from dnas.method import space_of, task_of
 from dnas.nn.init import Rngs
+from dnas.schema import complete, get
 from dnas.space.space import SearchSpace
 from dnas.strategy import ask_tell, black_box, history, shared
 from dnas.strategy.ask_tell import Evaluator, Query

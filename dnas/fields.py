@@ -1,23 +1,20 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""The fields of a config: set one to a value that fits, complete, write, read and compare them.
+"""The fields of a config: set one to a value that fits, write, read and compare them.
 
-(Which there are stands in `schema.py`.)
+(Which there are, and a section with all of them: `schema.py`.)
 """
 
 import ast
-import dataclasses
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from ml_collections import ConfigDict
 
 from dnas import schema
 from dnas.errors import ConfigError, choose_from
-
-T = TypeVar("T")
 
 
 def plain(value: Any) -> Any:
@@ -43,7 +40,7 @@ def override(config: ConfigDict, field: str, value: Any) -> None:
   section, level = "", "config"
   new_sections = []
   for key in parents:
-    optional = schema.section(section, at).optional
+    optional = schema.fields_of(section, at).optional
     if key not in at and key not in optional:
       raise ConfigError(choose_from(f"field of {level}:", key, {*at, *optional}))
     inner = at[key] if key in at else _entry(optional[key])
@@ -53,7 +50,7 @@ def override(config: ConfigDict, field: str, value: Any) -> None:
     if key not in at:
       new_sections.append((at, key, inner))
     at = inner
-  optional = schema.section(section, at).optional
+  optional = schema.fields_of(section, at).optional
   if last not in at and last not in optional and "name" not in at:
     if not at and not optional and parents:
       example = {last: _literal(value) if isinstance(value, str) else value}
@@ -80,21 +77,6 @@ def override(config: ConfigDict, field: str, value: Any) -> None:
 def _entry(value: Any) -> Any:
   """A default as a config would hold it."""
   return ConfigDict(value) if isinstance(value, Mapping) else value
-
-
-def get(config: Any, field: str) -> Any:
-  """The dotted `field`, or its default where the config does not set it.
-
-  >>> get({"seed": 0, "mesh": {"seed": 2}}, "mesh.data")
-  -1
-  """
-  at: Any = config
-  section = ""
-  for key in field.split("."):
-    there = at is not None and key in at
-    at = at[key] if there else schema.section(section, at or {}).optional[key]
-    section = f"{section}.{key}".lstrip(".")
-  return at
 
 
 def _is_section(value: Any) -> bool:
@@ -167,87 +149,6 @@ def _literal(text: str) -> Any:
     return ast.literal_eval(text)
   except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
     return text
-
-
-def complete(section: str, given: Any) -> Any:
-  """A section of a config with every field, as a ConfigDict: what is given, else its default.
-
-  Args:
-    section: its dotted name, see `schema.py`.
-    given: the fields that a config sets.
-
-  Raises:
-    ConfigError: there is no such field, or one that must be set is missing.
-  """
-  level = f"config.{section}".rstrip(".")
-  if not isinstance(given, (ConfigDict, Mapping)):
-    raise ConfigError(f"{level} = {given!r}: a section has fields")
-  required, optional = schema.section(section, given)
-  if section == "search" and "strategy" in required:
-    level += " with a strategy"
-  fields = {name: given[name] for name in given}
-  _check_known(level, fields, [*required, *optional])
-  if missing := [name for name in required if name not in fields]:
-    raise ConfigError(f"{level}: {', '.join(missing)} must be set")
-  return ConfigDict({**optional, **fields}, convert_dict=True)
-
-
-def check(config: Any, *needs: str) -> None:
-  """ConfigError where a config has an unknown field, or lacks one that must be set.
-
-  Args:
-    config: of a run.
-    needs: parts that it must have, of those that not every config has.
-  """
-  for name in needs:
-    if config.get(name) is None:
-      raise ConfigError(f"config.{name} must be set")
-  for name, given in _sections(config):
-    complete(name, given)
-  if config["task"] is None:
-    raise ConfigError("config.task must be set")
-
-
-def unset(config: Any) -> Iterator[tuple[str, Any]]:
-  """The fields that a config might set and does not, by their dotted names, with their defaults."""
-  for name, given in _sections(config):
-    for key, default in schema.section(name, given or {}).optional.items():
-      field = f"{name}.{key}".lstrip(".")
-      has_own = field in schema.NAMES and default is not None  # They are listed for themselves.
-      if key not in (given or {}) and not has_own and (name or default is not None):
-        yield field, default
-
-
-def _sections(config: Any) -> Iterator[tuple[str, Any]]:
-  """The config itself, without a name, and each section that is there or by default empty."""
-  yield "", config
-  for name in schema.NAMES:
-    above, _, key = name.rpartition(".")
-    at = config.get(above) if above else config
-    if at is not None:
-      required, optional = schema.section(above, at)
-      given = at[key] if key in at else optional.get(key)
-      if given is not None or key in required:
-        yield name, given
-
-
-def build(kind: type[T], section: str, given: ConfigDict | Mapping[str, Any]) -> T:
-  """A dataclass of the fields that a section of a config gives.
-
-  Raises:
-    ConfigError: it has no such field.
-  """
-  fields = {name: given[name] for name in given}
-  valid = dataclasses.fields(kind)  # pyright: ignore[reportArgumentType]
-  _check_known(section, fields, [field.name for field in valid])
-  return kind(**fields)
-
-
-def _check_known(section: str, given: Iterable[str], valid: Sequence[str]) -> None:
-  """ConfigError for the first of the names in a section that is not valid."""
-  for name in given:
-    if name not in valid:
-      raise ConfigError(choose_from(f"field of {section}:", name, valid))
 
 
 def to_json(config: ConfigDict | Mapping[str, Any]) -> str:

@@ -22,8 +22,8 @@ from dnas.cost import energy, objective
 from dnas.cost.latency import LatencyTable, Protocol
 from dnas.cost.model import KINDS, CostModel
 from dnas.errors import ConfigError, DnasError, check_number, choose_from
-from dnas.fields import build, complete, get
 from dnas.nn import places
+from dnas.schema import build, complete, get
 from dnas.space import macro
 from dnas.space.space import SearchSpace
 from dnas.strategy import budgets, pricing

@@ -12,11 +12,11 @@ from dnas import data, naming
 from dnas import task as tasks
 from dnas.config import Config
 from dnas.errors import ConfigError
-from dnas.fields import build
 from dnas.hardware import Priced
 from dnas.nn import functional, rows, stacked
 from dnas.nn.init import Rngs
 from dnas.nn.supernet import PLAIN, Supernet
+from dnas.schema import build
 from dnas.space import cells, macro
 from dnas.space.space import SearchSpace
 from dnas.strategy import (

@@ -23,9 +23,9 @@ from dnas.config import Config
 from dnas.data.pipeline import Pipeline
 from dnas.data.source import Source
 from dnas.errors import ConfigError, DnasError, check_count, choose_from
-from dnas.fields import complete, get
 from dnas.finite import Skips, describe, explain, values
 from dnas.lock import run_lock
+from dnas.schema import complete, get
 
 RESUME = ("auto", "force", "never")
 

@@ -6,8 +6,15 @@ Sections that are not here (`task`, `space`, `search.network`, ...) name a funct
 arguments: see `naming.py`. What a field means stands in `configs/digits.py`, or here.
 """
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from ml_collections import ConfigDict
+
+from dnas.errors import ConfigError, choose_from
+
+T = TypeVar("T")
 
 
 class Section(NamedTuple):
@@ -146,7 +153,7 @@ NAMES = tuple(filter(None, ("search", *_SECTIONS)))
 """The sections, by their dotted names."""
 
 
-def section(name: str, given: Any) -> Section:
+def fields_of(name: str, given: Any) -> Section:
   """What the section `name` may hold, of which `given` is there; without a name: the whole config.
 
   A section that names a function has no fields of its own.
@@ -154,3 +161,98 @@ def section(name: str, given: Any) -> Section:
   if name == "search":
     return _SEARCH if given.get("strategy") is None else _STRATEGY
   return _SECTIONS.get(name, Section((), {}))
+
+
+def get(config: Any, field: str) -> Any:
+  """The dotted `field`, or its default where the config does not set it.
+
+  >>> get({"seed": 0, "mesh": {"seed": 2}}, "mesh.data")
+  -1
+  """
+  at, section = config, ""
+  for key in field.split("."):
+    own = at or {}  # A part that is None has its defaults.
+    at = own[key] if key in own else fields_of(section, own).optional[key]
+    section = f"{section}.{key}".lstrip(".")
+  return at
+
+
+def complete(section: str, given: Any) -> Any:
+  """A section of a config with every field, as a ConfigDict: what is given, else its default.
+
+  Args:
+    section: its dotted name.
+    given: the fields that a config sets.
+
+  Raises:
+    ConfigError: there is no such field, or one that must be set is missing.
+  """
+  level = f"config.{section}".rstrip(".")
+  if not isinstance(given, (ConfigDict, Mapping)):
+    raise ConfigError(f"{level} = {given!r}: a section has fields")
+  required, optional = fields_of(section, given)
+  if section == "search" and "strategy" in required:
+    level += " with a strategy"
+  fields = {name: given[name] for name in given}
+  _check_known(level, fields, [*required, *optional])
+  if missing := [name for name in required if name not in fields]:
+    raise ConfigError(f"{level}: {', '.join(missing)} must be set")
+  return ConfigDict({**optional, **fields}, convert_dict=True)
+
+
+def check(config: Any, *needs: str) -> None:
+  """ConfigError where a config has an unknown field, or lacks one that must be set.
+
+  Args:
+    config: of a run.
+    needs: parts that it must have, of those that not every config has.
+  """
+  for name in needs:
+    if config.get(name) is None:
+      raise ConfigError(f"config.{name} must be set")
+  for name, given in _sections(config):
+    complete(name, given)
+  if config["task"] is None:
+    raise ConfigError("config.task must be set")
+
+
+def unset(config: Any) -> Iterator[tuple[str, Any]]:
+  """The fields that a config might set and does not, by their dotted names, with their defaults."""
+  for name, given in _sections(config):
+    for key, default in fields_of(name, given or {}).optional.items():
+      field = f"{name}.{key}".lstrip(".")
+      has_own = field in NAMES and default is not None  # They are listed for themselves.
+      if key not in (given or {}) and not has_own and (name or default is not None):
+        yield field, default
+
+
+def _sections(config: Any) -> Iterator[tuple[str, Any]]:
+  """The config itself, without a name, and each section that is there or by default empty."""
+  yield "", config
+  for name in NAMES:
+    above, _, key = name.rpartition(".")
+    at = config.get(above) if above else config
+    if at is not None:
+      required, optional = fields_of(above, at)
+      given = at[key] if key in at else optional.get(key)
+      if given is not None or key in required:
+        yield name, given
+
+
+def build(kind: type[T], section: str, given: ConfigDict | Mapping[str, Any]) -> T:
+  """A dataclass of the fields that a section of a config gives.
+
+  Raises:
+    ConfigError: it has no such field.
+  """
+  fields = {name: given[name] for name in given}
+  valid = dataclasses.fields(kind)  # pyright: ignore[reportArgumentType]
+  _check_known(section, fields, [field.name for field in valid])
+  return kind(**fields)
+
+
+def _check_known(section: str, given: Iterable[str], valid: Sequence[str]) -> None:
+  """ConfigError for the first of the names in a section that is not valid."""
+  for name in given:
+    if name not in valid:
+      raise ConfigError(choose_from(f"field of {section}:", name, valid))

@@ -18,10 +18,10 @@ from flax import nnx
 from dnas import apart, budgeted, data, explore, hardware, mesh, method, naming, runs
 from dnas.config import Config
 from dnas.errors import ConfigError
-from dnas.fields import check, get
 from dnas.method import space_of, task_of
 from dnas.nn import functional, network, stacked
 from dnas.nn.init import Rngs
+from dnas.schema import check, get
 from dnas.settings import Stage, check_seeds, settings_of, stages_of
 from dnas.space import genotypes, macro
 from dnas.space.space import SearchSpace, SpaceError

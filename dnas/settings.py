@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from dnas import naming
 from dnas.config import Config
 from dnas.errors import ConfigError, check_count, check_number
-from dnas.fields import complete
+from dnas.schema import complete
 
 
 class Stage(NamedTuple):

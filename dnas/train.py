@@ -17,12 +17,13 @@ from dnas import task as tasks
 from dnas.config import Config
 from dnas.cost import widths
 from dnas.errors import ConfigError, check_count
-from dnas.fields import check, complete, get, plain
+from dnas.fields import plain
 from dnas.finite import skip_unless_finite
 from dnas.method import optimizer_of, task_of
 from dnas.nn import functional
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
+from dnas.schema import check, complete, get
 from dnas.settings import check_accumulate
 from dnas.space import genotypes
 from dnas.space.space import SearchSpace

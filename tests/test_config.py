@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ml_collections import ConfigDict
 
 from dnas import config as lib
-from dnas import fields
+from dnas import fields, schema
 
 CONFIG = '''"""A tiny config.
 
@@ -195,8 +195,8 @@ def whole(**changes):
 
 def test_fields_at_their_defaults_can_be_set_and_stay_away_where_they_are_set_to_those():
   config = lib.changed(whole(), {"seeds": 2, "mesh.data": 4, "data.interpolation": "nearest"})
-  assert fields.get(config, "mesh.data") == 4
-  assert fields.get(config, "mesh.seed") == 1
+  assert schema.get(config, "mesh.data") == 4
+  assert schema.get(config, "mesh.seed") == 1
   assert lib.diff(whole(), config) == [
     "data.interpolation: (absent) -> 'nearest'",
     "mesh.data: (absent) -> 4",
@@ -211,7 +211,7 @@ def test_fields_at_their_defaults_can_be_set_and_stay_away_where_they_are_set_to
     lib.changed(whole(), {"mesh": {"date": 4}})
   with pytest.raises(lib.ConfigError, match="which has no fields"):
     lib.changed(whole(), {"search.steps": 4})
-  assert fields.get(whole(), "train.network") is None
+  assert schema.get(whole(), "train.network") is None
   evaluated = lib.changed(whole(), {"evaluate": {"split": "test", "batch_size": 2}})
   with pytest.raises(lib.ConfigError, match="is a section, which no value can replace"):
     lib.changed(evaluated, {"evaluate": "None"})
@@ -233,11 +233,11 @@ def test_fields_at_their_defaults_can_be_set_and_stay_away_where_they_are_set_to
   ],
 )
 def test_configs_with_other_fields_than_there_are(changes, message):
-  fields.check(whole())
+  schema.check(whole())
   with pytest.raises(lib.ConfigError, match=r"config\.train must be set"):
-    fields.check(whole(), "train")
+    schema.check(whole(), "train")
   with pytest.raises(lib.ConfigError, match=message):
-    fields.check(whole(**changes))
+    schema.check(whole(**changes))
 
 
 # JSON and comparison ---------------------------------------------------------------------------

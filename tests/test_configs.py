@@ -57,18 +57,18 @@ EVERY = sorted(
 def test_every_field_that_can_be_read_can_be_set(name):
   file = ROOT / "configs" / f"{name}.py"
   config = configs.load(file)
-  fields.check(config)
-  for field, default in fields.unset(config):
+  schema.check(config)
+  for field, default in schema.unset(config):
     assert configs.diff(configs.load(file, {field: default}), config) == []  # it stays away
     kinds = {bool: True, int: 7, float: 0.5, str: "other", dict: {"other": 1}}
     other = kinds.get(type(default), ({"name": "other"},))
     changed = configs.load(file, {field: other})
-    assert fields.plain(fields.get(changed, field)) == other
+    assert fields.plain(schema.get(changed, field)) == other
     assert configs.diff(config, changed)
 
 
 def test_costs_that_can_be_limited_are_fields():
-  assert set(KINDS) <= set(schema.section("cost", {}).optional)
+  assert set(KINDS) <= set(schema.fields_of("cost", {}).optional)
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,7 @@ def test_settings_that_do_not_go_together(root, tmp_path, changes, message):
 def test_fields_are_known_and_complete(root):
   config = configs.load(root / "configs" / "digits.py")
   given = {key: config.search[key] for key in config.search}
-  required, optional = schema.section("search", given)
+  required, optional = schema.fields_of("search", given)
   assert set(given) == {*required, *optional}  # the base lists them all
   with pytest.raises(DnasError, match=r"unknown field of config\.search: 'penalty'"):
     settings_of(config.search, penalty=())

@@ -17,10 +17,10 @@ from dnas.config import Config
 from dnas.data.part import part_of
 from dnas.errors import DnasError, check_count
 from dnas.evaluate import predictions
-from dnas.fields import complete, get
 from dnas.method import optimizer_of, task_of
 from dnas.nn import functional
 from dnas.nn.init import Rngs
+from dnas.schema import complete, get
 from dnas.space.space import SearchSpace
 
 

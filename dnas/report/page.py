@@ -15,10 +15,11 @@ from dnas import config as configs
 from dnas import log
 from dnas.config import Config
 from dnas.errors import DnasError
-from dnas.fields import get, leaves
+from dnas.fields import leaves
 from dnas.files import json_of
 from dnas.report import findings, html, progress, svg, trials
 from dnas.report.cells import draw_cell, searched_cells
+from dnas.schema import get
 from dnas.space import genotypes
 
 _FIRST = ("AP", "AP50", "AP75", "accuracy", "cross_entropy", "params", "macs")

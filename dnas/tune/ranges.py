@@ -16,7 +16,8 @@ from typing import Any
 from dnas import config as configs
 from dnas.config import Config
 from dnas.errors import ConfigError, choose_from
-from dnas.fields import get, leaves, plain
+from dnas.fields import leaves, plain
+from dnas.schema import get
 
 # What a trial of the derived network alone does not depend on, or what must stay as it is.
 SEARCHED = ("space", "search", "cost", "seeds")

@@ -19,8 +19,9 @@ from dnas import config as configs
 from dnas import files, log
 from dnas.config import Config
 from dnas.errors import ConfigError, DnasError, check_count, check_number
-from dnas.fields import check, plain
+from dnas.fields import plain
 from dnas.lock import LockError, patiently
+from dnas.schema import check
 from dnas.search import search
 from dnas.space.space import SearchSpace
 from dnas.trees import CheckpointError
