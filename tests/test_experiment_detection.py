@@ -107,6 +107,7 @@ def test_splits_of_other_classes_are_refused_before_anything_is_computed(root, t
   (tmp_path / "run").mkdir()
   for file in ("genotype.json", "weights.npz"):
     (tmp_path / "run" / file).touch()
+  (tmp_path / "run" / "config.json").write_text(configs.to_json(config(root, tmp_path)))
   (tmp_path / "run" / "classes.json").write_text('["a", "b"]')
   with pytest.raises(DataError, match=r"the training in .*run has the 2 classes a, b"):
     evaluate(config(root, tmp_path), tmp_path / "run")
