@@ -10,6 +10,7 @@ from dnas import naming
 from dnas.config import Config
 from dnas.errors import ConfigError, check_count, check_number
 from dnas.schema import complete
+from dnas.strategy.bilevel import check_warmup
 
 
 class Stage(NamedTuple):
@@ -94,11 +95,9 @@ def _check(settings: Config) -> None:
   check_count("config.search.batch_size", settings.batch_size, 1, ConfigError)
   check_accumulate("config.search", settings.accumulate, settings.steps)
   check_count("config.search.warmup_steps", settings.warmup_steps, 0, ConfigError)
-  if not settings.stages and settings.warmup_steps >= settings.steps:  # Stages have their own.
-    raise ConfigError(
-      f"config.search.warmup_steps must be below steps = {settings.steps}, got "
-      f"{settings.warmup_steps}: alpha would never be trained"
-    )
+  if not settings.stages:  # They have their own.
+    what = "config.search.warmup_steps"
+    check_warmup(what, settings.warmup_steps, settings.steps, ConfigError)
   for name in ("drop_path", "skip_dropout", "average"):
     check_number(f"config.search.{name}", settings[name], least=0, below=1, kind=ConfigError)
   _check_curvature(settings)

@@ -53,6 +53,16 @@ class Bilevel(NamedTuple):
   step: Callable[[SearchState, PyTree, PyTree | None], tuple[SearchState, Metrics]]
 
 
+def check_warmup(
+  what: str, warmup_steps: int, steps: int, kind: type[DnasError] = DnasError
+) -> None:
+  """An error of the class `kind` unless steps are left in which alpha moves."""
+  if warmup_steps >= steps:
+    raise kind(
+      f"{what} must be below steps = {steps}, got {warmup_steps}: alpha would never be trained"
+    )
+
+
 def bilevel(
   problem: Problem,
   relaxation: Relaxation,
@@ -112,11 +122,7 @@ def bilevel(
   """
   check_count("bilevel: steps", steps, 1)
   check_count("bilevel: warmup_steps", warmup_steps, 0)
-  if warmup_steps >= steps:
-    raise DnasError(
-      f"bilevel: warmup_steps must be below steps = {steps}, got {warmup_steps}: alpha would never "
-      "be trained"
-    )
+  check_warmup("bilevel: warmup_steps", warmup_steps, steps)
   check_number("bilevel: average", average, least=0, below=1)
   if freezing is not None and hypergradient is None:
     raise DnasError("bilevel: freezing compares the gradients of two levels, but there is one")
