@@ -56,7 +56,8 @@ Contents, from the top; an import may only point down (`dnas.tables.house`):
   jaxprs       traced functions evaluated again, equation by equation
   preemption   SIGTERM: save, and say "start me again"
   process      what a process sets up before it computes
-  log          what a run writes for people: metrics.jsonl, TensorBoard, a live line
+  log          what a run writes for people: metrics.jsonl, TensorBoard
+  progress     how far it is: a live bar, or lines with the time left
   figures      what all figures share: their colours, and how they become files
   terminal     pages for the terminal: tables of words and numbers
   config       config files, overrides from the command line

@@ -8,11 +8,12 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dnas import log, mesh, runs
+from dnas import mesh, runs
 from dnas.config import Config
 from dnas.errors import DnasError
 from dnas.files import json_of
 from dnas.hardware import Priced, trained
+from dnas.progress import say
 from dnas.space.space import SearchSpace
 from dnas.strategy import budgets
 from dnas.strategy.alpha import AlphaLike
@@ -73,7 +74,7 @@ def keep(
         smaller = _smaller(space, priced, genotype, limits, slowest / tried[-1], last=left <= 1)
         if smaller is None:
           break
-        log.say(f"measured {tried[-1]:.4g} ms > {slowest:.4g} ms: decided anew")
+        say(f"measured {tried[-1]:.4g} ms > {slowest:.4g} ms: decided anew")
         limits["latency_ms"] = smaller
         continue
     record["genotype"] = genotype.to_dict()

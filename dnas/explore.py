@@ -19,7 +19,7 @@ from typing import Any
 import jax
 
 from dnas import config as configs
-from dnas import data, log, naming, process, runs, train
+from dnas import data, naming, process, runs, train
 from dnas import task as tasks
 from dnas.config import Config
 from dnas.errors import ConfigError, check_count, choose_from
@@ -27,6 +27,7 @@ from dnas.estimate import estimates
 from dnas.fields import plain
 from dnas.method import space_of, task_of
 from dnas.nn.init import Rngs
+from dnas.progress import Count, say
 from dnas.schema import complete, get
 from dnas.space.space import SearchSpace
 from dnas.strategy import ask_tell, black_box, history, shared
@@ -73,6 +74,7 @@ def explore(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Sear
       parallel = stack.enter_context(contextlib.closing(queue))
     elif settings.workers:
       parallel = stack.enter_context(process.workers(settings.workers))
+    count = Count("query", settings.budget)
     genotype, best = history.search(
       space,
       strategy,
@@ -83,9 +85,9 @@ def explore(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Sear
       executor=parallel,
       ahead=max(settings.workers, 1),
       about={"strategy": plain(settings.strategy), "estimate": plain(settings.estimate)},
-      watch=functools.partial(_say, settings.budget),
+      watch=lambda query: count(query.number, _found(query)),
     )
-  log.say(f"best of {settings.budget}: query {best.number}, {_found(best)}")
+  say(f"best of {settings.budget}: query {best.number}, {_found(best)}")
   return genotype
 
 
@@ -172,10 +174,6 @@ def _evaluator(text: str, workdir: str) -> Evaluator:
     return {**estimate(genotype, key, *rung), **known}
 
   return with_costs
-
-
-def _say(budget: int, query: Query) -> None:
-  log.say(f"query {query.number} of {budget}: {_found(query)}")
 
 
 def _found(query: Query) -> str:

@@ -1,22 +1,20 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a run writes for people: metrics.jsonl, TensorBoard scalars, and a live progress line."""
+"""What a run writes for people: metrics.jsonl and TensorBoard scalars; what it says of them."""
 
 import json
 import math
 import os
 import pathlib
-import time
 from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
 import rich.console
-import rich.progress
-import rich.table
 
 from dnas.errors import DnasError
 from dnas.files import atomic_write, bounded
+from dnas.progress import Count, bar
 
 _MAX_BYTES = 1 << 30  # A line has a few hundred bytes: millions of steps.
 _WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -24,11 +22,6 @@ _WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 class LogError(DnasError):
   """A metrics file cannot be read, or cannot be written any more."""
-
-
-def say(text: object) -> None:
-  """A line of progress to stdout, written at once: into a file or a pipe, too."""
-  print(text, flush=True)
 
 
 class Log:
@@ -74,8 +67,7 @@ class Log:
       plain_every_s: seconds between progress lines where the console is no terminal.
     """
     self._path = pathlib.Path(workdir) / "metrics.jsonl"
-    self._total, self._description = total_steps, description
-    self._start, self._every, self._lag, self._active = start_step, every_steps, lag, active
+    self._total, self._every, self._lag, self._active = total_steps, every_steps, lag, active
     self._waiting: list[tuple[int, dict[str, Any], str]] = []
     self._last_step = start_step or -1
     self._writer = self._file = self._live = None
@@ -92,10 +84,11 @@ class Log:
       self._writer = SummaryWriter(
         str(self._path.parent / "tensorboard"), purge_step=start_step + 1
       )
-    self._started = self._shown = time.monotonic()
-    self._plain_every_s = plain_every_s
+    self._count = Count(
+      description, total_steps, done=start_step, every_s=plain_every_s, say=self.say
+    )
     if self._console.is_terminal:
-      self._live = _progress(self._console)
+      self._live = bar(self._console)
       self._task = self._live.add_task(
         description, total=total_steps, completed=start_step, losses="", text=""
       )
@@ -177,20 +170,15 @@ class Log:
     self.close()
 
   def _show(self, record: dict[str, Any], text: str) -> None:
-    step, now = record["step"], time.monotonic()
     losses = "  ".join(
       f"{name} {value:.4g}"
       for name, value in record.items()
       if name != "step" and isinstance(value, (int, float)) and not math.isnan(value)
     )
     if self._live:
-      self._live.update(self._task, completed=step, losses=losses, text=text)
-    elif now - self._shown >= self._plain_every_s or step == self._total:
-      self._shown = now
-      left_s = (now - self._started) / max(step - self._start, 1) * (self._total - step)
-      eta = f"ETA {int(left_s) // 3600}:{int(left_s) // 60 % 60:02}:{int(left_s) % 60:02}"
-      parts = [f"{self._description} {step}/{self._total}".strip(), losses, text, eta]
-      self.say("  ".join(part for part in parts if part))
+      self._live.update(self._task, completed=record["step"], losses=losses, text=text)
+    else:
+      self._count(record["step"], losses, text)
 
 
 def read(path: str | os.PathLike) -> list[dict[str, Any]]:
@@ -263,23 +251,3 @@ def _number(value: Any) -> Any:
   # 0.1, not 0.10000000149011612: the shortest number that names the same float32.
   array = array.astype(np.promote_types(array.dtype, np.float32))
   return np.array([float(str(x)) for x in array.flat], float).reshape(array.shape).tolist()
-
-
-def _progress(console: rich.console.Console) -> rich.progress.Progress:
-  """Description, bar, step, ETA, losses, text: the text is cut where the terminal ends."""
-  column = rich.progress.TextColumn
-  return rich.progress.Progress(
-    column("{task.description}"),
-    rich.progress.BarColumn(bar_width=20),
-    rich.progress.MofNCompleteColumn(),
-    rich.progress.TimeRemainingColumn(),
-    column("{task.fields[losses]}", markup=False),
-    column(
-      "{task.fields[text]}",
-      markup=False,
-      table_column=rich.table.Column(no_wrap=True, overflow="ellipsis", ratio=1),
-    ),
-    console=console,
-    expand=True,
-    refresh_per_second=4,
-  )

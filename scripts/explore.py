@@ -15,7 +15,6 @@ import argparse
 import ast
 import pathlib
 
-from dnas import log
 from dnas.config import Parser
 from dnas.cost import objective
 from dnas.errors import ConfigError, one_line_errors
@@ -23,6 +22,7 @@ from dnas.estimate import devices, tabular
 from dnas.estimate.learning_curve import AtLengths
 from dnas.lock import run_lock
 from dnas.naming import bind, functions
+from dnas.progress import say
 from dnas.strategy import ask_tell, black_box, history
 from dnas.strategy.ask_tell import Evaluator, Query, Rewarded
 from dnas.tables import front
@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None) -> None:
   def watch(query: Query) -> None:
     if ask_tell.best([*best, query]) is query:
       best[:] = [query]
-      log.say(f"query {query.number}: {query.metrics['score']:.3f}")
+      say(f"query {query.number}: {query.metrics['score']:.3f}")
 
   with one_line_errors():
     table = _table(flags)

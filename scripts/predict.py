@@ -15,9 +15,10 @@ import contextlib
 import json
 import pathlib
 
-from dnas import log, process
+from dnas import process
 from dnas.detection import flags
 from dnas.detection.thresholds import PREDICTION
+from dnas.progress import say
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -47,13 +48,13 @@ def main(arguments: list[str] | None = None) -> None:
       for result in model.predict_each(args.source, **flags.options(args)):
         line = json.dumps(result.to_dict())
         if args.json:
-          log.say(line)
+          say(line)
           continue
         file = result.save(args.out / numbered(result.stem, seen))
         if listed is None:
           listed = stack.enter_context((args.out / "results.jsonl").open("w", encoding="utf-8"))
         print(line, file=listed, flush=True)
-        log.say(f"{result} -> {file}")
+        say(f"{result} -> {file}")
 
 
 if __name__ == "__main__":

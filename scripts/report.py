@@ -10,9 +10,10 @@ python scripts/report.py runs/quickstart --serve
 import os
 import pathlib
 
-from dnas import log, report
+from dnas import report
 from dnas.config import Parser
 from dnas.errors import one_line_errors
+from dnas.progress import say
 from dnas.report import serve
 
 
@@ -32,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
   with one_line_errors():
     if flags.serve:
       with serve.server(flags.runs, flags.port) as server:
-        log.say(f"http://127.0.0.1:{server.server_address[1]}/ until Ctrl-C")
+        say(f"http://127.0.0.1:{server.server_address[1]}/ until Ctrl-C")
         try:
           server.serve_forever()
         except KeyboardInterrupt:

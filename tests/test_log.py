@@ -15,6 +15,7 @@ import pytest
 import rich.console
 
 from dnas import log
+from dnas.progress import say
 
 
 def quiet() -> rich.console.Console:
@@ -24,7 +25,7 @@ def quiet() -> rich.console.Console:
 def test_what_is_said_is_written_at_once(monkeypatch):
   raw = io.BytesIO()
   monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="utf-8"))  # As into a file.
-  log.say({"AP": 0.5})
+  say({"AP": 0.5})
   assert raw.getvalue() == b"{'AP': 0.5}\n"
 
 

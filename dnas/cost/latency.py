@@ -23,9 +23,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from dnas import files, log
+from dnas import files
 from dnas.errors import DnasError, check_count, choose_from
 from dnas.files import json_of
+from dnas.progress import Count
 
 SCHEMA = "dnas.latency/2"  # 1: weights were arguments of the programs, not constants.
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
@@ -239,6 +240,7 @@ class LatencyTable:
         f"{self.path} was measured on {self.about['device']}, this is {here}: choose another file"
         f", or measure {missing[0]!r} and {len(missing) - 1} others there"
       )
+    count = Count("latency: program", len(missing), done=0)
     for start in range(0, len(missing), group):
       names = missing[start : start + group]
       programs = {name: wanted[name]() for name in names}
@@ -250,8 +252,7 @@ class LatencyTable:
         ms = max(t.ms - idle, 0.0) * scale
         self.entries[name] = Timing(ms, t.spread_ms * scale, t.rounds, t.rejected)
       self.write()
-      if len(missing) > group:  # A few seconds each: somebody is waiting.
-        log.say(f"latency: {start + len(names)} of {len(missing)} programs measured")
+      count(start + len(names))
 
   def ms(self, name: str) -> float:
     """The time of an entry; DnasError if the table lacks it."""

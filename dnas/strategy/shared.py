@@ -26,10 +26,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dnas import files, log
+from dnas import files
 from dnas.errors import DnasError
 from dnas.files import json_of
 from dnas.lock import beating
+from dnas.progress import say
 from dnas.space.space import SearchSpace
 from dnas.strategy.ask_tell import Evaluator, Metrics
 
@@ -83,7 +84,7 @@ class Result:
     while not path.exists():
       if time.monotonic() - said > 60:
         said = time.monotonic()
-        log.say(f"waiting for a worker to evaluate {path.with_suffix('.task')}")
+        say(f"waiting for a worker to evaluate {path.with_suffix('.task')}")
       time.sleep(self.executor.poll_s)
     found = _object(path)
     if "error" in found:
@@ -98,7 +99,7 @@ def work(
   *,
   patience_s: float = PATIENCE_S,
   poll_s: float = POLL_S,
-  say: Callable[[str], object] = log.say,
+  say: Callable[[str], object] = say,
 ) -> int:
   """Evaluates what is asked for until there is nothing more to come; returns how many.
 

@@ -5,8 +5,9 @@
 import pathlib
 from typing import NamedTuple
 
-from dnas import log, models
+from dnas import models
 from dnas.nn import efficientdet, efficientnet
+from dnas.progress import say
 from dnas.tables import table
 
 
@@ -57,7 +58,7 @@ def make(out: pathlib.Path, *, command: str) -> list[table.Row]:
   rows = []
   for name in PUBLISHED:
     rows.append(row(name))
-    log.say(rows[-1])
+    say(rows[-1])
   title = """EfficientNet and EfficientDet, ours beside the published
 One genotype, EfficientNet-B0, scaled by `dnas.space.scaling.scale`; EfficientDet on top. *px*: side
 of the image. *params*, *MACs*: ours, exact, of 1000 classes (EfficientDet: 90); *off*: ours minus

@@ -18,13 +18,14 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from dnas import config as configs
-from dnas import log, naming
+from dnas import naming
 from dnas.config import Config
 from dnas.errors import DnasError, choose_from
 from dnas.estimate import estimates, tabular
 from dnas.estimate.tabular import DATASETS
 from dnas.fields import plain
 from dnas.method import space_of
+from dnas.progress import Count, say
 from dnas.space import genotypes
 from dnas.space.space import SearchSpace
 from dnas.strategy import history
@@ -88,7 +89,7 @@ def make(
   found: list[table.Row] = []
   for name, (metrics, shared_s) in zip(methods or ENTRIES, all_of(jobs), strict=True):
     found += _rows(name, metrics, shared_s, benchmark, rows)
-    log.say(f"{name}: tau {found[-len(DATASETS)]['mean']:.3f}")
+    say(f"{name}: tau {found[-len(DATASETS)]['mean']:.3f}")
   provenance = {
     "command": command,
     "data": table.digests(data, [table.NASBENCH201]),
@@ -127,6 +128,7 @@ def estimate(
       metrics = evaluator(genotype, key)
       return {**metrics, "wall_s": time.perf_counter() - begun}
 
+    count = Count(f"{folder.name}: cell", len(chosen))
     queries = history.run(
       space,
       listed(space, chosen),
@@ -135,6 +137,7 @@ def estimate(
       budget=len(chosen),
       seed=config.seed,
       about={"config": plain(config), "estimate": dict(entry)},
+      watch=lambda query: count(query.number, f"score {query.metrics['score']:.3f}"),
     )
     return {"metrics": [query.metrics for query in queries], "shared_s": seconds}
 

@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from dnas import files, log, preemption
+from dnas import files, preemption
 from dnas.errors import DnasError
+from dnas.progress import say
 
 _GRACE_S = 300  # for the step at hand to end and be saved
 _UNFINISHED = ".unfinished"
@@ -73,7 +74,7 @@ def run(
   command: Callable[[str], Sequence[str]],
   *,
   lacking: Mapping[str, str],
-  say: Callable[[str], object] = log.say,
+  say: Callable[[str], object] = say,
 ) -> dict[str, str]:
   """Makes what fits, the quick ones first, those of unknown time last; each in its own process.
 

@@ -17,11 +17,12 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from dnas import figures, files, log
+from dnas import figures, files
 from dnas.cost import objective
 from dnas.cost.model import CostModel
 from dnas.estimate import devices, tabular
 from dnas.estimate.tabular import Table
+from dnas.progress import say
 from dnas.space import cells
 from dnas.strategy import ask_tell, bilevel, optimizer, pricing, relaxation
 from dnas.strategy.front import front, hypervolume
@@ -72,7 +73,7 @@ def make(
       else:
         looked = [_search(points, method, seed, budget) for seed in range(seeds)]
       rows.append(_row(points, device, method, budget, looked))
-      log.say(rows[-1])
+      say(rows[-1])
       if budget == budgets[-1]:
         shown += _front_rows(points, device, method, looked[0])
     shown += _front_rows(points, device, "true", np.arange(len(bench.rows)))

@@ -35,8 +35,19 @@ FLOORS = (
   ("space",),
   (
     *("checkpoint", "retention", "seal", "trees", "lock", "memory", "mesh", "finite", "jaxprs"),
-    *("preemption", "process", "log", "config", "naming", "fields", "schema", "files", "terminal"),
-    *("cache", "figures", "errors"),
+    *(
+      "preemption",
+      "process",
+      "log",
+      "progress",
+      "config",
+      "naming",
+      "fields",
+      "schema",
+      "files",
+      "terminal",
+    ),
+    *("cache", "figures", "progress", "errors"),
   ),
 )
 HEIGHT = {name: len(FLOORS) - row for row, names in enumerate(FLOORS) for name in names}

@@ -12,11 +12,12 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from dnas import data, figures, log
+from dnas import data, figures
 from dnas import task as tasks
 from dnas.cost.latency import LatencyTable, Protocol, clock_here
 from dnas.cost.model import CostModel, computes
 from dnas.nn import places
+from dnas.progress import say
 from dnas.space import cells, mbconv
 from dnas.space.space import SearchSpace
 from dnas.tables import table
@@ -78,7 +79,7 @@ def make(
     own = [_row(searched, model, times, f"{sample} {i}", g) for i, g in drawn.items()]
     rows += sorted(own, key=lambda row: row["measured_ms"])
   for sample in samples:
-    log.say(f"{space}, {_Quality.of(rows, sample).words(sample)}")
+    say(f"{space}, {_Quality.of(rows, sample).words(sample)}")
   figures.save(_scatter(rows), out / "scatter.svg")
   provenance = {
     "command": command,

@@ -16,11 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from dnas import config as configs
-from dnas import data, log, method, naming
+from dnas import data, method, naming
 from dnas import task as tasks
 from dnas.config import Config
 from dnas.data.images import Images
 from dnas.data.source import ClassificationSource
+from dnas.progress import say
 from dnas.settings import settings_of, stages_of
 from dnas.space import cells, macro
 from dnas.strategy.alpha import relax
@@ -70,7 +71,7 @@ def make(
   rows = []
   for name in sorted(cases, key=lambda name: (not name.startswith(BASE), name)):
     rows.append(_row(name, base if name == BASE else prepare(cases[name]), base, rounds))
-    log.say(rows[-1])
+    say(rows[-1])
   title = f"""A step of each method: time and memory
 Bilevel steps after the warm-up, NAS-Bench-201 cells, {NETWORK["channels"]} channels,
 {NETWORK["cells"]} cell a stage, images of {IMAGE[0]} px, batch {BATCH}. *time*: median over
@@ -125,7 +126,7 @@ def seeds_at_once(
         alone_s += seconds
       ratios += [own_s / alone_s] if i else []
     rows.append({"seeds": seeds, "time": statistics.median(ratios)})
-    log.say(rows[-1])
+    say(rows[-1])
   title = f"""Several seeds in one program
 `config.seeds` on {config_file.name}: the time of one step of all seeds together, as a ratio to that
 of as many steps one after another; median over {rounds} pairs, timed in turn. Below 1 is a gain."""

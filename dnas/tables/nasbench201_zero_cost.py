@@ -15,11 +15,12 @@ from ml_collections import ConfigDict
 
 from dnas import config as configs
 from dnas import data as sources
-from dnas import log, naming
+from dnas import naming
 from dnas.config import Config
 from dnas.data.pipeline import Pipeline
 from dnas.estimate import subject, tabular, training_free, zero_cost
 from dnas.fields import plain
+from dnas.progress import Count
 from dnas.space import cells as spaces
 from dnas.space import genotypes, macro
 from dnas.space.space import SearchSpace
@@ -160,6 +161,7 @@ def _batch(config: Config, size: int) -> tuple[sources.Source, Any]:
 def _kept(config: Config, space, chosen, evaluate, path: pathlib.Path, about) -> list[Query]:
   """The scores of the cells, from the history file as far as it goes."""
   path.parent.mkdir(parents=True, exist_ok=True)
+  count = Count(f"{path.stem}: cell", len(chosen))
   return history.run(
     space,
     listed(space, chosen),
@@ -168,7 +170,7 @@ def _kept(config: Config, space, chosen, evaluate, path: pathlib.Path, about) ->
     budget=len(chosen),
     seed=config.seed,
     about=about,
-    watch=lambda query: _say(query, len(chosen)),
+    watch=lambda query: count(query.number),
   )
 
 
@@ -252,8 +254,3 @@ def _depths(config: Config, rows: Sequence[table.Row]) -> str:
 
 def _seconds(query: Query) -> float:
   return sum(value for name, value in query.metrics.items() if name.endswith("_s"))
-
-
-def _say(query: Query, total: int) -> None:
-  if query.number % 25 == 0 or query.number == total:
-    log.say(f"{query.number} of {total} cells scored")

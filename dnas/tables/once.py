@@ -20,6 +20,7 @@ from dnas.config import Config
 from dnas.errors import ConfigError
 from dnas.fields import plain
 from dnas.lock import LockError, run_lock
+from dnas.progress import say
 from dnas.tables.table import origin
 
 _T = TypeVar("_T")
@@ -48,6 +49,7 @@ def once(
   if not path.exists():
     with run_lock(folder, name=".once"):
       if not path.exists():
+        say(f"{folder}: begun")
         result = dict(make())
         here = origin()
         where = {name: here[name] for name in ("commit", "hardware")}

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dnas import config as configs
-from dnas import log, method
+from dnas import method
 from dnas.config import Config
+from dnas.progress import say
 from dnas.settings import settings_of, stages_of
 from dnas.space.space import SearchSpace
 from dnas.strategy import (
@@ -73,7 +74,7 @@ and 3 places."""
   for name in sorted(path.stem for path in folder.glob("*.py")):
     config = configs.load(folder / f"{name}.py")
     rows.append({"method": name, **row(settings_of(config.search), range(seeds))})
-    log.say({k: v for k, v in rows[-1].items() if "interval" not in k})
+    say({k: v for k, v in rows[-1].items() if "interval" not in k})
     table.write(out, title, rows, provenance)  # Each time, so that nothing is lost.
   return rows
 

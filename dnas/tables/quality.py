@@ -24,8 +24,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from dnas import files, log
+from dnas import files
 from dnas.errors import DnasError
+from dnas.progress import say
 from dnas.tables import mutants, table
 
 # module -> its tests: the file that mirrors it, and neighbours that hold it to something.
@@ -68,7 +69,7 @@ def make(
   only: Sequence[str] = (),
   count: int = 18,
   seed: int = 0,
-  say: Callable[[str], object] = log.say,
+  say: Callable[[str], object] = say,
 ) -> None:
   """Breaks the modules and writes the table.
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from dnas import files, log
 from dnas.errors import DnasError
+from dnas.progress import say
 from dnas.tables import table
 
 COMPARED = ("*.json", "*.jsonl", "*.npz")
@@ -131,7 +132,7 @@ def kill_many(
   every_s: float | None = None,
   seed: int = 0,
   environment: Mapping[str, str] | None = None,
-  say: Callable[[str], object] = log.say,
+  say: Callable[[str], object] = say,
 ) -> tuple[Life, list[Life]]:
   """The same run twice: undisturbed, and killed `kills` times at random moments.
 

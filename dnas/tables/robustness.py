@@ -21,11 +21,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from dnas import config as configs
-from dnas import figures, files, log, naming
+from dnas import figures, files, naming
 from dnas.config import Config
 from dnas.errors import DnasError, choose_from
 from dnas.evaluate import evaluate
 from dnas.method import space_of
+from dnas.progress import say
 from dnas.report.progress import read_watch
 from dnas.search import search
 from dnas.settings import settings_of
@@ -136,7 +137,7 @@ def _of_a_space(
     about = {"space": space, "method": name, "seed": seed, "share": share, "accuracy": accuracy}
     cells = {name: str(cell) for name, cell in genotype.cells.items()}
     rows.append({**about, "stopped": one.get("stopped"), "cells": cells, "curve": one["curve"]})
-    log.say({k: v for k, v in rows[-1].items() if k not in ("cells", "curve")})
+    say({k: v for k, v in rows[-1].items() if k not in ("cells", "curve")})
   return rows
 
 

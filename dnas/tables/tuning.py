@@ -16,10 +16,11 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from dnas import config as configs
-from dnas import figures, files, log
+from dnas import figures, files
 from dnas.config import Config
 from dnas.evaluate import evaluate
 from dnas.fields import leaves
+from dnas.progress import say
 from dnas.space.space import SearchSpace
 from dnas.tables import plot, table
 from dnas.tables.once import FILE, all_of, once
@@ -66,7 +67,7 @@ def make(
   ]
 
   def write(runs: Sequence[Mapping[str, Any]]) -> None:
-    log.say(runs[-1])
+    say(runs[-1])
     by_seed = {seed: {r["config"]: r for r in runs if r["seed"] == seed} for seed in seeded}
     both = {seed: pair for seed, pair in by_seed.items() if len(pair) == 2}
     if not both:

@@ -21,6 +21,7 @@ from dnas.config import Config
 from dnas.errors import ConfigError, DnasError, check_count, check_number
 from dnas.fields import plain
 from dnas.lock import LockError, patiently
+from dnas.progress import say
 from dnas.schema import check
 from dnas.search import search
 from dnas.space.space import SearchSpace
@@ -47,7 +48,7 @@ def tune(
   share: float = 0.8,
   every_steps: int | None = None,
   seed: int = 0,
-  say: Callable[[str], object] = log.say,
+  say: Callable[[str], object] = say,
 ) -> Config:
   """argmax over config fields of the task's headline number on held-out training data.
 

@@ -22,8 +22,9 @@ import jax
 import jax.numpy as jnp
 from matplotlib.figure import Figure
 
-from dnas import figures, log
+from dnas import figures
 from dnas.errors import DnasError
+from dnas.progress import say
 from dnas.tables import table
 
 BASE = {"channels": 16, "cells": 1, "batch": 64, "ops": 5}
@@ -73,7 +74,7 @@ def make(
     if key in known:
       numbers: Mapping[str, Any] = {name: float(known[key][name]) for name in FIGURES}
     else:
-      log.say(point)
+      say(point)
       numbers = measure(point)
     rows.append(row(point, numbers, rate))
     if len(rows) > len(known):  # Else it is the table of another commit that would be named.
