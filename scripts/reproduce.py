@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from dnas import process
 from dnas.config import Parser
 from dnas.errors import one_line_errors
+from dnas.progress import say
 from dnas.tables import catalogue, every
 from dnas.tables.once import kept
 
@@ -88,6 +89,7 @@ def main() -> None:
       command=shlex.join(["python", "scripts/reproduce.py", *sys.argv[1:]]),
       **arguments,
     )
+  say(f"the table is in {out / 'README.md'}")
 
 
 def _all(parser: Parser, flags: argparse.Namespace) -> None:
