@@ -103,6 +103,30 @@ def test_the_best_are_judged_by_fresh_seeds_alone(make, tmp_path):
   assert calls == []
 
 
+def test_fresh_seeds_that_are_there_count(make, tmp_path):
+  """darts_first_order was third of three and is fourth of four."""
+  search, calls = pretend(lambda method, seed: 1 if method == "darts_first_order" else 3)
+  three = ("gaea", "gdas", "darts_first_order")
+  make(three, search)
+  calls.clear()
+  rows = make((*three, "oles"), search)
+  assert {name for name, _ in calls} == {"oles"}
+  seeds = {row["method"]: row["seeds"] for row in rows}
+  assert [seeds[name] for name in (*three, "oles")] == [oneshot.FRESH] * 4
+  assert "the rows of `gaea`, `gdas`, `darts_first_order`, `oles`" in " ".join(
+    (tmp_path / "out" / "README.md").read_text().split()
+  )
+
+
+def test_the_best_is_one_of_those_with_fresh_seeds(make, tmp_path):
+  """All three are worse on fresh seeds than the fourth is on its first ones."""
+  unlucky = lambda method, seed: 0 if seed > 1 else 2 if method == "oles" else 3
+  make(("gaea", "gdas", "darts_first_order", "oles"), pretend(unlucky)[0])
+  text = (tmp_path / "out" / "README.md").read_text()
+  assert "Best of these: oles" not in text
+  assert "Best of these: " in text
+
+
 def test_seconds_are_those_of_searches_that_were_not_interrupted(make, tmp_path):
   for folder in ("gaea/2", "oles/0", "oles/1"):  # There before: somebody began them.
     (tmp_path / "run" / folder).mkdir(parents=True)
