@@ -57,15 +57,23 @@ def load(path: str | pathlib.Path, overrides: Sequence[str] | Mapping[str, Any] 
     ConfigError: with the file, the field, the value and what is valid.
   """
   config = _read(path)[0]
-  if not isinstance(overrides, Mapping):
-    pairs = [text.removeprefix("--").partition("=") for text in overrides]
-    for text, (_, equals, _) in zip(overrides, pairs):
-      if not equals:
-        raise ConfigError(f"{text!r} sets nothing: write --config.field=value")
-    overrides = {field.removeprefix("config."): value for field, _, value in pairs}
-  for field, value in overrides.items():
+  values = overrides if isinstance(overrides, Mapping) else by_field(overrides)
+  for field, value in values.items():
     override(config, field, value)
   return config.lock()
+
+
+def by_field(overrides: Sequence[str]) -> dict[str, str]:
+  """`["--config.search.steps=100", "seed=1"]` as `{"search.steps": "100", "seed": "1"}`.
+
+  Raises:
+    ConfigError: one has no value.
+  """
+  pairs = [text.removeprefix("--").partition("=") for text in overrides]
+  for text, (_, equals, _) in zip(overrides, pairs):
+    if not equals:
+      raise ConfigError(f"{text!r} sets nothing: write --config.field=value")
+  return {field.removeprefix("config."): value for field, _, value in pairs}
 
 
 def changed(config: Config, overrides: Mapping[str, Any]) -> Config:
@@ -138,6 +146,16 @@ class Parser(argparse.ArgumentParser):
     """Ends the process with code 2 and one line on stderr."""
     self.exit(2, f"error: {message} (see --help)\n")
 
+  def add_fields(self, help_: str) -> None:
+    """Shows `--config.FIELD=VALUE` in the help, for scripts that call `parse`."""
+    self.add_argument("--config.FIELD=VALUE", dest="_", metavar="", help=help_)
+
+  def parse(self, argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
+    """The flags, and each `--config.FIELD=VALUE` as it was given, for `load` and `by_field`."""
+    # Taken out first, because argparse takes an argument with a space in it for no flag at all.
+    overrides, rest = _split_overrides(list(sys.argv[1:] if argv is None else argv))
+    return self.parse_args(rest), overrides
+
 
 def command_line(
   description: str | None,
@@ -162,19 +180,15 @@ def command_line(
   parser = Parser(description=description, add_help=False)
   parser.add_argument("--config", metavar="FILE", help="required")
   parser.add_argument("--workdir", metavar="DIR", type=pathlib.Path, help="default: runs/CONFIG")
-  parser.add_argument(
-    "--config.FIELD=VALUE", dest="_", metavar="", help="sets any field (listed by --help)"
-  )
+  parser.add_fields("sets any field (listed by --help)")
   parser.add_argument(
     "-h", "--help", action="store_true", help="this text and the fields of --config"
   )
   extra(parser)
-  # Taken out first, because argparse takes an argument with a space in it for no flag at all.
-  overrides, rest = split_overrides(argv)
-  if {"-h", "--help"} & {*rest}:
+  if {"-h", "--help"} & {*argv}:
     for action in parser._actions:
       action.required = False
-  flags = parser.parse_args(rest)
+  flags, overrides = parser.parse(argv)
   with one_line_errors():
     if flags.help:
       parser.epilog = _help(flags.config) if flags.config else "--config FILE --help lists fields."
@@ -195,19 +209,19 @@ def add_resume(parser: argparse.ArgumentParser) -> None:
   )
 
 
-def split_overrides(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+def _split_overrides(argv: Sequence[str]) -> tuple[list[str], list[str]]:
   """(`--config.a=b` and `--config.a b` as `--config.a=b`, all other arguments)."""
   overrides: list[str] = []
   rest: list[str] = []
-  words = iter(argv)
-  for word in words:
+  words = list(argv)
+  while words:
+    word = words.pop(0)
     if not word.startswith("--config."):
       rest.append(word)
-    elif "=" in word:
+    elif "=" in word or not words or words[0].startswith("--"):
       overrides.append(word)
     else:
-      value = next(words, None)
-      overrides.append(word if value is None or value.startswith("--") else f"{word}={value}")
+      overrides.append(f"{word}={words.pop(0)}")
   return overrides, rest
 
 

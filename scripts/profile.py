@@ -11,7 +11,6 @@ taskset -c 0 python scripts/profile.py latency --config configs/quickstart.py --
 """
 
 import pathlib
-import sys
 
 from dnas import config as configs
 from dnas import data, hardware, method, process
@@ -28,15 +27,15 @@ def main(argv: list[str] | None = None) -> None:
     "--config",
     required=True,
     metavar="FILE",
-    help="whose space, network and image are measured; --config.FIELD=VALUE sets any field",
+    help="whose space, network and image are measured",
   )
+  parser.add_fields("sets any field")
   parser.add_argument(
     "--out", type=pathlib.Path, metavar="FILE", help="of latency: the table, a JSON file"
   )
   parser.add_argument("--genotype", help="of energy: a file, or a name or string of the space")
   parser.add_argument("--seconds", type=float, default=10, help="of energy: how long")
-  overrides, rest = configs.split_overrides(sys.argv[1:] if argv is None else argv)
-  flags = parser.parse_args(rest)
+  flags, overrides = parser.parse(argv)
   needed = {"latency": "out", "energy": "genotype"}[flags.what]
   if getattr(flags, needed) is None:
     parser.error(f"{flags.what} needs --{needed}")

@@ -20,6 +20,7 @@ import shlex
 import sys
 from collections.abc import Mapping
 
+from dnas import config as configs
 from dnas import process
 from dnas.config import Parser
 from dnas.errors import one_line_errors
@@ -28,13 +29,6 @@ from dnas.tables import catalogue, every
 from dnas.tables.once import kept
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-
-
-def _literal(text: str) -> tuple[str, str]:
-  field, equals, value = text.removeprefix("--config.").partition("=")
-  if not equals:
-    raise argparse.ArgumentTypeError(f"{text!r} sets nothing: write --set train.steps=100")
-  return field, value
 
 
 TABLES = catalogue.tables(ROOT)
@@ -59,16 +53,10 @@ def main() -> None:
   add_folder = functools.partial(parser.add_argument, type=pathlib.Path, metavar="DIR")
   add_folder("--out", help="of the table; default: paper_results/TABLE")
   add_folder("--workdir", help="of the runs; default: runs/TABLE")
-  parser.add_argument(
-    "--set",
-    type=_literal,
-    action="append",
-    default=[],
-    metavar="FIELD=VALUE",
-    dest="overrides",
-    help="sets a field of the config, as --config.FIELD=VALUE elsewhere",
-  )
-  flags = parser.parse_args()
+  parser.add_fields("sets a field of the table's config")
+  flags, overrides = parser.parse()
+  with one_line_errors():
+    flags.overrides = configs.by_field(overrides)
   if flags.list or flags.table is None:
     print(every.listing(TABLES))
     return
@@ -128,7 +116,7 @@ def _arguments(parser: Parser, flags: argparse.Namespace, takes: Mapping[str, ob
     "--methods": ("methods", flags.methods),
     "--data": ("data", flags.data),
     "--workdir": ("workdir", flags.workdir),
-    "--set": ("overrides", dict(flags.overrides) or None),
+    "--config.FIELD=VALUE": ("overrides", flags.overrides or None),
   }
   for flag, (name, value) in given.items():
     if value is not None and name not in takes:

@@ -3,7 +3,7 @@
 """Kills a whole experiment again and again, and compares it bit for bit with one left in peace.
 
 python scripts/soak.py --config configs/digits.py --kills 20 --out paper_results/reliability/kills
-python scripts/soak.py --kills 30 --every 60 --set search.steps=20000 --out runs/soak_table
+python scripts/soak.py --kills 30 --every 60 --config.search.steps=20000 --out runs/soak_table
 """
 
 import pathlib
@@ -43,11 +43,8 @@ def main() -> None:
   )
   parser.add_argument("--seed", type=int, default=0, help="of the moments")
   parser.add_argument("--note", help="a sentence for the table, such as what else ran meanwhile")
-  parser.add_argument(
-    "--set", action="append", default=[], metavar="FIELD=VALUE", help="sets a field of the config"
-  )
-  flags = parser.parse_args()
-  fields = [f"--config.{field}" for field in flags.set]
+  parser.add_fields("sets any field")
+  flags, fields = parser.parse()
 
   def command(workdir: pathlib.Path) -> list[str]:
     script = str(ROOT / "scripts" / "run.py")

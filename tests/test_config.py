@@ -291,6 +291,17 @@ def test_diff_names_fields_with_both_values(file):
 # Command lines ---------------------------------------------------------------------------------
 
 
+def test_fields_among_the_flags():
+  parser = lib.Parser()
+  parser.add_argument("--data")
+  words = ["--config.a=1", "--data", "x", "--config.b", "-2 3", "--config.c", "--data", "y"]
+  flags, overrides = parser.parse(words)
+  assert (flags.data, overrides) == ("y", ["--config.a=1", "--config.b=-2 3", "--config.c"])
+  assert lib.by_field(overrides[:2]) == {"a": "1", "b": "-2 3"}
+  with pytest.raises(lib.ConfigError, match=r"'--config\.c' sets nothing"):
+    lib.by_field(overrides)
+
+
 def test_command_line(file, tmp_path):
   config, workdir, flags = lib.command_line(
     "Searches.",

@@ -50,13 +50,13 @@ def tables(root: pathlib.Path) -> dict[str, Table]:
     "detection_cbc": Table(
       "the same on real blood cells",
       "not timed alone yet",
-      "../shared/data/cbc, or --set data.spec=coco:...",
+      "../shared/data/cbc, or --config.data.spec=coco:...",
       functools.partial(detection.compare, root / "configs" / "cbc_detection.py", seeds=3),
     ),
     "detection_foda": Table(
       "the same on debris on airfields",
       "not timed alone yet",
-      "../shared/data/foda, or --set data.spec=coco:...",
+      "../shared/data/foda, or --config.data.spec=coco:...",
       functools.partial(detection.compare, root / "configs" / "foda_detection.py", seeds=3),
     ),
     "detection_spread": Table(
@@ -112,7 +112,7 @@ def tables(root: pathlib.Path) -> dict[str, Table]:
     ),
     "hardware_detection": Table(
       "the quickstart's search without and with three budgets of latency; best on one core",
-      "hours; half an hour with --set search.steps=100 --set train.steps=300",
+      "hours; half an hour with --config.search.steps=100 --config.train.steps=300",
       "embedded",
       functools.partial(detection_latency.make, root / "configs" / "quickstart.py"),
     ),
