@@ -93,8 +93,9 @@ def _suppress(
   most_iou: float,
 ) -> jax.Array:
   """The fixed point `keep` `[B, K]` for boxes `[B, K, 4]` in falling order of score."""
-  order = jnp.arange(scores.shape[-1])
-  conflict = (box_ops.iou(boxes, boxes) > most_iou) & (order[:, None] > order)
+  # Depends on the input, in name only: exporters would write K x K of a constant into their files.
+  order = jnp.arange(scores.shape[-1]) + 0 * labels
+  conflict = (box_ops.iou(boxes, boxes) > most_iou) & (order[:, :, None] > order[:, None])
   conflict &= labels[:, :, None] == labels[:, None]
   valid = scores > least_score
 

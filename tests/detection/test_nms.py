@@ -126,3 +126,18 @@ def test_bad_input():
   boxes, scores = clustered(0, images=2)
   with pytest.raises(ValueError, match=r"boxes \(2, 24, 4\) and scores \(2, 23, 3\)"):
     nms.nms(boxes, scores[:, 1:], VALIDATION)
+
+
+def test_nothing_of_k_x_k_is_a_constant():
+  """Exporters write what depends on no input into the file: for K = 1000 a megabyte."""
+  boxes, scores = clustered(0, images=2)
+  limits = VALIDATION._replace(top_k=20)
+  closed = jax.make_jaxpr(lambda *given: nms.nms(*given, limits))(boxes, scores)
+  depends, pairs = {*map(id, closed.jaxpr.invars)}, 0
+  for equation in closed.jaxpr.eqns:
+    if depends & {*map(id, equation.invars)}:
+      depends |= {*map(id, equation.outvars)}
+      pairs += sum(v.aval.shape[-2:] == (20, 20) for v in equation.outvars)
+    else:
+      assert all(v.aval.size < 20 * 20 for v in equation.outvars), equation
+  assert pairs > 3
