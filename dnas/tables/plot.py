@@ -7,7 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 
 from dnas import figures
 from dnas.figures import colour
@@ -133,14 +137,42 @@ def scatter(path: pathlib.Path, rows: Sequence[Row], *, x: str, labels: tuple[st
   shown = [row for row in rows if np.isfinite(row[x])]
   for n, row in enumerate(shown):
     axes.errorbar(row[x], row["mean"], yerr=row["std"], fmt="o", color=colour(n - 1), capsize=2)
-    axes.annotate(
-      row["method"], (row[x], row["mean"]), xytext=(5, 4), textcoords="offset points", fontsize=7
-    )
   axes.set(xscale="log", xlabel=labels[0], ylabel=labels[1])
-  axes.margins(x=0.2)  # Names stand on the right of their points.
+  axes.margins(x=0.2)  # Names stand beside their points.
   axes.axhline(0, color="black", linewidth=0.8)
   axes.grid(alpha=0.3)
+  _name(axes, {row["method"]: (row[x], row["mean"], row["std"]) for row in shown})
   figures.save(figure, path)
+
+
+def _name(axes: Axes, points: Mapping[str, tuple[float, float, float]]) -> list[Text]:
+  """Writes each name beside its point, at the nearest place where it covers none of the others.
+
+  Args:
+    axes: with all that they show but names.
+    points: name -> x, y, and the half of its error bar, which is not covered either.
+  """
+  canvas = FigureCanvasAgg(axes.figure.figure)
+  canvas.draw()  # Where things are is known then.
+  at = axes.transData.transform
+  taken = []
+  for x, y, half in points.values():
+    (middle, low), (_, centre), (_, high) = at([(x, y - half), (x, y), (x, y + half)])
+    taken.append(Bbox.from_extents(middle - 1, low, middle + 1, high))
+    taken.append(Bbox.from_extents(middle - 3, centre - 3, middle + 3, centre + 3))
+  places = [(x, y) for y in (4, -10, 14, -20, 24, -30, 34, -40) for x in (5, -5)]
+  written = []
+  for name, point in points.items():
+    text = axes.annotate(name, point[:2], xytext=(0, 0), textcoords="offset points", fontsize=7)
+    for x, y in places:
+      text.set(position=(x, y), horizontalalignment="left" if x > 0 else "right")
+      box = text.get_window_extent(canvas.get_renderer())
+      inside = axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1
+      if inside and not any(box.overlaps(other) for other in taken):
+        break
+    taken.append(text.get_window_extent(canvas.get_renderer()))
+    written.append(text)
+  return written
 
 
 def paired(values: Mapping[int, Mapping[str, float]], label: str) -> Figure:
