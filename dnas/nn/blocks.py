@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The blocks that operations, cells and stems are made of."""
 
+import dataclasses
 from collections.abc import Callable
 
 import jax
@@ -76,7 +77,11 @@ def survival(modes: list[Mode], batch: int) -> jax.Array:
 
 
 class Noise(nnx.Module):
-  """y ~ N(0, 1), drawn anew at every call (1909.09656, space S4)."""
+  """y ~ N(0, 1), drawn anew at every call in training (1909.09656, space S4).
+
+  Where no key is given outside of training, as when a network is measured, timed or exported, it is
+  the same at every call.
+  """
 
   def __init__(self, c_out: int, stride: int):
     self.c_out, self.stride = c_out, stride
@@ -85,6 +90,8 @@ class Noise(nnx.Module):
     """Noise `[B, ceil(H / stride), ceil(W / stride), c_out]`."""
     height, width = (-(-n // self.stride) for n in x.shape[1:3])
     shape = (x.shape[0], height, width, self.c_out)
+    if mode.key is None and not mode.train:
+      mode = dataclasses.replace(mode, key=jax.random.key(0))
     return jax.random.normal(mode.random_key("the operation 'noise'"), shape, x.dtype)
 
 

@@ -179,7 +179,7 @@ def test_none_is_zero():
 
 
 def test_noise():
-  """N(0, 1) of the right shape, other values at another key or place, and no key is an error."""
+  """N(0, 1) of the right shape, other values at another key or place; training needs a key."""
   op = build("noise", 4, 32, 2)
   draw = jax.jit(lambda key: [op(jnp.zeros((4, 32, 32, 4)), Mode(key=key).at(i)) for i in (0, 1)])
   first, place = draw(jax.random.key(0))
@@ -192,7 +192,16 @@ def test_noise():
   for different in (place, other):
     assert abs(np.corrcoef(first.ravel(), different.ravel())[0, 1]) < 0.03
   with pytest.raises(ValueError, match="the operation 'noise' draws random numbers"):
-    op(jnp.zeros((1, 4, 4, 4)), Mode())
+    op(jnp.zeros((1, 4, 4, 4)), Mode(train=True))
+
+
+def test_noise_that_is_measured():
+  """A network with it can be evaluated, where no key is given: equal at every call."""
+  op, x = build("noise", 4, 8, 1), jnp.zeros((2, 16, 16, 4))
+  first, again, elsewhere = op(x, Mode()), op(x, Mode()), op(x, Mode().at(1))
+  np.testing.assert_array_equal(first, again)
+  assert abs(first.std() - 1) < 0.05
+  assert abs(np.corrcoef(first.ravel(), elsewhere.ravel())[0, 1]) < 0.1
 
 
 def test_factorized_reduce_sees_both_grids():
