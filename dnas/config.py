@@ -153,7 +153,7 @@ class Parser(argparse.ArgumentParser):
   def parse(self, argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
     """The flags, and each `--config.FIELD=VALUE` as it was given, for `load` and `by_field`."""
     # Taken out first, because argparse takes an argument with a space in it for no flag at all.
-    overrides, rest = _split_overrides(list(sys.argv[1:] if argv is None else argv))
+    overrides, rest = _split_overrides(sys.argv[1:] if argv is None else argv)
     return self.parse_args(rest), overrides
 
 

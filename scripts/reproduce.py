@@ -29,8 +29,6 @@ from dnas.tables import catalogue, every
 from dnas.tables.once import kept
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-
-
 TABLES = catalogue.tables(ROOT)
 
 

@@ -82,7 +82,7 @@ def tables(root: pathlib.Path) -> dict[str, Table]:
     ),
     "nasbench201_oneshot": Table(
       "each differentiable method on CIFAR-10 at CPU scale, beside print and cheap rules",
-      "some 10 CPU hours, 3 to 4 CPU minutes a search of first order",
+      "some 16 hours of a core, 3 to 29 minutes a search",
       "--data FOLDER with nasbench201_table.csv.gz; TFDS cifar10:3.0.2 in TFDS_DATA_DIR",
       functools.partial(nasbench201_oneshot.make, root),
       full="GPU days, configs/nasbench201_cifar10.py:paper; not timed",

@@ -164,13 +164,14 @@ def _name(axes: Axes, points: Mapping[str, tuple[float, float, float]]) -> list[
   written = []
   for name, point in points.items():
     text = axes.annotate(name, point[:2], xytext=(0, 0), textcoords="offset points", fontsize=7)
+    box = Bbox.null()
     for x, y in places:
       text.set(position=(x, y), horizontalalignment="left" if x > 0 else "right")
       box = text.get_window_extent(canvas.get_renderer())
       inside = axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1
       if inside and not any(box.overlaps(other) for other in taken):
         break
-    taken.append(text.get_window_extent(canvas.get_renderer()))
+    taken.append(box)
     written.append(text)
   return written
 
