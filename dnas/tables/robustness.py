@@ -42,6 +42,7 @@ SPACES = {"s1": "skip_connect", "s2": "skip_connect", "s3": "skip_connect", "s4"
 BASE, EARLY, RANDOM = "darts_first_order", "darts_es", "random"
 METHODS = (BASE, EARLY, "robust_darts", "darts_minus", "sdarts_rs")
 CHANCE = 500  # genotypes drawn for the share that chance gives
+TRAINED = {"data.train_split": "train[:4000]"}  # What a found cell is trained on.
 _CONFIG = "robustness_cifar10.py"
 
 
@@ -55,6 +56,7 @@ def make(
   methods: Sequence[str] = METHODS,
   spaces: Sequence[str] = tuple(SPACES),
   overrides: Mapping[str, Any] | None = None,
+  trained: Mapping[str, Any] = TRAINED,
 ) -> list[table.Row]:
   """Makes the table, `runs.json`, `curves.csv` and `curves.svg`; finished runs are not repeated.
 
@@ -70,6 +72,7 @@ def make(
     methods: names in configs/methods, BASE among them.
     spaces: of SPACES.
     overrides: of configs/robustness_cifar10.py.
+    trained: what changes of it when a found cell is trained.
 
   Raises:
     DnasError: the data, a method, a space or an override is wrong.
@@ -85,6 +88,7 @@ def make(
   digits = configs.load(folder / "digits.py")
   bases = {s: configs.load(f"{folder / _CONFIG}:{s}", overrides or {}) for s in spaces}
   given = {name: configs.load(folder / "methods" / f"{name}.py") for name in methods}
+  in_full = {s: configs.changed(base, trained) for s, base in bases.items()}
   chance = {space: _chance(space, base) for space, base in bases.items()}
   of_space = {
     space: {name: transfer(config, digits, base) for name, config in given.items()}
@@ -92,7 +96,7 @@ def make(
   }
   jobs = [
     functools.partial(
-      _of_a_space, space, base, of_space[space], workdir / space / f"seed{seed}", seed
+      _of_a_space, space, in_full[space], of_space[space], workdir / space / f"seed{seed}", seed
     )
     for seed in range(seeds)
     for space, base in bases.items()
@@ -112,17 +116,17 @@ def make(
     files.atomic_write(out / "runs.json", json.dumps(kept, indent=1) + "\n")
     files.atomic_write(out / "curves.csv", table.csv_text(shown))
     figures.save(_draw(shown, chance), out / "curves.svg")
-    table.write(out, _title(next(iter(bases.values()))), _rows(runs, chance), provenance)
+    table.write(out, _title(bases[spaces[0]], in_full[spaces[0]]), _rows(runs, chance), provenance)
 
   return _rows(list(itertools.chain.from_iterable(all_of(jobs, write))), chance)
 
 
 def _of_a_space(
-  space: str, base: Config, searched: Mapping[str, Config], folder: pathlib.Path, seed: int
+  space: str, trained: Config, searched: Mapping[str, Config], folder: pathlib.Path, seed: int
 ) -> list[dict[str, Any]]:
   """All methods, and a random genotype, on one space with one seed."""
   seeded = lambda config: configs.changed(config, {"seed": seed})
-  random_one = space_of(base).sample(random.Random(seed))
+  random_one = space_of(trained).sample(random.Random(seed))
   found = {RANDOM: {"genotype": random_one.to_dict(), "curve": []}}
   for name, config in searched.items():
     if name == EARLY:  # Read off the run of BASE, which it is until it stops.
@@ -132,11 +136,12 @@ def _of_a_space(
   rows = []
   for name, one in found.items():
     genotype = SearchSpace.from_dict(one["genotype"])
-    accuracy = _trained(seeded(base), genotype, folder)
+    accuracy = _trained(seeded(trained), genotype, folder)
     share = diagnostics.skip_share(genotype, SPACES[space])
     about = {"space": space, "method": name, "seed": seed, "share": share, "accuracy": accuracy}
     cells = {name: str(cell) for name, cell in genotype.cells.items()}
-    rows.append({**about, "stopped": one.get("stopped"), "cells": cells, "curve": one["curve"]})
+    about |= {"gap": one.get("gap"), "stopped": one.get("stopped")}
+    rows.append({**about, "cells": cells, "curve": one["curve"]})
     say({k: v for k, v in rows[-1].items() if k not in ("cells", "curve")})
   return rows
 
@@ -151,9 +156,11 @@ def _searched(config: Config, folder: pathlib.Path, op: str) -> dict[str, Any]:
     for step, record in watched.items():
       now = SearchSpace.from_dict(record["genotype"])
       point = {"step": step, "share": diagnostics.skip_share(now, op)}
-      points.append({**point, "eigenvalue": abs(record["hessian/dominant"])})
+      point |= {"eigenvalue": abs(record["hessian/dominant"]), "gap": record["gap/loss"]}
+      points.append(point)
     seen = [record["genotype"] for record in watched.values()]
-    return {"genotype": genotype.to_dict(), "curve": points, "seen": seen}
+    found = {"genotype": genotype.to_dict(), "gap": points[-1]["gap"]}
+    return {**found, "curve": points, "seen": seen}
 
   return once(folder, config, run)
 
@@ -166,9 +173,9 @@ def _stopped_early(settings: Config, base: Mapping[str, Any]) -> dict[str, Any]:
   for i in range(len(values)):
     seen = steps[: i + 1], values[: i + 1]
     if (index := diagnostics.stopped_at(stop, *seen, settings.warmup_steps)) is not None:
-      record = {"genotype": base["seen"][index], "stopped": steps[index]}
-      return {**record, "curve": base["curve"][: index + 1]}
-  return {"genotype": base["genotype"], "curve": base["curve"]}
+      record = {"genotype": base["seen"][index], "gap": base["curve"][index]["gap"]}
+      return {**record, "curve": base["curve"][: i + 1], "stopped": steps[i]}
+  return {name: base[name] for name in ("genotype", "gap", "curve")}
 
 
 def _trained(config: Config, genotype: SearchSpace, folder: pathlib.Path) -> float:
@@ -218,6 +225,8 @@ def _row(
   gain = table.paired(value(mine, "accuracy"), value(base, "accuracy")) if other else ("",) * 3
   row |= dict(zip(("over DARTS", "over DARTS ±", "p"), gain, strict=True))
   eigenvalues = [[p["eigenvalue"] for p in run["curve"]] for run in mine.values() if run["curve"]]
+  gaps = [run["gap"] for run in mine.values() if run["gap"] is not None]
+  row["gap"] = _mean(gaps)
   row["eigenvalue first"] = _mean([e[0] for e in eigenvalues])
   row["eigenvalue last"] = _mean([e[-1] for e in eigenvalues])
   row["eigenvalue largest"] = _mean([max(e) for e in eigenvalues])
@@ -240,7 +249,7 @@ def _curves(runs: Sequence[Mapping[str, Any]]) -> list[table.Row]:
   return [
     {
       **{"space": space, "method": method, "step": step, "seeds": len(seen)},
-      **{name: float(np.mean([p[name] for p in seen])) for name in ("share", "eigenvalue")},
+      **{name: float(np.mean([p[name] for p in seen])) for name in ("share", "eigenvalue", "gap")},
     }
     for (space, method, step), seen in points.items()
   ]
@@ -271,23 +280,25 @@ def _draw(rows: Sequence[table.Row], chance: Mapping[str, float]) -> Figure:
   return figure
 
 
-def _title(base: Config) -> str:
+def _title(base: Config, trained: Config) -> str:
   network, looked = base.search.network, base.search.watch
   half = base.search.weight_share
   return f"""The spaces S1 to S4 of RobustDARTS on a part of CIFAR-10: who collapses
 `{base.data.train_split}` of {base.data.spec.removeprefix("tfds:")} on {base.data.size[0]} x \
 {base.data.size[1]} px; {half:.0%} of the images for the weights, the others for alpha;
 {network.layers} cells of {base.space.get("nodes", 4)} nodes, {network.channels} channels,
-{base.search.steps} steps. All of that stands in `configs/{_CONFIG}` and was fixed before the seeds
-were run.
+{base.search.steps} steps. All of that stands in `configs/{_CONFIG}`, which says how it was chosen.
 
 `share`: of the found cells' edges, in percent, those with the operation that a collapsed search
 picks (skip_connect; in s4 noise), and what chance gives. `accuracy`: of the found cell, trained
-from scratch for {base.train.steps} steps, on {base.evaluate.split}, in percent; `over DARTS`: the
+from scratch for {trained.train.steps} steps on `{trained.data.train_split}`, on \
+{trained.evaluate.split}, in percent; `over DARTS`: the
 mean difference to first-order DARTS' with the same seed, its 95 % t-interval, and p of a paired
 t-test (two-sided, none corrected; of n seeds a test that does not assume a normal distribution
-cannot give less than 2^(1 - n)). `eigenvalue`: the largest by magnitude of the Hessian of alpha's
-loss on one batch, by {looked.hessian_steps} Lanczos steps, every {looked.every_steps} steps.
+cannot give less than 2^(1 - n)). `gap`: the loss of the supernet with the found cell alone, less
+that with all operations mixed, on one batch of alpha's images. `eigenvalue`: the largest by
+magnitude of the Hessian of alpha's loss on such a batch, by {looked.hessian_steps} Lanczos steps,
+every {looked.every_steps} steps.
 `darts_es` is first-order DARTS until it stops, so it is read off those runs; `stopped`: on so many
 seeds. `random`: a genotype drawn from the space. `published error`: of DARTS at the paper's scale,
 percent. The single runs are in `runs.json`.

@@ -32,6 +32,7 @@ def pretended(monkeypatch):
   calls = []
 
   def search(config, folder):
+    assert config.data.train_split == "train[:500]"
     space = robustness.space_of(config)
     op = "noise" if config.space.name == "robust_s4" else "skip_connect"
     calls.append((config.space.name, folder.name, config.seed))
@@ -42,6 +43,7 @@ def pretended(monkeypatch):
       record = {
         "genotype": choice.to_dict(),
         "hessian/dominant": -(2.0 ** min(step, 9)),
+        "gap/loss": step / 4,
       }
       (folder / "watch" / f"{step:08d}.json").write_text(json.dumps(record))
     return choice
@@ -55,6 +57,7 @@ def pretended(monkeypatch):
 
   def train(config, genotype, folder):
     calls.append(("train", folder.name, config.seed))
+    assert config.data.train_split == "train[:4000]"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "genotype.json").write_text(genotype.to_json())
 
@@ -84,6 +87,7 @@ def test_a_collapse_is_seen_and_what_is_done_is_not_done_again(root, tmp_path, p
   # Both seeds stop at step 10 and take step 5: there the mean of five is below 3/4 of that at 10.
   assert (early["stopped"], early["share"]) == (2, 100)
   assert darts["eigenvalue largest"] == 512
+  assert (darts["gap"], early["gap"]) == (3, 1.25)
   assert darts["published error"] == 7.2
   # Of each seed two searches; the cells that were trained are three at most.
   searches = [call for call in pretended if call[0] != "train"]
@@ -99,7 +103,7 @@ def test_a_collapse_is_seen_and_what_is_done_is_not_done_again(root, tmp_path, p
   with (tmp_path / "out" / "curves.csv").open() as file:
     steps = [int(r["step"]) for r in csv.DictReader(file) if r["method"] == "darts_first_order"]
   assert steps == [*range(1, 13)]
-  with pytest.raises(DnasError, match=r"another config \(search.steps: 250 -> 5\)"):
+  with pytest.raises(DnasError, match=r"another config \(search.steps: 700 -> 5\)"):
     make(root, tmp_path, **given, overrides={"search.steps": 5})
 
 
@@ -127,8 +131,8 @@ def test_smaller_cells_of_the_spaces():
 @pytest.mark.slow
 def test_a_space_from_end_to_end_on_digits(root, tmp_path):
   """S4, so that networks with noise are measured, too."""
-  given = dict(seeds=1, spaces=("s4",), methods=("darts_first_order", "darts_es"), overrides=SMALL)
-  rows = make(root, tmp_path, **given)
+  given = dict(seeds=1, spaces=("s4",), methods=("darts_first_order", "darts_es"))
+  rows = make(root, tmp_path, **given, overrides=SMALL, trained={"data.train_split": "validation"})
   assert [row["method"] for row in rows] == ["darts_first_order", "darts_es", "random"]
   assert all(0 <= row["accuracy"] <= 100 and 0 <= row["share"] <= 100 for row in rows)
   assert rows[0]["eigenvalue largest"] > 0
