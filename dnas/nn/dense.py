@@ -44,7 +44,8 @@ def convolve(
     return stock(x, kernel, stride, dilation, padding)
   if kernel.shape[:2] == (1, 1) and padding == (0, 0):
     x = lax.slice(x, (0,) * 4, x.shape, (1, *stride, 1)) if stride != (1, 1) else x
-    return lax.dot_general(x, kernel[0, 0], (((3,), (0,)), ((), ())))
+    # Over pixels as one axis: with three to sum over, XLA transposes for the kernel's gradient.
+    return (x.reshape(-1, x.shape[3]) @ kernel[0, 0]).reshape(*x.shape[:3], -1)
   return by_taps(x, kernel, stride, dilation, padding)
 
 
