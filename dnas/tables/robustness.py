@@ -43,6 +43,7 @@ BASE, EARLY, RANDOM = "darts_first_order", "darts_es", "random"
 METHODS = (BASE, EARLY, "robust_darts", "darts_minus", "sdarts_rs")
 CHANCE = 500  # genotypes drawn for the share that chance gives
 TRAINED = {"data.train_split": "train[:4000]"}  # What a found cell is trained on.
+SEEN = {"share": "share of the edges", "eigenvalue": "|dominant eigenvalue|", "gap": "gap"}
 _CONFIG = "robustness_cifar10.py"
 
 
@@ -91,16 +92,13 @@ def make(
   in_full = {s: configs.changed(base, trained) for s, base in bases.items()}
   chance = {space: _chance(space, base) for space, base in bases.items()}
   of_space = {
-    space: {name: transfer(config, digits, base) for name, config in given.items()}
-    for space, base in bases.items()
+    s: {name: transfer(config, digits, base) for name, config in given.items()}
+    for s, base in bases.items()
   }
-  jobs = [
-    functools.partial(
-      _of_a_space, space, in_full[space], of_space[space], workdir / space / f"seed{seed}", seed
-    )
-    for seed in range(seeds)
-    for space, base in bases.items()
-  ]
+
+  def job(seed: int, space: str) -> list[dict[str, Any]]:
+    folder = workdir / space / f"seed{seed}"
+    return _of_a_space(space, in_full[space], of_space[space], folder, seed)
 
   def write(done: Sequence[Sequence[dict[str, Any]]]) -> None:
     runs = list(itertools.chain.from_iterable(done))
@@ -118,6 +116,7 @@ def make(
     figures.save(_draw(shown, chance), out / "curves.svg")
     table.write(out, _title(bases[spaces[0]], in_full[spaces[0]]), _rows(runs, chance), provenance)
 
+  jobs = [functools.partial(job, *which) for which in itertools.product(range(seeds), spaces)]
   return _rows(list(itertools.chain.from_iterable(all_of(jobs, write))), chance)
 
 
@@ -140,8 +139,8 @@ def _of_a_space(
     share = diagnostics.skip_share(genotype, SPACES[space])
     about = {"space": space, "method": name, "seed": seed, "share": share, "accuracy": accuracy}
     cells = {name: str(cell) for name, cell in genotype.cells.items()}
-    about |= {"gap": one.get("gap"), "stopped": one.get("stopped")}
-    rows.append({**about, "cells": cells, "curve": one["curve"]})
+    about |= {key: one.get(key) for key in ("gap", "stopped", "curve")}
+    rows.append({**about, "cells": cells})
     say({k: v for k, v in rows[-1].items() if k not in ("cells", "curve")})
   return rows
 
@@ -191,7 +190,7 @@ def _trained(config: Config, genotype: SearchSpace, folder: pathlib.Path) -> flo
 
 
 def _rows(runs: Sequence[Mapping[str, Any]], chance: Mapping[str, float]) -> list[table.Row]:
-  done = dict.fromkeys((run["space"], run["method"]) for run in runs)
+  done = {(run["space"], run["method"]) for run in runs}
   return [_row(runs, space, method, chance[space]) for space, method in sorted(done, key=_order)]
 
 
@@ -214,25 +213,23 @@ def _row(
 ) -> dict[str, Any]:
   mine = {r["seed"]: r for r in runs if (r["space"], r["method"]) == (space, method)}
   base = {r["seed"]: r for r in runs if (r["space"], r["method"]) == (space, BASE)}
-  both = sorted(mine.keys() & base.keys())
-  value = lambda group, name: [100 * group[seed][name] for seed in both]
+  value = lambda group, name: [100 * group[seed][name] for seed in sorted(mine.keys() & base)]
   share, _, share_half = table.interval(value(mine, "share"))
   mean, _, half = table.interval(value(mine, "accuracy"))
   row: dict[str, Any] = {"space": space, "method": method, "seeds": len(mine)}
   row |= {"share": share, "share ±": share_half, "by chance": 100 * chance}
   row |= {"accuracy": mean, "accuracy ±": half}
-  other = method != BASE
-  gain = table.paired(value(mine, "accuracy"), value(base, "accuracy")) if other else ("",) * 3
+  pair = value(mine, "accuracy"), value(base, "accuracy")
+  gain = ("",) * 3 if method == BASE else table.paired(*pair)
   row |= dict(zip(("over DARTS", "over DARTS ±", "p"), gain, strict=True))
   eigenvalues = [[p["eigenvalue"] for p in run["curve"]] for run in mine.values() if run["curve"]]
-  gaps = [run["gap"] for run in mine.values() if run["gap"] is not None]
-  row["gap"] = _mean(gaps)
+  row["gap"] = _mean([run["gap"] for run in mine.values() if run["gap"] is not None])
   row["eigenvalue first"] = _mean([e[0] for e in eigenvalues])
   row["eigenvalue last"] = _mean([e[-1] for e in eigenvalues])
   row["eigenvalue largest"] = _mean([max(e) for e in eigenvalues])
   row["stopped"] = sum(run["stopped"] is not None for run in mine.values())
   error = published.ROBUST_DARTS.get(space) if method == BASE else None
-  known = ("", "", "") if error is None else (error.mean, error.status, error.source)
+  known = ("",) * 3 if error is None else (error.mean, error.status, error.source)
   return row | dict(zip(("published error", "status", "source"), known, strict=True))
 
 
@@ -249,40 +246,38 @@ def _curves(runs: Sequence[Mapping[str, Any]]) -> list[table.Row]:
   return [
     {
       **{"space": space, "method": method, "step": step, "seeds": len(seen)},
-      **{name: float(np.mean([p[name] for p in seen])) for name in ("share", "eigenvalue", "gap")},
+      **{name: float(np.mean([p[name] for p in seen])) for name in SEEN},
     }
     for (space, method, step), seen in points.items()
   ]
 
 
 def _draw(rows: Sequence[table.Row], chance: Mapping[str, float]) -> Figure:
-  """Above the share, below the dominant eigenvalue over the steps; a column for each space."""
-  figure = Figure(figsize=(1.5 + 2.6 * len(chance), 5.2), layout="constrained")
-  axes = figure.subplots(2, len(chance), squeeze=False, sharex=True, sharey="row")
+  """What was seen over the steps, a row for each of SEEN; a column for each space."""
+  figure = Figure(figsize=(1.5 + 2.6 * len(chance), 7.2), layout="constrained")
+  axes = figure.subplots(len(SEEN), len(chance), squeeze=False, sharex=True, sharey="row")
   methods = list(dict.fromkeys(row["method"] for row in rows))
-  for (above, below), space in zip(axes.T, chance, strict=True):
-    for n, method in enumerate(methods):
-      mine = [r for r in rows if (r["space"], r["method"]) == (space, method)]
-      steps = [row["step"] for row in mine]
-      # DARTS-ES lies on DARTS until it stops: dashed, both are seen.
-      style: dict[str, Any] = dict(color=figures.colour(n - 1), linewidth=1.3)
-      style["linestyle"] = "--" if method == EARLY else "-"
-      above.plot(steps, [row["share"] for row in mine], **style, label=method)
-      below.plot(steps, [row["eigenvalue"] for row in mine], **style)
-    above.axhline(chance[space], color="black", linewidth=0.8, linestyle=":")
-    above.set(title=f"{space}: {SPACES[space]}", ylim=(-0.05, 1.05))
-    below.set(yscale="log", xlabel="step")
-    for axis in (above, below):
+  for column, space in zip(axes.T, chance, strict=True):
+    for axis, name in zip(column, SEEN, strict=True):
+      for n, method in enumerate(methods):
+        mine = [r for r in rows if (r["space"], r["method"]) == (space, method)]
+        steps, values = ([row[field] for row in mine] for field in ("step", name))
+        # DARTS-ES lies on DARTS until it stops: dashed, both are seen.
+        style: dict[str, Any] = dict(linestyle="--" if method == EARLY else "-", linewidth=1.3)
+        axis.plot(steps, values, **style, color=figures.colour(n - 1), label=method)
       axis.grid(alpha=0.3)
-  axes[0][0].set_ylabel("share of the edges")
-  axes[1][0].set_ylabel("|dominant eigenvalue|")
+    column[0].axhline(chance[space], color="black", linewidth=0.8, linestyle=":")
+    column[0].set(title=f"{space}: {SPACES[space]}", ylim=(-0.05, 1.05))
+    column[1].set(yscale="log")
+    column[-1].set(xlabel="step")
+  for axis, label in zip(axes[:, 0], SEEN.values(), strict=True):
+    axis.set_ylabel(label)
   figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
   return figure
 
 
 def _title(base: Config, trained: Config) -> str:
-  network, looked = base.search.network, base.search.watch
-  half = base.search.weight_share
+  network, looked, half = base.search.network, base.search.watch, base.search.weight_share
   return f"""The spaces S1 to S4 of RobustDARTS on a part of CIFAR-10: who collapses
 `{base.data.train_split}` of {base.data.spec.removeprefix("tfds:")} on {base.data.size[0]} x \
 {base.data.size[1]} px; {half:.0%} of the images for the weights, the others for alpha;
@@ -292,15 +287,14 @@ def _title(base: Config, trained: Config) -> str:
 `share`: of the found cells' edges, in percent, those with the operation that a collapsed search
 picks (skip_connect; in s4 noise), and what chance gives. `accuracy`: of the found cell, trained
 from scratch for {trained.train.steps} steps on `{trained.data.train_split}`, on \
-{trained.evaluate.split}, in percent; `over DARTS`: the
-mean difference to first-order DARTS' with the same seed, its 95 % t-interval, and p of a paired
-t-test (two-sided, none corrected; of n seeds a test that does not assume a normal distribution
-cannot give less than 2^(1 - n)). `gap`: the loss of the supernet with the found cell alone, less
-that with all operations mixed, on one batch of alpha's images. `eigenvalue`: the largest by
-magnitude of the Hessian of alpha's loss on such a batch, by {looked.hessian_steps} Lanczos steps,
-every {looked.every_steps} steps.
-`darts_es` is first-order DARTS until it stops, so it is read off those runs; `stopped`: on so many
-seeds. `random`: a genotype drawn from the space. `published error`: of DARTS at the paper's scale,
-percent. The single runs are in `runs.json`.
+{trained.evaluate.split}, in percent; `over DARTS`: the mean difference to first-order DARTS' with
+the same seed, its 95 % t-interval, and p of a paired t-test (two-sided, none corrected; of n seeds
+a test that does not assume a normal distribution cannot give less than 2^(1 - n)). `gap`: the loss
+of the supernet with the found cell alone, less that with all operations mixed, on one batch of
+alpha's images. `eigenvalue`: the largest by magnitude of the Hessian of alpha's loss on such a
+batch, by {looked.hessian_steps} Lanczos steps, every {looked.every_steps} steps. `darts_es` is \
+first-order DARTS until it stops, so it is
+read off those runs; `stopped`: on so many seeds. `random`: a genotype drawn from the space.
+`published error`: of DARTS at the paper's scale, percent. The single runs are in `runs.json`.
 
-![Share and eigenvalue over the steps](curves.svg)"""
+![Share, eigenvalue and gap over the steps](curves.svg)"""
