@@ -23,7 +23,6 @@ from dnas.errors import DnasError, choose_from
 from dnas.evaluate import evaluate
 from dnas.method import space_of
 from dnas.nn.efficientdet import without_head
-from dnas.progress import say
 from dnas.search import search
 from dnas.space import genotypes, mbconv
 from dnas.space.space import SearchSpace
@@ -110,7 +109,6 @@ def _of_a_seed(config: Config, base: pathlib.Path, methods: Sequence[str]) -> li
     run = _train(own, genotype, base / method)
     macs = run["macs"] if method == SEARCHED else macs
     runs.append({"method": method, "seed": config.seed, **run})
-    say({k: v for k, v in runs[-1].items() if k != "genotype"})
   return runs
 
 

@@ -36,6 +36,8 @@ def once(
 ) -> dict[str, Any]:
   """make() the first time, as JSON gives it back; what it gave then ever after.
 
+  Says which run begins, and the numbers of its result.
+
   Args:
     folder: of the run, gets FILE when `make` has returned.
     config: by which a finished run is known again.
@@ -55,6 +57,8 @@ def once(
         where = {name: here[name] for name in ("commit", "hardware")}
         record = {"config": about, "result": result, "origin": where}
         files.atomic_write(path, json.dumps(record) + "\n")
+        numbers = {k: v for k, v in result.items() if isinstance(v, int | float)}
+        say(f"{folder}: done; {numbers}")
   record = files.json_of(path)
   if changes := configs.diff(record["config"], about):
     raise ConfigError(

@@ -26,7 +26,6 @@ from dnas.config import Config
 from dnas.errors import DnasError, choose_from
 from dnas.evaluate import evaluate
 from dnas.method import space_of
-from dnas.progress import say
 from dnas.report.progress import read_watch
 from dnas.search import search
 from dnas.settings import settings_of
@@ -141,7 +140,6 @@ def _of_a_space(
     cells = {name: str(cell) for name, cell in genotype.cells.items()}
     about |= {key: one.get(key) for key in ("gap", "stopped", "curve")}
     rows.append({**about, "cells": cells})
-    say({k: v for k, v in rows[-1].items() if k not in ("cells", "curve")})
   return rows
 
 

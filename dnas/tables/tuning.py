@@ -20,7 +20,6 @@ from dnas import figures, files
 from dnas.config import Config
 from dnas.evaluate import evaluate
 from dnas.fields import leaves
-from dnas.progress import say
 from dnas.space.space import SearchSpace
 from dnas.tables import plot, table
 from dnas.tables.once import FILE, all_of, once
@@ -67,7 +66,6 @@ def make(
   ]
 
   def write(runs: Sequence[Mapping[str, Any]]) -> None:
-    say(runs[-1])
     by_seed = {seed: {r["config"]: r for r in runs if r["seed"] == seed} for seed in seeded}
     both = {seed: pair for seed, pair in by_seed.items() if len(pair) == 2}
     if not both:

@@ -37,11 +37,15 @@ def run(tmp_path):
   return run
 
 
-def test_a_finished_run_is_not_computed_again(run):
+def test_a_finished_run_is_not_computed_again(run, capsys):
   first = run("a/0")
+  begun, done = capsys.readouterr().out.splitlines()
+  assert begun.endswith("a/0: begun")
+  assert done.endswith("a/0: done; {'AP': 0.3, 'seconds': nan}")
   assert first["AP"] == 0.3
   assert math.isnan(run("a/0")["seconds"])
   assert run.calls == ["a/0"]
+  assert capsys.readouterr().out == ""
   with pytest.raises(ConfigError, match=r"a/0 holds a finished run with another config \(steps: 3"):
     run("a/0", config=ConfigDict(dict(steps=4, data=dict(spec="digits"))))
 
