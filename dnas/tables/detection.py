@@ -212,7 +212,8 @@ def _summaries(runs: Sequence[Mapping[str, Any]]) -> list[table.Row]:
     row |= dict(zip(columns, gain, strict=True))
     wins = sum(a["AP"] > b["AP"] for a, b in zip(best, mine, strict=True))
     row["searched is better"] = "" if method == SEARCHED else f"{wins} of {len(mine)}"
-    row["mean macs"] = round(sum(run["macs"] for run in mine) / len(mine))
+    for name in ("macs", "params"):
+      row[f"mean {name}"] = round(sum(run[name] for run in mine) / len(mine))
     rows.append(row)
   return rows
 

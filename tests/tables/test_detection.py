@@ -150,6 +150,7 @@ def test_a_comparison_from_end_to_end(root, tiny_detector, tmp_path):
     assert 0 <= row["AP"] <= 1
     assert abs(row["mean macs"] / rows[0]["mean macs"] - 1) < 0.05
   runs = json.loads((tmp_path / "out" / "runs.json").read_text())
+  assert [row["mean params"] for row in rows] == [run["params"] for run in runs]
   assert runs[1]["genotype"].startswith(
     "mbconv1: 1: mbconv_3x3_e1_se_swish(0) | 2: skip_connect(1)"
   )
