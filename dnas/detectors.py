@@ -157,9 +157,10 @@ def _of_genotype(
   config: Config = ConfigDict(dict(task=fields))
   task = naming.bind(config.task, tasks, blank(names), IMAGE)
   module = task.build(genotype, Rngs(jax.random.key(0)))
+  kept: tuple[str, ...] = ()
   if state is not None:
     origin = str(weights if weights is not None else name)
-    yolo_nas_weights.put(module, state, transfer=True, source=origin)
+    kept = yolo_nas_weights.put(module, state, transfer=True, source=origin)
   _, params, stats = functional.split(module)
   return Loaded(
     name=name,
@@ -175,6 +176,7 @@ def _of_genotype(
     margin=(4, 4) if of_yolo else (0, 0),
     interpolation="linear" if of_yolo else "area",
     random=state is None,
+    new_classes=bool(kept),
   )
 
 

@@ -45,7 +45,8 @@ def recipe(
     batch: images in a step.
     size: of the network's input, see `Loaded.check_image`.
     lr: of AdamW at its highest; it rises over a twentieth of the steps and falls on a cosine.
-    augment: see `dnas.data.augment`.
+    augment: see `dnas.data.augment`; AUGMENT mirrors half of the images, which is not for classes
+      that this changes, such as digits.
     seed: of everything random.
     overrides: other fields, `{"train.ema": 0.99}`.
 

@@ -98,9 +98,20 @@ def _check(config: Config, settings: Config, limited: list[str]) -> None:
         f"config.cost.{limited[0]}: needs search.discretize argmax or top_k_edges, whose strengths "
         f"a budget maximises, got {decides!r}"
       )
+  if "latency_ms" in watched(settings):
+    check_measurable(config)
   if settings.latency_ms is not None and get(config, "seeds") > 1:
     raise ConfigError("config.cost.latency_ms: one seed at a time, so that each can be measured")
   protocol(config)
+
+
+def check_measurable(config: Config) -> None:
+  """ConfigError unless latency is measured in the type that the network computes in."""
+  if (dtype := config.task.get("dtype", "float32")) != "float32":
+    raise ConfigError(
+      f"config.task.dtype = {dtype!r}: latency is measured in float32 as yet; valid with a latency "
+      "in config.cost: 'float32'"
+    )
 
 
 def protocol(config: Config) -> Protocol:

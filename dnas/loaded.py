@@ -15,6 +15,7 @@ from flax import nnx
 
 from dnas import task as tasks
 from dnas.config import Config
+from dnas.detection.thresholds import Thresholds
 from dnas.errors import DnasError
 from dnas.nn import functional, qarepvgg
 from dnas.nn.init import Rngs
@@ -39,6 +40,7 @@ class Loaded:
     margin: an image fills so much less than the input's height and width, px.
     interpolation: see `data.letterbox`.
     random: whether the weights are initial ones.
+    new_classes: whether those that predict the class are, and the others not.
   """
 
   name: str
@@ -53,6 +55,7 @@ class Loaded:
   margin: tuple[int, int]
   interpolation: str
   random: bool
+  new_classes: bool = False
 
   def module(self, fused: bool = False) -> nnx.Module:
     """The network with its weights; fused: blocks with branches as one convolution each."""
@@ -69,6 +72,12 @@ class Loaded:
     """
     assert self.task.boxes is not None  # Of a detector.
     return self.task.boxes(module, images)
+
+  @property
+  def found(self) -> Thresholds:
+    """What counts as found when the detector is measured."""
+    assert self.task.found is not None  # Of a detector.
+    return self.task.found
 
   def check_image(self, size: Size = None) -> tuple[int, int]:
     """Height and width of an input, px.

@@ -23,7 +23,7 @@ import numpy as np
 from dnas import cache, counted, terminal
 from dnas.data.images import ImageError
 from dnas.detection.results import Result, Results
-from dnas.detection.thresholds import PREDICTION, VALIDATION
+from dnas.detection.thresholds import PREDICTION, Thresholds
 from dnas.detectors import load
 from dnas.errors import DnasError
 from dnas.loaded import Loaded, Size
@@ -33,6 +33,11 @@ from dnas.space.space import SearchSpace
 from dnas.validate import Metrics, validate
 
 RANDOM = "{name} has random weights and detects nothing yet: train it (model.train)"
+
+NEW_CLASSES = (
+  "{name}: the weights are of another number of classes, so what predicts the class is random and "
+  "every score means nothing yet: train it (model.train)"
+)
 
 
 class NAS:
@@ -61,6 +66,8 @@ class NAS:
       of_yolo = self.loaded.config.task.name == "yolo_nas"
       text = yolo_nas_weights.RANDOM if of_yolo else RANDOM
       print(text.format(name=self.loaded.name), file=sys.stderr)
+    elif self.loaded.new_classes:
+      print(NEW_CLASSES.format(name=self.loaded.name), file=sys.stderr)
 
   def _take(self, loaded: Loaded) -> None:
     self.loaded = loaded
@@ -73,6 +80,10 @@ class NAS:
       self._programs = Programs(self.loaded)
     return self._programs
 
+  def _sure(self, conf: float, iou: float | None, max_det: int | None) -> Thresholds:
+    """What counts as found when predicting: the task's thresholds but for the least score."""
+    return self.loaded.found._replace(top_k=PREDICTION.top_k).of(conf, iou, max_det)
+
   @property
   def names(self) -> tuple[str, ...]:
     """The names of the classes."""
@@ -80,8 +91,9 @@ class NAS:
 
   def __repr__(self) -> str:
     loaded, (height, width) = self.loaded, self.loaded.size
-    kind, classes = "random" if loaded.random else "trained", len(loaded.classes)
-    return f"<NAS {loaded.name}: {classes} classes, {width} x {height} px, {kind} weights>"
+    kind = "random weights" if loaded.random else "trained weights"
+    kind += ", but for the classes" if loaded.new_classes else ""
+    return f"<NAS {loaded.name}: {len(loaded.classes)} classes, {width} x {height} px, {kind}>"
 
   def info(self, size: Size = None, verbose: bool = True) -> counted.Counted:
     """Counts the network; nothing is run.
@@ -105,9 +117,9 @@ class NAS:
     *,
     size: Size = None,
     batch: int = 16,
-    conf: float = VALIDATION.score,
-    iou: float = VALIDATION.iou,
-    max_det: int = VALIDATION.max_detections,
+    conf: float | None = None,
+    iou: float | None = None,
+    max_det: int | None = None,
     rect: bool = False,
     folder: str | pathlib.Path | None = "runs/val",
     verbose: bool = True,
@@ -119,8 +131,9 @@ class NAS:
       split: "val", "test", "train", ...; None: the only one, of COCO files without {split}.
       size: of the network's input, px; None: its own.
       batch: images that go through the network together.
-      conf, iou, max_det: least score, most overlap and number of detections. The defaults are
-        YOLO-NAS' for validation; the YOLO tools take a `conf` of 0.001.
+      conf, iou, max_det: least score, most overlap and number of detections. By default those of
+        the detector's task (`config.task`), by which a run was measured, YOLO-NAS' for validation
+        or EfficientDet's; the YOLO tools take a `conf` of 0.001.
       rect: pads images to the next multiple of 64 px only; the network is compiled for each shape.
       folder: gets the pictures and numbers; None: none are written.
       verbose: prints a table.
@@ -134,7 +147,7 @@ class NAS:
       split,
       size=size,
       batch=batch,
-      thresholds=VALIDATION.of(conf, iou, max_det),
+      thresholds=self.loaded.found.of(conf, iou, max_det),
       rect=rect,
       folder=None if folder is None else pathlib.Path(folder),
     )
@@ -148,8 +161,8 @@ class NAS:
     source: Any,
     *,
     conf: float = PREDICTION.score,
-    iou: float = PREDICTION.iou,
-    max_det: int = PREDICTION.max_detections,
+    iou: float | None = None,
+    max_det: int | None = None,
     size: Size = None,
     batch: int = 1,
     rect: bool = False,
@@ -159,8 +172,8 @@ class NAS:
     Args:
       source: an image file, a folder, a pattern with `*`, a video, uint8 arrays `[H, W, 3]` or
         `[B, H, W, 3]` in RGB, or a list of these.
-      conf, iou, max_det: least score, most overlap and number of detections. The defaults are
-        YOLO-NAS' for predicting.
+      conf, iou, max_det: least score, most overlap and number of detections. Overlap and number are
+        by default those of the detector's task.
       size: of the network's input, px; None: its own.
       batch: pictures that go through the network together.
       rect: as in `val`.
@@ -171,21 +184,23 @@ class NAS:
     Raises:
       DnasError: nothing is there, or none of it can be decoded.
     """
-    thresholds = PREDICTION.of(conf, iou, max_det)
+    thresholds = self._sure(conf, iou, max_det)
     every = list(
       pictures(self.programs, source, thresholds=thresholds, size=size, batch=batch, rect=rect)
     )
     skipped = [one for one in every if not isinstance(one, Result)]
     _say_skipped(skipped, len(every))
-    return Results([one for one in every if isinstance(one, Result)], self.names, skipped)
+    numbers = [i for i, one in enumerate(every, start=1) if isinstance(one, Result)]
+    found = [one for one in every if isinstance(one, Result)]
+    return Results(found, self.names, skipped, numbers)
 
   def predict_each(
     self,
     source: Any,
     *,
     conf: float = PREDICTION.score,
-    iou: float = PREDICTION.iou,
-    max_det: int = PREDICTION.max_detections,
+    iou: float | None = None,
+    max_det: int | None = None,
     **options: Any,
   ) -> Iterator[Result]:
     """`predict`, one result at a time as it comes: for long videos and large folders.
@@ -194,7 +209,7 @@ class NAS:
     and `rect`.
     """
     count, skipped = 0, []
-    thresholds = PREDICTION.of(conf, iou, max_det)
+    thresholds = self._sure(conf, iou, max_det)
     for one in pictures(self.programs, source, thresholds=thresholds, **options):
       count += 1
       if isinstance(one, Result):
@@ -247,7 +262,8 @@ class NAS:
       workdir: the run's folder.
       resume: "auto": go on from what is there; "force": even if the config has changed; "never".
       size: of the network's input, px; None: its own.
-      options: `batch`, `lr`, `split`, `augment`, `seed`, `overrides` of `dnas.finetune.recipe`.
+      options: `batch`, `lr`, `split`, `augment`, `seed`, `overrides` of `dnas.finetune.recipe`. By
+        default half of the images are mirrored: not for digits or letters (`augment`).
 
     Returns:
       The folder.
@@ -266,8 +282,8 @@ class NAS:
     size: Size = None,
     detections: bool = True,
     conf: float = PREDICTION.score,
-    iou: float = PREDICTION.iou,
-    max_det: int = PREDICTION.max_detections,
+    iou: float | None = None,
+    max_det: int | None = None,
     **options: Any,
   ) -> Mapping[str, Any]:
     """Writes the network for other programs, checked against JAX: see `dnas.export.export`.
@@ -277,7 +293,7 @@ class NAS:
       size: of the network's input, px; None: its own.
       detections: whether suppression is in it (`boxes`, `scores`, `labels`, `valid`); otherwise
         it gives the `boxes` and `scores` of all anchors.
-      conf, iou, max_det: of suppression.
+      conf, iou, max_det: of suppression, as in `predict`.
       options: `images`, `batch`, `fold`, `int8`, `calibration`.
 
     Returns:
@@ -285,7 +301,7 @@ class NAS:
     """
     from dnas import export as exporting  # Brings in packages of other formats.
 
-    given = PREDICTION.of(conf, iou, max_det).check()
+    given = self._sure(conf, iou, max_det).check()
     model = exporting.of_detector(self.loaded, given if detections else None, size)
     return exporting.export(model, path, **options)
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from dnas.data import media
@@ -56,13 +57,25 @@ class Programs:
 
     return self._run(("boxes",), run, *self._weights, images)
 
-  def suppress(self, boxes: Any, scores: Any, thresholds: Thresholds) -> nms.Detections:
-    """What is found, see `nms.nms`."""
+  def suppress(
+    self, boxes: Any, scores: Any, thresholds: Thresholds, wanted: np.ndarray | None = None
+  ) -> nms.Detections:
+    """What is found, see `nms.nms`; one program for all least scores and overlaps.
 
-    def run(boxes, scores):
-      return nms.nms(boxes, scores, thresholds)
+    Args:
+      boxes, scores: of `boxes`.
+      thresholds: what counts.
+      wanted: bool `[C]`, the classes that are looked for; None: all.
+    """
+    wanted = np.ones(scores.shape[-1], bool) if wanted is None else wanted
 
-    return self._run(("nms", *thresholds), run, boxes, scores)
+    def run(score, iou, wanted, boxes, scores):
+      given = thresholds._replace(score=score, iou=iou)
+      return nms.nms(boxes, jnp.where(wanted, scores, 0), given)
+
+    sizes = ("nms", thresholds.top_k, thresholds.max_detections)
+    limits = np.float32(thresholds.score), np.float32(thresholds.iou)
+    return self._run(sizes, run, *limits, wanted, boxes, scores)
 
   def _run(self, what: tuple, function: Callable, *args: Any) -> Any:
     key = (*what, *args[-1].shape, str(args[-1].dtype))
@@ -139,6 +152,7 @@ def stream(
   batch: int = 1,
   thresholds: Thresholds = PREDICTION,
   rect: bool = False,
+  wanted: np.ndarray | None = None,
 ) -> Iterator[Found[Key]]:
   """What is found on each picture, in order.
 
@@ -149,6 +163,7 @@ def stream(
     batch: pictures that go through the network together; the last ones are filled up with grey.
     thresholds: of suppression.
     rect: whether each picture's canvas is only as large as `canvas_of` says.
+    wanted: classes that are looked for, see `Programs.suppress`.
   """
   loaded, thresholds = programs.loaded, thresholds.check()
   canvas_size = loaded.check_image(size)
@@ -174,18 +189,21 @@ def stream(
     )
     return _Ready(job, *fitted, original, 1e3 * (time.perf_counter() - start))
 
+  def flush(waiting: list[_Ready | Found]) -> Iterator[Found[Key]]:
+    return _flush(programs, waiting, batch, thresholds, wanted)
+
   threads = min(8, os.cpu_count() or 1)
   waiting: list[_Ready | Found] = []
   for one in _ahead(prepare, jobs, threads, 2 * batch):
     ready = [other for other in waiting if isinstance(other, _Ready)]
     if ready and isinstance(one, _Ready) and ready[0].image.shape != one.image.shape:
-      yield from _flush(programs, waiting, batch, thresholds)
+      yield from flush(waiting)
       waiting, ready = [], []
     waiting.append(one)
     if len(ready) + isinstance(one, _Ready) == batch:
-      yield from _flush(programs, waiting, batch, thresholds)
+      yield from flush(waiting)
       waiting = []
-  yield from _flush(programs, waiting, batch, thresholds)
+  yield from flush(waiting)
 
 
 def pictures(programs: Programs, source: Any, **options: Any) -> Iterator[Result | tuple[str, str]]:
@@ -199,13 +217,10 @@ def pictures(programs: Programs, source: Any, **options: Any) -> Iterator[Result
   Yields:
     A result, or (picture, why) for what cannot be decoded, picture by picture.
   """
+  interpolation = programs.loaded.interpolation
 
   def job(picture: media.Picture) -> Job[media.Picture]:
-    def read(content: tuple[int, int]) -> tuple[np.ndarray, int, tuple[int, int]]:
-      pixels = picture.read()
-      return pixels, 1, (pixels.shape[0], pixels.shape[1])
-
-    return Job(picture, read)
+    return Job(picture, lambda content: picture.shown(content, interpolation))
 
   for one in stream(programs, map(job, media.pictures(source)), **options):
     picture = one.key
@@ -239,7 +254,11 @@ def _ahead(function: Callable, items: Iterable, threads: int, count: int) -> Ite
 
 
 def _flush(
-  programs: Programs, waiting: list[_Ready | Found], batch: int, thresholds: Thresholds
+  programs: Programs,
+  waiting: list[_Ready | Found],
+  batch: int,
+  thresholds: Thresholds,
+  wanted: np.ndarray | None,
 ) -> Iterator[Found]:
   """The pictures that wait, through the network together, and those without pixels as they are."""
   ready = [one for one in waiting if isinstance(one, _Ready)]
@@ -249,12 +268,9 @@ def _flush(
   images = np.full((batch, *ready[0].image.shape), FILL, np.uint8)
   for row, one in enumerate(ready):
     images[row] = one.image
-  seen = len(programs.compile_s)
-  (boxes, scores), inference_ms = _timed(lambda: programs.boxes(images))
-  found, post_ms = _timed(lambda: programs.suppress(boxes, scores, thresholds))
-  if len(programs.compile_s) > seen:  # The first time of a shape, its compiling was in it: again.
-    _, inference_ms = _timed(lambda: programs.boxes(images))
-    _, post_ms = _timed(lambda: programs.suppress(boxes, scores, thresholds))
+  (boxes, scores), inference_ms = _timed(programs, lambda: programs.boxes(images))
+  suppress = lambda: programs.suppress(boxes, scores, thresholds, wanted)
+  found, post_ms = _timed(programs, suppress)
   found = jax.device_get(found)
   row = 0
   for one in waiting:
@@ -270,10 +286,12 @@ def _flush(
     row += 1
 
 
-def _timed(run: Callable[[], Any]) -> tuple[Any, float]:
-  start = time.perf_counter()
+def _timed(programs: Programs, run: Callable[[], Any]) -> tuple[Any, float]:
+  """What it gives when it is done, and ms without those of compiling."""
+  compiled, start = sum(programs.compile_s.values()), time.perf_counter()
   value = jax.block_until_ready(run())
-  return value, 1e3 * (time.perf_counter() - start)
+  taken = time.perf_counter() - start
+  return value, 1e3 * (taken - (sum(programs.compile_s.values()) - compiled))
 
 
 def _found(one: _Ready, found: nms.Detections, speed: Mapping[str, float]) -> Found:

@@ -17,7 +17,7 @@ from dnas.data.letterbox import reduction_for
 from dnas.data.part import part_of
 from dnas.data.source import DataError, DetectionSource
 from dnas.detection import coco, curves, draw
-from dnas.detection.thresholds import PREDICTION, VALIDATION, Thresholds
+from dnas.detection.thresholds import PREDICTION, Thresholds
 from dnas.errors import DnasError
 from dnas.loaded import Loaded, Size
 from dnas.predict import Found, Job, Programs, canvas_of, stream
@@ -121,7 +121,7 @@ def validate(
   *,
   size: Size = None,
   batch: int = 16,
-  thresholds: Thresholds = VALIDATION,
+  thresholds: Thresholds | None = None,
   rect: bool = False,
   folder: pathlib.Path | None = None,
 ) -> Metrics:
@@ -133,7 +133,7 @@ def validate(
     split: "val", "test", "train", ...; None: the only one, of COCO files without {split}.
     size: of the network's input, see `Loaded.check_image`.
     batch: images that go through the network together.
-    thresholds: of suppression.
+    thresholds: of suppression; None: the detector's own.
     rect: see `predict.stream`.
     folder: gets `precision_recall.png`, `confusion_matrix.png`, `predictions.png` (9 pictures with
       true and predicted boxes), `predictions.json` (COCO's result list) and `metrics.json`.
@@ -148,14 +148,18 @@ def validate(
   label_of = match_classes(loaded, source)
   jobs = _jobs(source, loaded, loaded.check_image(size), rect)
   seen = dict(programs.compile_s)
-  stream_of = stream(programs, jobs, size=size, batch=batch, thresholds=thresholds, rect=rect)
-  found = [_renamed(one, label_of) for one in stream_of]
+  options: dict[str, Any] = dict(size=size, batch=batch, rect=rect)
+  options["thresholds"] = loaded.found if thresholds is None else thresholds
+  seen_by = stream(programs, jobs, wanted=label_of >= 0, **options)
+  found = [dataclasses.replace(one, labels=label_of[one.labels]) for one in seen_by]
   found.sort(key=lambda one: one.key)
   skipped = list(source.report.skipped)
   skipped += [(source.images.name(one.key), one.fault) for one in found if one.fault]
   good = [one for one in found if one.fault is None]
   if not good:
     raise DataError(f"{source.name}: none of its images can be decoded; first: {skipped[0][1]}")
+  if not any(len(source.targets(one.key)["labels"]) for one in good):
+    raise DataError(f"{source.name}: no image with an object can be decoded; {skipped[0][1]}")
   new = {key: s for key, s in programs.compile_s.items() if key not in seen}
   speed = {part: float(np.mean([one.speed[part] for one in good])) for part in good[0].speed}
   metrics = _measure(source, good, folder, skipped)
@@ -170,7 +174,7 @@ def match_classes(loaded: Loaded, source: DetectionSource) -> np.ndarray:
   """The data set's label of each class of the detector, -1: none; int `[C]`.
 
   By name where the detector knows every class of the data set; otherwise by place, for which their
-  numbers have to be equal.
+  numbers have to be equal, and no name may stand in two places.
 
   Raises:
     DnasError: neither.
@@ -178,7 +182,8 @@ def match_classes(loaded: Loaded, source: DetectionSource) -> np.ndarray:
   have, wanted = loaded.classes, source.classes
   if set(wanted) <= set(have):
     return np.asarray([wanted.index(name) if name in wanted else -1 for name in have])
-  if len(have) == len(wanted):
+  moved = [name for k, name in enumerate(wanted) if name in have and have.index(name) != k]
+  if len(have) == len(wanted) and not moved:
     return np.arange(len(have))
   unknown = [name for name in wanted if name not in have]
   raise DnasError(
@@ -205,15 +210,6 @@ def _jobs(
     return read
 
   return (Job(i, reader(i)) for i in order)
-
-
-def _renamed(one: Found[int], label_of: np.ndarray) -> Found[int]:
-  """Labels of the data set; what it has no class for is left out."""
-  labels = label_of[one.labels]
-  keep = labels >= 0
-  return dataclasses.replace(
-    one, boxes=one.boxes[keep], scores=one.scores[keep], labels=labels[keep]
-  )
 
 
 def _measure(

@@ -23,7 +23,7 @@ from dnas.progress import say
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
   """The command line."""
-  parser = flags.parser(__doc__, PREDICTION, batch=1)
+  parser = flags.parser(__doc__, batch=1, conf=PREDICTION.score)
   parser.add_argument(
     "--source", required=True, help="an image, a video, a folder, or a pattern in quotes"
   )

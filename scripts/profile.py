@@ -41,6 +41,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.error(f"{flags.what} needs --{needed}")
   with process.running(keep=False):  # As in a program that does nothing else.
     config = configs.load(flags.config, overrides)
+    if flags.what == "latency":
+      hardware.check_measurable(config)
     source = data.labelled(config.data.spec, config.data.train_split)
     task = method.task_of(config, source)
     space = hardware.trained(config, method.space_of(config))

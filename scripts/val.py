@@ -14,12 +14,11 @@ import pathlib
 
 from dnas import process
 from dnas.detection import flags
-from dnas.detection.thresholds import VALIDATION
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
   """The command line."""
-  parser = flags.parser(__doc__, VALIDATION, batch=16)
+  parser = flags.parser(__doc__, batch=16)
   parser.add_argument("--data", required=True, metavar="SPEC", help="as in scripts/data.py")
   parser.add_argument("--split", default="val", help="train, validation or val, test, ...")
   parser.add_argument(

@@ -94,6 +94,10 @@ def test_a_search_keeps_its_budget_and_reports_it(root, tmp_path):
       "needs search.discretize",
     ),
     (dict(cost__latency_ms=1.0, seeds=2), "latency_ms: one seed at a time"),
+    (
+      dict(cost__latency_ms=1.0, task__dtype="bfloat16"),
+      "task.dtype = 'bfloat16': latency is meas",
+    ),
   ],
 )
 def test_errors_come_first(root, tmp_path, changes, message):

@@ -16,14 +16,14 @@ import pytest
 import yaml
 
 from dnas import config as configs
-from dnas import detectors, finetune, predict
+from dnas import data, detectors, finetune, predict
 from dnas import evaluate as evaluating
 from dnas.data import DataError
 from dnas.data.images import ImageError
 from dnas.data.letterbox import letterbox
 from dnas.detection import nms
 from dnas.detection.coco_names import COCO_IDS, COCO_NAMES
-from dnas.detection.thresholds import VALIDATION
+from dnas.detection.thresholds import VALIDATION, Thresholds
 from dnas.errors import DnasError
 from dnas.export.model import OUTPUTS, from_run
 from dnas.loaded import Loaded
@@ -136,10 +136,27 @@ def test_predicting_compiles_once_and_batches_change_nothing(model, place):
   arrays = [result.read() for result in several]
   together = model.predict(arrays, conf=0.0, batch=3)
   assert len(set(model.programs.compile_s) - seen) == 2  # the network and suppression, batch 3
+  model.predict(arrays, conf=0.5, iou=0.1, batch=3)  # Limits are no part of a program.
+  assert len(set(model.programs.compile_s) - seen) == 2
   for a, b in zip(several, together, strict=True):
     np.testing.assert_allclose(a.boxes, b.boxes, atol=1e-3)
     np.testing.assert_allclose(a.scores, b.scores, atol=1e-6)
     assert set(a.speed) == {"preprocess", "inference", "postprocess"}
+
+
+def test_classes_that_are_not_looked_for_take_no_place(model):
+  """Twenty boxes of a class that the data set lacks, each surer than the one that it has."""
+  boxes = np.zeros((1, 21, 4), np.float32)
+  boxes[0, :, 0] = 10 * np.arange(21)
+  boxes[0, :, 2:] = boxes[0, :, :2] + 5
+  scores = np.zeros((1, 21, 2), np.float32)
+  scores[0, :20, 0], scores[0, 20, 1] = 0.9, 0.6
+  few = Thresholds(0.01, 0.7, 10, 10)
+  every = model.programs.suppress(boxes, scores, few)
+  assert np.asarray(every.labels).tolist() == [[0] * 10]
+  some = model.programs.suppress(boxes, scores, few, np.array([False, True]))
+  assert np.asarray(some.valid).sum() == 1
+  np.testing.assert_array_equal(some.boxes[0, 0], boxes[0, 20])
 
 
 def test_raw_boxes_are_those_before_suppression(model, place):
@@ -202,10 +219,32 @@ def test_a_broken_image_does_not_stop_a_validation(model, place, tmp_path, capsy
   assert "skipped 1 of 6 pictures" in capsys.readouterr().err
 
 
+def test_objects_only_on_what_cannot_be_decoded(model, place, tmp_path):
+  for kind in ("images", "labels"):
+    (tmp_path / kind / "val").mkdir(parents=True)
+  sound = (place / "images" / "val" / "0.png").read_bytes()
+  (tmp_path / "images" / "val" / "0.png").write_bytes(sound)
+  (tmp_path / "images" / "val" / "1.png").write_bytes(sound)
+  (tmp_path / "labels" / "val" / "1.txt").write_text("0 0.5 0.5 0.4 0.6\n")
+  content = {"path": str(tmp_path), "val": "images/val", "names": ["cat", "dog"]}
+  (tmp_path / "data.yaml").write_text(yaml.safe_dump(content))
+  loading = data.labelled
+
+  def cut_afterwards(*args, **kwargs):
+    source = loading(*args, **kwargs)
+    (tmp_path / "images" / "val" / "1.png").write_bytes(sound[:100])
+    return source
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(data, "labelled", cut_afterwards)
+    with pytest.raises(DataError, match=r"no image with an object can be decoded; .*1\.png"):
+      model.val(str(tmp_path / "data.yaml"), folder=None)
+
+
 @pytest.mark.slow
 def test_validation_gives_what_evaluating_the_run_gives(model, place):
   result = evaluating.evaluate(model.loaded.config, place / "run")
-  metrics = model.val(f"yolo:{place}/data.yaml", batch=2, max_det=100, folder=None, verbose=False)
+  metrics = model.val(f"yolo:{place}/data.yaml", batch=2, folder=None, verbose=False)
   for name, value in metrics.coco.items():
     assert result[name] == value, name
 
@@ -259,7 +298,11 @@ def test_networks_of_yolo_nas_kind_fused_and_from_files(tmp_path, capsys):
     np.testing.assert_allclose(fused, plain, atol=1e-3)
   assert loaded.info(verbose=True).parameters == random.info(verbose=False).parameters
   assert "fused for evaluation" in capsys.readouterr().out
+  capsys.readouterr()
   other = NAS(tmp_path / "genotype.json", weights=tmp_path / "tiny.npz", classes=3)
+  assert "weights are of another number of classes" in capsys.readouterr().err
+  assert repr(other).endswith("trained weights, but for the classes>")
+  assert repr(loaded).endswith("trained weights>")
   assert other.predict_raw(image)[1].shape == (1, 84, 3)
   cut = (tmp_path / "tiny.npz").read_bytes()[:-3000]
   (tmp_path / "cut.npz").write_bytes(cut)
@@ -497,6 +540,9 @@ def test_labels_go_by_name_where_names_are_known(model):
   assert match_classes(model.loaded, source).tolist() == [-1, 0]
   assert match_classes(model.loaded, detectors.blank(["dog", "cat"])).tolist() == [1, 0]
   assert match_classes(model.loaded, detectors.blank(["x", "y"])).tolist() == [0, 1]
+  assert match_classes(model.loaded, detectors.blank(["cat", "cow"])).tolist() == [0, 1]
+  with pytest.raises(DnasError, match="2 classes, run has 2, and does not know cow"):
+    match_classes(model.loaded, detectors.blank(["dog", "cow"]))  # Places contradict names.
 
 
 def test_names_of_coco():

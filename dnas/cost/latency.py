@@ -75,7 +75,7 @@ class Protocol:
     for name, least in (("batch", 1), ("rounds", 2), ("calls", 1), ("copies", 1)):
       check_count(f"latency.{name}", getattr(self, name), least)
     if self.dtype != "float32":
-      raise DnasError(f"latency.dtype: networks compute in float32 as yet, got {self.dtype!r}")
+      raise DnasError(f"latency.dtype: times are measured in float32 as yet, got {self.dtype!r}")
     if self.clock not in CLOCKS:
       raise DnasError(choose_from("latency.clock:", self.clock, CLOCKS))
 

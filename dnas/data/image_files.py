@@ -94,6 +94,12 @@ def _look(path: pathlib.Path, whole: bool) -> Info | str:
   return info
 
 
+def upright_size(path: pathlib.Path) -> tuple[int, int] | None:
+  """(height, width) as a viewer shows it, by the file's header; None where that cannot be read."""
+  info = _look(path, whole=False)
+  return info.upright if isinstance(info, Info) else None
+
+
 def file_images(
   paths: Sequence[pathlib.Path],
   memory_mib: float,

@@ -11,8 +11,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from dnas.data.image_files import SUFFIXES, images_in
+from dnas.data.image_files import SUFFIXES, images_in, upright_size
 from dnas.data.images import ImageError, decode
+from dnas.data.letterbox import reduction_for
 from dnas.data.source import DataError
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
@@ -26,10 +27,17 @@ class Picture:
   Attributes:
     name: for people: a path, `clip.mp4 frame 12`, `image 3`.
     stem: for the file that is drawn from it.
+    file: that it is decoded from; None: it is in memory.
   """
 
-  def __init__(self, name: str, stem: str, load: Callable[[], np.ndarray]):
-    self.name, self.stem, self._load = name, stem, load
+  def __init__(
+    self,
+    name: str,
+    stem: str,
+    load: Callable[[], np.ndarray],
+    file: pathlib.Path | None = None,
+  ):
+    self.name, self.stem, self.file, self._load = name, stem, file, load
 
   def read(self) -> np.ndarray:
     """The pixels, uint8 `[H, W, 3]` RGB; files are decoded anew at each call.
@@ -39,6 +47,27 @@ class Picture:
     """
     try:
       return self._load()
+    except (OSError, ImageError) as error:
+      raise ImageError(f"{self.name}: {error}") from error
+
+  def shown(
+    self, content: tuple[int, int], interpolation: str
+  ) -> tuple[np.ndarray, int, tuple[int, int]]:
+    """(pixels, reduction, height and width in full), for an image that is shown in `content`.
+
+    A JPEG file that is to be made smaller is decoded smaller, as in training and measuring (see
+    `letterbox.reduction_for`); anything else whole.
+
+    Raises:
+      ImageError: as `read`.
+    """
+    size = upright_size(self.file) if self.file is not None else None
+    reduction = reduction_for(size, content, interpolation) if size is not None else 1
+    if self.file is None or size is None or reduction == 1:
+      pixels = self.read()
+      return pixels, 1, (pixels.shape[0], pixels.shape[1])
+    try:
+      return *decode(np.fromfile(self.file, np.uint8), reduction), size
     except (OSError, ImageError) as error:
       raise ImageError(f"{self.name}: {error}") from error
 
@@ -111,7 +140,7 @@ def _path(text: str) -> list[Callable[[], Iterator[Picture]]]:
 
 
 def _of_file(file: pathlib.Path) -> Picture:
-  return Picture(str(file), file.stem, lambda: decode(np.fromfile(file, np.uint8))[0])
+  return Picture(str(file), file.stem, lambda: decode(np.fromfile(file, np.uint8))[0], file)
 
 
 def _frames(file: pathlib.Path) -> Iterator[Picture]:

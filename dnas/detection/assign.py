@@ -122,6 +122,8 @@ def atss(
 ) -> Assignment:
   """An anchor learns a box if their IoU exceeds mean + standard deviation over the candidates.
 
+  Exceeds strictly, as in PP-YOLOE's code; the paper has "at least".
+
   Candidates are the top_k anchors per level whose centres are nearest to the box's centre; anchors
   are squares of `cell_size` cells around each point. The target score is the predicted box's IoU.
 

@@ -23,7 +23,8 @@ def evaluate(ground_truth: dict[str, list], detections: list[dict[str, Any]]) ->
 
   AP is the mean of the precision at 101 recalls, over IoU thresholds .50:.05:.95 and over the
   classes that have objects; AR is the mean of the largest recall with at most 1, 10 or 100
-  detections per image. Small, medium and large are areas below 32^2, below 96^2 and above, px^2.
+  detections per image and class. Small, medium and large are areas below 32^2, below 96^2 and
+  above, px^2.
 
   Args:
     ground_truth: of `data.source.DetectionSource.to_coco`.

@@ -117,7 +117,7 @@ def picture(
   kind = Image.registered_extensions().get(path.suffix.lower())
   if kind not in Image.SAVE:
     raise ValueError(f"{path}: no picture can be written as {path.suffix!r}; use .png or .jpg")
-  boxes, labels, scores = _entries(predicted, class_names, "picture")
+  boxes, labels, scores = _entries(predicted, class_names, "the picture")
   if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3:
     raise ValueError(f"picture: {image.dtype} {image.shape}; valid is uint8 [H, W, 3]")
   canvas = Image.fromarray(image)
@@ -162,12 +162,12 @@ def _tile(
     (max(1, round(width * scale)), max(1, round(height * scale))), Image.Resampling.BILINEAR
   )
   draw = ImageDraw.Draw(tile)
-  boxes, labels, _ = _entries(truth, class_names, f"{where} ground truth")
+  boxes, labels, _ = _entries(truth, class_names, f"sheet: {where} ground truth")
   true = [
     _Label(box, f"{class_names[label]}", TRUE_COLOUR, true=True)
     for box, label in zip(boxes * scale, labels.tolist())
   ]
-  boxes, labels, scores = _entries(predicted, class_names, f"{where} prediction")
+  boxes, labels, scores = _entries(predicted, class_names, f"sheet: {where} prediction")
   found = [
     _Label(boxes[i] * scale, f"{class_names[int(labels[i])]} {scores[i]:.2f}", PREDICTED_COLOUR)
     for i in np.argsort(-scores, kind="stable").tolist()
@@ -188,13 +188,12 @@ def _entries(
   scores = np.asarray(entry.get("scores", np.ones(len(boxes))), np.float64)
   if boxes.ndim != 2 or boxes.shape[-1] != 4 or not len(boxes) == len(labels) == len(scores):
     raise ValueError(
-      f"sheet: {where} has boxes {boxes.shape}, labels {labels.shape}, scores {scores.shape}; "
+      f"{where} has boxes {boxes.shape}, labels {labels.shape}, scores {scores.shape}; "
       "valid is [N, 4], [N], [N]"
     )
   if len(labels) and not 0 <= labels.min() <= labels.max() < len(class_names):
     raise ValueError(
-      f"sheet: {where} has labels {labels.min()} to {labels.max()}; "
-      f"valid is 0 to {len(class_names) - 1}"
+      f"{where} has labels {labels.min()} to {labels.max()}; valid is 0 to {len(class_names) - 1}"
     )
   return boxes, labels, scores
 

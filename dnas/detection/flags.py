@@ -6,26 +6,28 @@ import argparse
 from typing import Any
 
 from dnas.config import Parser
-from dnas.detection.thresholds import Thresholds
 
 
-def parser(description: str | None, thresholds: Thresholds, batch: int) -> argparse.ArgumentParser:
+def parser(
+  description: str | None, *, batch: int, conf: float | None = None
+) -> argparse.ArgumentParser:
   """A parser to which a script adds its own flags.
 
   Args:
     description: what the script does.
-    thresholds: the defaults.
     batch: how many images by default.
+    conf: the least score by default; None: the detector's own.
   """
+  own = "; default: the detector's own, as it was measured in training"
   made = Parser(description=description)
   add = made.add_argument
   add(
     "--model", required=True, help="folder of a run, weights (.npz, .pt, .pth), genotype, or name"
   )
   add("--weights", metavar="FILE", help="for a name or a genotype")
-  add("--conf", type=float, default=thresholds.score, help="least score")
-  add("--iou", type=float, default=thresholds.iou, help="most overlap of two boxes of a class")
-  add("--max_det", type=int, default=thresholds.max_detections, help="most detections an image")
+  add("--conf", type=float, default=conf, help="least score" + (own if conf is None else ""))
+  add("--iou", type=float, help=f"most overlap of two boxes of a class{own}")
+  add("--max_det", type=int, help=f"most detections an image{own}")
   add("--size", type=int, nargs=2, metavar=("H", "W"), help="px; default: the network's own")
   add("--batch", type=int, default=batch, help="images at a time")
   add("--rect", action="store_true", help="pads images as little as possible")

@@ -75,7 +75,7 @@ class Result:
       image_id: of this picture.
       category_ids: of each class; default: label + 1.
     """
-    ids = category_ids or range(1, len(self.names) + 1)
+    ids = range(1, len(self.names) + 1) if category_ids is None else category_ids
     return coco.results_of(image_id, self.boxes, self.scores, self.labels, ids)
 
   def to_dict(self) -> dict[str, Any]:
@@ -109,6 +109,7 @@ class Results(Sequence[Result]):
   Attributes:
     names: of all classes.
     skipped: (picture, why) of those that could not be decoded.
+    numbers: of the pictures among all that were given, from 1.
   """
 
   def __init__(
@@ -116,10 +117,12 @@ class Results(Sequence[Result]):
     results: Sequence[Result],
     names: Sequence[str],
     skipped: Sequence[tuple[str, str]] = (),
+    numbers: Sequence[int] | None = None,
   ):
     self._results = list(results)
     self.names = tuple(names)
     self.skipped = tuple(skipped)
+    self.numbers = tuple(range(1, len(results) + 1) if numbers is None else numbers)
 
   def __len__(self) -> int:
     return len(self._results)
@@ -130,7 +133,7 @@ class Results(Sequence[Result]):
   def __getitem__(self, index: slice) -> "Results": ...
   def __getitem__(self, index: int | slice) -> "Result | Results":
     if isinstance(index, slice):
-      return Results(self._results[index], self.names, self.skipped)
+      return Results(self._results[index], self.names, self.skipped, self.numbers[index])
     return self._results[index]
 
   def __iter__(self) -> Iterator[Result]:
@@ -178,9 +181,9 @@ class Results(Sequence[Result]):
     return [result.save(folder / numbered(result.stem, seen)) for result in self._results]
 
   def to_coco(self, category_ids: Sequence[int] | None = None) -> list[dict[str, Any]]:
-    """COCO's result list; pictures are numbered from 1."""
-    rows = [result.to_coco(i, category_ids) for i, result in enumerate(self._results, start=1)]
-    return [row for part in rows for row in part]
+    """COCO's result list; the `image_id` of a picture is its number (`numbers`)."""
+    pairs = zip(self.numbers, self._results, strict=True)
+    return [row for number, result in pairs for row in result.to_coco(number, category_ids)]
 
   def to_dict(self) -> dict[str, Any]:
     """The same as a JSON object."""

@@ -22,9 +22,16 @@ class Thresholds(NamedTuple):
   top_k: int = 1024
   max_detections: int = 300
 
-  def of(self, conf: float, iou: float, max_det: int) -> "Thresholds":
-    """The same with these, by the names that the YOLO tools give them."""
-    return self._replace(score=conf, iou=iou, max_detections=max_det)
+  def of(
+    self, conf: float | None = None, iou: float | None = None, max_det: int | None = None
+  ) -> "Thresholds":
+    """The same with these, by the names that the YOLO tools give them; None: its own.
+
+    At least as many candidates are looked at as detections are asked for.
+    """
+    given = {"score": conf, "iou": iou, "max_detections": max_det}
+    made = self._replace(**{name: value for name, value in given.items() if value is not None})
+    return made._replace(top_k=max(made.top_k, made.max_detections))
 
   def check(self) -> "Thresholds":
     """Itself.
@@ -34,8 +41,10 @@ class Thresholds(NamedTuple):
     """
     if not (0 <= self.score <= 1 and 0 <= self.iou <= 1):
       raise DnasError(f"conf = {self.score} (least score), iou = {self.iou}; valid: 0 to 1")
-    if self.top_k < 1 or self.max_detections < 1:
+    if self.max_detections < 1:
       raise DnasError(f"max_det = {self.max_detections} (detections an image); valid: 1 or more")
+    if self.top_k < 1:
+      raise DnasError(f"top_k = {self.top_k} (candidates an image); valid: 1 or more")
     return self
 
 

@@ -25,7 +25,7 @@ _EPSILON = 1e-4
 
 
 def norm(channels: int) -> BatchNorm:
-  """Batch norm as EfficientDet has it."""
+  """Batch norm with EfficientDet's epsilon; the statistics move by 0.1 a step, there by 0.01."""
   return BatchNorm(channels, epsilon=mbconv.EPSILON)
 
 

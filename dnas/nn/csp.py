@@ -10,7 +10,6 @@ al., PP-YOLOE (2203.16250), section 2.2; numbers as in the published configurati
 """
 
 import functools
-import math
 from collections.abc import Callable
 
 import jax
@@ -20,7 +19,7 @@ from flax import nnx
 from jax import lax
 
 from dnas.nn import platform
-from dnas.nn.init import Rngs
+from dnas.nn.init import Rngs, prior_bias
 from dnas.nn.layers import Conv
 from dnas.nn.mode import Mode
 from dnas.nn.qarepvgg import ConvNorm, QARepVGG
@@ -29,7 +28,6 @@ from dnas.space.space import SpaceError
 
 REG_MAX = 16  # largest distance from a point to a side of its box, in strides
 BINS = 4 * (REG_MAX + 1)
-PRIOR = 0.01  # what an untrained head says of any class
 
 
 class Bottleneck(nnx.Module):
@@ -154,8 +152,7 @@ class DecoupledHead(nnx.Module):
     self.reg_conv = ConvNorm(width, width, 3, affine=affine, rngs=rngs)
     self.cls_pred = Conv(width, classes, 1, bias=True, rngs=rngs)
     self.reg_pred = Conv(width, BINS, 1, bias=True, rngs=rngs)
-    prior = np.full((classes,), -math.log((1 - PRIOR) / PRIOR), np.float32)
-    self.cls_pred.bias = nnx.Param(prior)
+    self.cls_pred.bias = nnx.Param(prior_bias(classes))
 
   def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
     """`[B, H, W, c_in] -> [B, H, W, classes + 4 * 17]`."""

@@ -11,7 +11,6 @@ Any genotype with feature maps at strides 8, 16 and 32 may be the backbone.
 Source: Tan et al., EfficientDet (1911.09070); widths and depths as in its published code.
 """
 
-import math
 from typing import Any, NamedTuple
 
 import jax
@@ -21,7 +20,7 @@ from flax import nnx
 
 from dnas.errors import choose_from
 from dnas.nn import bifpn, efficientnet
-from dnas.nn.init import Rngs
+from dnas.nn.init import Rngs, prior_bias
 from dnas.nn.layers import Sequence
 from dnas.nn.mode import Mode
 from dnas.nn.network import Backbone, Weights
@@ -33,7 +32,6 @@ SCALES = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))
 SHAPES = ((1.0, 1.0), (1.4, 0.7), (0.7, 1.4))  # (width, height)
 ANCHOR_SCALE = 4  # side of the smallest anchor, in strides
 ANCHORS = len(SCALES) * len(SHAPES)
-PRIOR = 0.01  # what an untrained class net says of any class
 
 
 class Size(NamedTuple):
@@ -132,9 +130,8 @@ class EfficientDet(nnx.Module):
     self.neck = bifpn.BiFPN(c_in, width, depth, weighted=weighted, rngs=rngs)
     self.class_net = Net(width, head_depth, ANCHORS * classes, rngs=rngs)
     self.box_net = Net(width, head_depth, ANCHORS * 4, rngs=rngs)
-    prior = np.full((ANCHORS * classes,), -math.log((1 - PRIOR) / PRIOR), np.float32)
     last: Any = self.class_net.predict.layers[-1]
-    last.bias = nnx.Param(prior)
+    last.bias = nnx.Param(prior_bias(ANCHORS * classes))
 
   def __call__(self, image: jax.Array, weights: Weights, mode: Mode) -> Outputs:
     """Predicts for `[B, H, W, 3]`; weights: mixing weights, `{}` for a genotype."""

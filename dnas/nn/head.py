@@ -6,23 +6,20 @@ Convolutions are shared, because an object looks alike at every level; the stati
 differ, so each has its own batch norms (as in RTMDet, arXiv:2212.07784, section 3.1).
 """
 
-import math
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 
 from dnas.detection.boxes import anchor_points
 from dnas.detection.loss import Predictions
-from dnas.nn.init import Rngs
+from dnas.nn.init import Rngs, prior_bias
 from dnas.nn.layers import Conv
 from dnas.nn.mode import Mode
 from dnas.nn.norm import BatchNorm
 
 # An untrained classifier says "nothing here" with probability 99 % (RetinaNet, section 4.1).
-_PRIOR = 0.01
 
 
 class Branch(nnx.Module):
@@ -83,8 +80,7 @@ class Head(nnx.Module):
     self.strides = tuple(strides)
     self.classes = Branch(c_in, classes, levels, convs, rngs=rngs)
     self.distances = Branch(c_in, 4 * (reg_max + 1), levels, convs, rngs=rngs)
-    prior = np.full((classes,), -math.log((1 - _PRIOR) / _PRIOR), np.float32)
-    self.classes.predict.bias = nnx.Param(prior)
+    self.classes.predict.bias = nnx.Param(prior_bias(classes))
 
   def __call__(self, features: Sequence[jax.Array], mode: Mode) -> Predictions:
     """Predicts from the neck's outputs `[B, H_i, W_i, c_in]`, fine to coarse."""

@@ -2,8 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Initial weights, drawn on the host: a network of a thousand layers is built without compiling."""
 
+import math
+
 import jax
 import numpy as np
+
+PRIOR = 0.01  # what an untrained head of a detector says of any class
 
 
 class Rngs:
@@ -38,3 +42,11 @@ class Rngs:
     return jax.random.key(int(self._generator.integers(2**31)))
 
   __call__ = params
+
+
+def prior_bias(classes: int) -> np.ndarray:
+  """-log((1 - p) / p), p = PRIOR: the logits that say p of each class; float32 `[classes]`.
+
+  Most places show nothing, and a loss over all of them starts small so (1708.02002, section 3.3).
+  """
+  return np.full((classes,), -math.log((1 - PRIOR) / PRIOR), np.float32)

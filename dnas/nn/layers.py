@@ -40,7 +40,8 @@ def conv2d(
   if padding is None:
     padding = (same_padding(kh, dilation), same_padding(kw, dilation))
   groups = x.shape[-1] // per_group
-  depthwise_ = groups == kernel.shape[-1] > 1 and kh == kw
+  square = kh == kw and padding[0] == padding[1]
+  depthwise_ = per_group == 1 and groups == kernel.shape[-1] > 1 and square
   # Where only shapes matter, one convolution is quicker to trace than k * k slices.
   if depthwise_ and isinstance(stride, int) and not tally.active():
     return depthwise.convolve(x, kernel[:, :, 0], stride, dilation, padding[0])

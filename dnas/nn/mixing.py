@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from dnas.nn import platform
+from dnas.nn import norm, platform
 
 # Per term: its edges; what its batch norms add to the variance, None without; whether all its edges
 # share one value.
@@ -73,15 +73,11 @@ def _sums(layout, count, values, survival, factors):
 
 
 def _statistics(value, epsilon):
-  """Mean, variance and 1 / sqrt(variance + epsilon) in one pass, as `norm.standardize`."""
+  """`norm.statistics`; where nothing is normalised, those of what is normal already."""
   channels = value.shape[-1]
   if epsilon is None:
     return jnp.zeros(channels), jnp.zeros(channels), jnp.ones(channels)
-  wide = value.astype(jnp.float32)
-  axes = tuple(range(value.ndim - 1))
-  mean = wide.mean(axes)
-  var = jnp.maximum(jnp.square(wide).mean(axes) - jnp.square(mean), 0)
-  return mean, var, lax.rsqrt(var + epsilon)
+  return norm.statistics(value, epsilon)
 
 
 def _dropped(x, alive, n):

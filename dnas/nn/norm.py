@@ -30,13 +30,18 @@ def standardize(x: jax.Array, epsilon: float) -> tuple[jax.Array, jax.Array, jax
   return _standardize_forward(x, epsilon)[0]
 
 
-def _standardize_forward(x, epsilon):
+def statistics(x: jax.Array, epsilon: float) -> tuple[jax.Array, jax.Array, jax.Array]:
+  """Mean, biased variance and 1 / sqrt(variance + epsilon) of `[..., C]`: see `standardize`."""
   axes = tuple(range(x.ndim - 1))
   wide = x.astype(jnp.float32)
   mean = wide.mean(axes)
   var = jnp.maximum(jnp.square(wide).mean(axes) - jnp.square(mean), 0)
-  inverse = lax.rsqrt(var + epsilon)
-  y = ((wide - mean) * inverse).astype(x.dtype)
+  return mean, var, lax.rsqrt(var + epsilon)
+
+
+def _standardize_forward(x, epsilon):
+  mean, var, inverse = statistics(x, epsilon)
+  y = ((x.astype(jnp.float32) - mean) * inverse).astype(x.dtype)
   return (y, mean, var), (y, inverse)
 
 

@@ -13,6 +13,7 @@ from flax import nnx
 
 from dnas.cost import count
 from dnas.data.source import Source
+from dnas.detection.thresholds import Thresholds
 from dnas.errors import DnasError, choose_from
 from dnas.nn import network
 from dnas.nn.init import Rngs
@@ -40,6 +41,7 @@ class Task:
     size: height and width of the network's input.
     boxes: of detectors, (a genotype's network, images) -> boxes xyxy `[B, A, 4]` px and scores
       `[B, A, C]`, before suppression; None for others.
+    found: of detectors, what `predict` counts as found; None for others.
 
   `forward`, `predict` and `boxes` hold no data, so that they can be pickled.
   """
@@ -52,6 +54,7 @@ class Task:
   headline: str
   size: tuple[int, int]
   boxes: Callable[[Any, jax.Array], tuple[jax.Array, jax.Array]] | None = None
+  found: Thresholds | None = None
 
 
 DTYPES = ("float32", "bfloat16")

@@ -273,7 +273,7 @@ def _on_boxes(
       draw.sheet(images, true, predicted, source.classes, folder / "predictions.png", min_score=0.3)
     return coco.evaluate(source.to_coco(), rows)
 
-  return Task(build, forward, loss, predict, measure, "AP", size, boxes)
+  return Task(build, forward, loss, predict, measure, "AP", size, boxes, found)
 
 
 _SHEET = 16  # pictures on the sheet of predictions

@@ -40,6 +40,25 @@ def test_files_folders_patterns_and_lists(folder):
   assert picture.stem == "a"
 
 
+def test_what_is_shown_small_is_decoded_small(tmp_path):
+  """As in training: only JPEG files, and only where pixels are averaged."""
+  for name in ("a.jpg", "a.png"):
+    cv2.imwrite(str(tmp_path / name), np.full((90, 120, 3), 128, np.uint8))
+  jpeg, png = media.pictures([tmp_path / "a.jpg", tmp_path / "a.png"])
+  for picture, content, interpolation, wanted in (
+    (jpeg, (32, 32), "area", ((45, 60, 3), 2, (90, 120))),
+    (jpeg, (32, 32), "linear", ((90, 120, 3), 1, (90, 120))),
+    (jpeg, (64, 64), "area", ((90, 120, 3), 1, (90, 120))),
+    (png, (32, 32), "area", ((90, 120, 3), 1, (90, 120))),
+  ):
+    pixels, *rest = picture.shown(content, interpolation)
+    assert (pixels.shape, *rest) == wanted
+  (array,) = media.pictures(RED)
+  pixels, *rest = array.shown((4, 4), "area")
+  assert (pixels.shape, *rest) == (RED.shape, 1, (12, 16))
+  assert jpeg.read().shape == (90, 120, 3)
+
+
 def test_arrays():
   (picture,) = media.pictures(RED)
   assert (picture.name, np.shares_memory(picture.read(), RED)) == ("image", True)

@@ -35,7 +35,7 @@ def test_rows_and_json():
   first, _ = one.to_coco(image_id=7)
   assert first["bbox"] == [20, 50, 60, 50]
   assert (first["image_id"], first["category_id"]) == (7, 2)
-  assert one.to_coco(category_ids=[10, 20])[0]["category_id"] == 20
+  assert one.to_coco(category_ids=np.asarray([10, 20]))[0]["category_id"] == 20
   written = json.loads(json.dumps(one.to_dict()))
   assert written["detections"][1]["name"] == "cat"
   assert written["detections"][1]["box"] == [100, 60, 150, 90]
@@ -78,3 +78,6 @@ def test_results_of_one_picture_and_of_several(tmp_path):
   assert [row["image_id"] for row in several.to_coco()] == [1, 1, 2, 2, 3, 3]
   assert several.to_dict()["skipped"] == [{"source": "c.jpg", "reason": "broken"}]
   assert len(several[1:]) == 2
+  assert [row["image_id"] for row in several[1:].to_coco()] == [2, 2, 3, 3]
+  some = Results([result(), result("b")], ("cat", "dog"), [("c.jpg", "broken")], [1, 3])
+  assert [row["image_id"] for row in some.to_coco()] == [1, 1, 3, 3]

@@ -19,6 +19,7 @@ from dnas.errors import DnasError
     (dict(iou=-0.1), "iou = -0.1; valid: 0 to 1"),
     (dict(score=float("nan")), "conf = nan"),
     (dict(max_detections=0), r"max_det = 0 \(detections an image\); valid: 1 or more"),
+    (dict(top_k=0), r"top_k = 0 \(candidates an image\); valid: 1 or more"),
   ],
 )
 def test_values_out_of_range(given, message):
@@ -41,13 +42,17 @@ def test_suppression_by_thresholds():
   assert np.asarray(found.valid).all()
 
 
+def test_a_user_changes_what_is_given():
+  assert VALIDATION.of() == VALIDATION
+  assert VALIDATION.of(conf=0.0) == VALIDATION._replace(score=0.0)
+  assert VALIDATION.of(0.5, 0.6, 10) == Thresholds(0.5, 0.6, 1000, 10)
+  assert VALIDATION.of(max_det=3000) == VALIDATION._replace(top_k=3000, max_detections=3000)
+
+
 def test_flags_have_the_defaults_and_become_arguments():
-  parser = flags.parser("text", VALIDATION, batch=16)
+  parser = flags.parser("text", batch=16, conf=0.25)
   given = flags.options(parser.parse_args(["--model", "x"]))
-  assert given == {
-    **dict(conf=VALIDATION.score, iou=VALIDATION.iou, max_det=VALIDATION.max_detections),
-    **dict(size=None, batch=16, rect=False),
-  }
+  assert given == dict(conf=0.25, iou=None, max_det=None, size=None, batch=16, rect=False)
   words = ["--model", "x", "--size", "64", "96", "--conf", "0.5", "--rect"]
   given = flags.options(parser.parse_args(words))
   assert (given["size"], given["conf"], given["rect"]) == ((64, 96), 0.5, True)

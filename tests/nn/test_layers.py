@@ -61,6 +61,24 @@ def test_padding_is_symmetric_unlike_xla_same():
   assert y.sum() != same
 
 
+@pytest.mark.parametrize(
+  ("c_out", "padding"), [(2, (1, 1)), (4, (1, 0)), (4, (1, 1))], ids=["wide", "uneven", "depthwise"]
+)
+def test_groups_and_paddings_of_any_kind(c_out, padding):
+  """Depthwise ones take a way of their own, which those that only look like it must not."""
+  groups = min(4, c_out)
+  conv = Conv(4, c_out, 3, groups=groups, padding=padding, rngs=Rngs(0))
+  stock = functools.partial(
+    lax.conv_general_dilated,
+    window_strides=(1, 1),
+    padding=[(p, p) for p in padding],
+    dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    feature_group_count=groups,
+  )
+  expected = stock(X, conv.kernel[...])
+  np.testing.assert_allclose(jit(lambda x: conv(x))(X), expected, rtol=1e-5, atol=1e-5)
+
+
 def test_groups_must_divide():
   with pytest.raises(ValueError, match="groups=3 must divide c_in=4 and c_out=6"):
     Conv(4, 6, 3, groups=3, rngs=Rngs(0))
