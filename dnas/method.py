@@ -143,6 +143,7 @@ def compose(settings: Config, what: Problem, priced: Priced | None = None) -> Me
   stop = None
   if settings.stop is not None:
     stop = naming.resolve(settings.stop, diagnostics, given=1)
+    stop([0.0])  # Its arguments are checked now.
   return Method(what, relax, machine, decide, 1 if settings.hypergradient is None else 2, stop)
 
 

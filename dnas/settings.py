@@ -109,6 +109,12 @@ def _check(settings: Config) -> None:
   if settings.hypergradient is not None:
     share = settings.weight_share
     check_number("config.search.weight_share", share, above=0, below=1, kind=ConfigError)
+  _check_partners(settings)
+  if settings.projection and settings.stop is not None:
+    raise ConfigError(
+      "config.search.stop: a search that is stopped early is decided by alpha, so its `projection` "
+      "would not be used; set one of them to None"
+    )
   if settings.projection and settings.average:
     raise ConfigError(
       "config.search.average: a search with `projection` is not decided by alpha, so its mean is "
@@ -120,6 +126,48 @@ def _check(settings: Config) -> None:
     raise ConfigError(
       "config.search.stop looks at the Hessian's eigenvalues: set watch.every_steps and "
       "watch.hessian_steps"
+    )
+
+
+# What is right with some relaxations only: (where it is named, its name, those, what else happens).
+_PARTNERS = (
+  (
+    "alpha_optimizer",
+    "exponentiated_gradient",
+    ("softmax",),
+    "it divides the gradient by softmax(alpha), which no other relaxation multiplied it with",
+  ),
+  (
+    "discretize",
+    "threshold",
+    ("sigmoid",),
+    "its threshold is one of sigmoids, which other relaxations push nowhere",
+  ),
+)
+_ONE_HOT = ("straight_through", "score_function")
+_WITHOUT_NOISE = ("softmax", "sigmoid", "sparsemax")
+
+
+def _check_partners(settings: Config) -> None:
+  """ConfigError for parts of a method that compute something else together; dotted names may."""
+  relaxation = naming.name_of(settings.relaxation) or ""
+  if "." in relaxation:
+    return
+  for field, name, valid, why in _PARTNERS:
+    if naming.name_of(settings[field]) == name and relaxation not in valid:
+      raise ConfigError(
+        f"config.search.{field}: {name} needs the relaxation {' or '.join(valid)}, got "
+        f"{relaxation}: {why}"
+      )
+  if settings.supernet.get("single_path") and relaxation not in _ONE_HOT:
+    raise ConfigError(
+      f"config.search.supernet.single_path: needs a relaxation that is one-hot and learns from one "
+      f"path ({', '.join(_ONE_HOT)}), got {relaxation}: the other operations would have no gradient"
+    )
+  if settings.projection and relaxation not in _WITHOUT_NOISE:
+    raise ConfigError(
+      f"config.search.projection: needs a relaxation without noise ({', '.join(_WITHOUT_NOISE)}), "
+      f"got {relaxation}: taking away an operation that was not drawn changes nothing"
     )
 
 

@@ -151,11 +151,46 @@ def test_a_folder_in_use_is_refused(root, tmp_path):
     ("task", dict(name="classification", label_smoothing=1.0), "label_smoothing"),
     ("data__spec", "digit", "unknown"),
     ("search__discretize", dict(name="best"), "unknown name in dnas.strategy.discretize"),
+    (
+      "search__discretize",
+      dict(name="threshold"),
+      "config.search.discretize: threshold needs the relaxation sigmoid, got softmax",
+    ),
+    ("search__supernet", dict(single_path=True), "config.search.supernet.single_path: needs"),
+    ("search__stop", dict(name="stop_by_eigenvalue", ratio=1.5), "stop_by_eigenvalue: ratio"),
   ],
 )
 def test_bad_configs_are_refused_before_anything_is_computed(root, tmp_path, field, value, message):
   with pytest.raises(DnasError, match=message):
     search.search(small(root, **{field: value}), tmp_path / "run")
+  assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+  ("fields", "message"),
+  [
+    (
+      dict(relaxation=dict(name="gumbel_softmax"), alpha_optimizer="exponentiated_gradient"),
+      "config.search.alpha_optimizer: exponentiated_gradient needs the relaxation softmax, got gum",
+    ),
+    (
+      dict(relaxation=dict(name="gumbel_softmax"), projection=dict(batches=1)),
+      r"config.search.projection: needs a relaxation without noise \(softmax, sigmoid, sparsemax\)",
+    ),
+    (
+      dict(projection=dict(batches=1), stop=dict(name="stop_by_eigenvalue")),
+      "config.search.stop: a search that is stopped early is decided by alpha",
+    ),
+    (
+      dict(weight_optimizer=dict(name="adamw"), hypergradient=dict(name="unrolled")),
+      "unrolled differentiates a step of SGD, but the weights are trained by adamw",
+    ),
+  ],
+)
+def test_parts_of_a_method_that_do_not_go_together(root, tmp_path, fields, message):
+  config = small(root, **{f"search__{name}": value for name, value in fields.items()})
+  with pytest.raises(DnasError, match=message):
+    search.search(config, tmp_path / "run")
   assert not (tmp_path / "run").exists()
 
 

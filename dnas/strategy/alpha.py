@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dnas.errors import DnasError
-from dnas.space.space import SearchSpace, SpaceError
+from dnas.space.space import Cell, SearchSpace, SpaceError
 from dnas.strategy.relaxation import Relaxation
 
 # Cell name -> logits [O] per edge; O is the number of the edge's operations, in their order.
@@ -32,6 +32,27 @@ def edges_key(cell: str) -> str:
 def operations(alpha: AlphaLike) -> dict[str, tuple[Any, ...]]:
   """The logits of operations alone, those of edges left out."""
   return {name: tuple(v) for name, v in alpha.items() if not name.endswith(_EDGES)}
+
+
+def edge_logits(cell: Cell, name: str, alpha: AlphaLike) -> list[np.ndarray]:
+  """The logits of a cell's edges by node, float64; [] where there are none.
+
+  Raises:
+    DnasError: they do not fit the cell, or are not finite; the message names the node.
+  """
+  at = edges_key(name)
+  if at not in alpha:
+    return []
+  betas = [np.asarray(beta, np.float64) for beta in alpha[at]]
+  if len(betas) != len(cell.nodes):
+    raise DnasError(f"alpha.{at}: has {len(betas)} nodes, the cell has {len(cell.nodes)}")
+  for node, beta in zip(cell.nodes, betas, strict=True):
+    count = len(cell.incoming(node))
+    if beta.shape != (count,) or not np.isfinite(beta).all():
+      raise DnasError(
+        f"alpha.{at}: of node {node} must be {count} finite numbers, got {beta.tolist()}"
+      )
+  return betas
 
 
 def init_alpha(

@@ -23,7 +23,7 @@ from dnas.errors import DnasError, check_count, check_number
 from dnas.finite import skip_unless_finite
 from dnas.strategy.alpha import Alpha, entropy, init_alpha
 from dnas.strategy.freezing import Freezing
-from dnas.strategy.hypergradient import Hypergradient
+from dnas.strategy.hypergradient import Hypergradient, check_fits
 from dnas.strategy.levels import Levels
 from dnas.strategy.optimizer import Optimizer
 from dnas.strategy.pricing import Pricing
@@ -118,7 +118,7 @@ def bilevel(
 
   Raises:
     DnasError: `steps`, `warmup_steps` or `average` out of range, the space is a genotype already,
-      or freezing with one level.
+      freezing with one level, or a hypergradient that does not go with the weight optimiser.
   """
   check_count("bilevel: steps", steps, 1)
   check_count("bilevel: warmup_steps", warmup_steps, 0)
@@ -126,6 +126,8 @@ def bilevel(
   check_number("bilevel: average", average, least=0, below=1)
   if freezing is not None and hypergradient is None:
     raise DnasError("bilevel: freezing compares the gradients of two levels, but there is one")
+  if hypergradient is not None:
+    check_fits(hypergradient, weight_optimizer)
   levels = Levels(
     problem,
     relaxation,

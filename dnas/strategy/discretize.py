@@ -22,7 +22,7 @@ import numpy as np
 
 from dnas.errors import DnasError, check_count, check_number
 from dnas.space.space import Cell, Edge, SearchSpace
-from dnas.strategy.alpha import AlphaLike, edges_key, operations
+from dnas.strategy.alpha import AlphaLike, edge_logits, operations
 
 __all__ = ["argmax", "limit_skips", "threshold", "top_k_edges"]  # What a config may name.
 
@@ -130,7 +130,8 @@ def limit_skips(
     skip: the operation that is limited.
 
   Raises:
-    DnasError: `at_most` negative; when called: as `argmax`, or the cell cannot do with M skips.
+    DnasError: `at_most` negative; when called: as `argmax`, the cell cannot do with M skips, or
+      none of `cells` is searched and has the operation, so that nothing is limited.
 
   Source: P-DARTS (Chen et al. 2019, arXiv:1904.12760), section 3.3 (M = 2).
   """
@@ -138,6 +139,12 @@ def limit_skips(
 
   def discretize(space: SearchSpace, alpha: AlphaLike) -> SearchSpace:
     decided = {}
+    has = lambda name: any(skip in edge.ops for edge in space.cells[name].edges)
+    if not any(name in cells and has(name) for name in space.searched):
+      raise DnasError(
+        f"limit_skips: cells = {tuple(cells)} with skip = {skip!r} limits nothing: searched are "
+        f"{space.searched}, with {skip!r} in {tuple(filter(has, space.searched))}"
+      )
     for name, weights in _weights(space, alpha, _softmax).items():
       cell = space.cells[name]
       decided[name] = choice = _decide(cell, weights)
@@ -194,8 +201,8 @@ def _weights(
   for name, logits in _check(space, alpha).items():
     cell = space.cells[name]
     edges = np.ones(len(cell.edges))
-    for node, beta in zip(cell.nodes, alpha.get(edges_key(name), ())):
-      edges[list(cell.incoming(node))] = _softmax(np.asarray(beta, np.float64))
+    for node, beta in zip(cell.nodes, edge_logits(cell, name, alpha)):
+      edges[list(cell.incoming(node))] = _softmax(beta)
     found[name] = _Weights([relax(values) for values in logits], edges)
   return found
 

@@ -31,7 +31,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from dnas.errors import check_count, check_number
+from dnas.errors import DnasError, check_count, check_number
 from dnas.strategy.inner_step import (
   Loss,
   PyTree,
@@ -42,12 +42,32 @@ from dnas.strategy.inner_step import (
   sgd_step,
   to_differentiate,
 )
+from dnas.strategy.optimizer import Optimizer
 from dnas.strategy.solvers import Solve, cg, neumann
 
 # What a config may name.
 __all__ = ["cg", "finite_difference", "first_order", "implicit", "neumann", "unrolled"]
 
 Hypergradient = Callable[..., tuple[jax.Array, PyTree]]
+
+
+def check_fits(hypergradient: Hypergradient, optimizer: Optimizer) -> None:
+  """The hypergradient's error, if weights trained by this optimiser are none that it can follow.
+
+  By a trace on two numbers, so that it comes before anything is computed. One that needs weights
+  of a certain structure is not judged here.
+  """
+
+  def probe(weight: jax.Array, alpha: jax.Array):
+    loss = lambda w, a: jnp.square(w * a)
+    return hypergradient(loss, loss, weight, alpha, optimizer.describe(optimizer.init(weight)))
+
+  try:
+    jax.eval_shape(probe, jnp.zeros(()), jnp.zeros(()))
+  except DnasError:
+    raise
+  except Exception:  # Whatever a function of the user's own says of two numbers.
+    return
 
 
 def first_order() -> Hypergradient:

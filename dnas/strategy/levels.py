@@ -76,8 +76,7 @@ class Levels:
     return progress_at(state.step, self.steps, self.warmup_steps)
 
   def _loss(self, state, batch, key, perturbation: Perturbation | None) -> Level:
-    relax_key, loss_key = jax.random.split(key)
-    progress = self.progress(state)
+    loss_key, progress = jax.random.split(key)[1], self.progress(state)
 
     def loss(params, alpha):
       apply = lambda p, w: self.problem.loss(p, state.stats, w, batch, loss_key, True, progress)
@@ -86,7 +85,8 @@ class Levels:
         # The move is a constant: found at weights and params through which no gradient flows.
         still, params_still = jax.lax.stop_gradient((weights, params))
         probe = lambda w: apply(params_still, w)[0]
-        moved = perturbation(jax.random.fold_in(relax_key, 1), probe, still, progress)
+        # Of `key` itself: `relax` has split what comes of `relax_key` among the edges.
+        moved = perturbation(jax.random.fold_in(key, 2), probe, still, progress)
         weights = jax.tree.map(lambda w, m, s: w + (m - s), weights, moved, still)
       return apply(params, weights)
 

@@ -125,6 +125,7 @@ def adamw(
   check_number("adamw: lr", lr, above=0)
   check_number("adamw: lr_end", lr_end, least=0)
   check_number("adamw: weight_decay", weight_decay, least=0)
+  _check_moments("adamw", b1, b2)
   _check_warmup("adamw", warmup_steps, steps)
   # The rise starts at lr / warmup_steps: a step at rate 0 would be one thrown away.
   schedule = optax.warmup_cosine_decay_schedule(
@@ -149,6 +150,7 @@ def adam(
   """
   check_number("adam: lr", lr, above=0)
   check_number("adam: weight_decay", weight_decay, least=0)
+  _check_moments("adam", b1, b2)
   chain = optax.chain(
     optax.add_decayed_weights(weight_decay),
     optax.scale_by_adam(b1, b2),
@@ -242,6 +244,11 @@ def _clipping(name: str, clip: float | None) -> optax.GradientTransformation:
     return optax.identity()
   check_number(f"{name}: clip", clip, above=0)
   return optax.clip_by_global_norm(clip)
+
+
+def _check_moments(name: str, b1: float, b2: float) -> None:
+  for field, value in (("b1", b1), ("b2", b2)):
+    check_number(f"{name}: {field}", value, least=0, below=1)
 
 
 def _check_warmup(name: str, warmup_steps: int, steps: int) -> None:

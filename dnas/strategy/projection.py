@@ -188,16 +188,18 @@ class _Steps:
       alpha_batch, _at(state.free, name, e, 0), _at(state.fixed, name, e, weights)
     )
     trials = _trials(self.space, name, edges, now, state)
-    loss = [self.measure(state.search, without(*trial)) for trial in trials]
+    loss = jnp.stack([self.measure(state.search, without(*trial)) for trial in trials])
+    sound = jnp.isfinite(loss)
     before = state.losses if place else jnp.zeros_like(state.losses)
-    losses = before.at[: len(loss)].add(jnp.stack(loss))
+    # Of what has no number nothing is known: it must not be what the supernet misses most.
+    losses = before.at[: len(loss)].add(jnp.where(sound, loss, -jnp.inf))
     state = dataclasses.replace(state, losses=losses, step=state.step + 1)
     if place == self.batches - 1:
       if isinstance(edges, int):
         state = _decide_edge(self.space, name, edges, now[edges], losses[: len(loss)], state)
       else:
         state = _drop_edges(self.space, name, edges, losses[: len(loss)], state)
-    return state, {"trial_loss": jnp.mean(jnp.stack(loss)), "skipped": jnp.zeros((), jnp.int32)}
+    return state, {"trial_loss": jnp.mean(loss), "skipped": (~sound.all()).astype(jnp.int32)}
 
 
 def run(projection: Projection, state: SearchState, draw: Callable[[str, int], Any]) -> SearchSpace:

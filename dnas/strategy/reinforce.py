@@ -47,7 +47,7 @@ def reinforce(
   Args:
     space: to be searched.
     lr: Adam's learning rate, 0.01 as for NATS-Bench (0.001 hardly moves in 100 queries).
-    momentum: m of the moving average.
+    momentum: m of the moving average, in (0, 1): at 0 b is R itself, so that nothing is learned.
     entropy: weight of the entropy bonus, in units of the score; the benchmark has none.
     spread: standard deviation of the initial logits.
 
@@ -58,7 +58,7 @@ def reinforce(
     what their code does (D-X-Y/AutoDL-Projects: Adam, 0.9, 1e-3 N(0, 1), this baseline).
   """
   check_number("reinforce: lr", lr, least=0, kind=StrategyError)
-  check_number("reinforce: momentum", momentum, least=0, most=1, kind=StrategyError)
+  check_number("reinforce: momentum", momentum, above=0, below=1, kind=StrategyError)
   check_number("reinforce: entropy", entropy, least=0, kind=StrategyError)
   check_number("reinforce: spread", spread, least=0, kind=StrategyError)
   cells = [(name, space.cells[name]) for name in searched(space)]

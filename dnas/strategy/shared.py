@@ -88,6 +88,8 @@ class Result:
       time.sleep(self.executor.poll_s)
     found = _object(path)
     if "error" in found:
+      # The task first: a worker that finds it without its result would take it once more.
+      path.with_suffix(".task").unlink(missing_ok=True)
       path.unlink()
       raise SharedError(f"{self.name}, on {found.get('worker')}: {found['error']}")
     return found["metrics"]
@@ -152,7 +154,8 @@ def _claim(folder: pathlib.Path, patience_s: float) -> pathlib.Path | None:
       continue
     with os.fdopen(handle, "w", encoding="utf-8") as file:
       file.write(_me())
-    if not task.with_suffix(".result").exists():  # It may have come between the two looks.
+    # Between the two looks the result may have come, or the task gone because it failed.
+    if task.exists() and not task.with_suffix(".result").exists():
       return task
     claim.unlink(missing_ok=True)
   return None

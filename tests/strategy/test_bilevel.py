@@ -283,9 +283,10 @@ def test_seeds_side_by_side_equal_one_by_one():
 
 
 def test_adamw_cannot_be_unrolled():
-  functions = search(weights=opt.adamw(20))
   with pytest.raises(DnasError, match=r"unrolled differentiates a step of SGD.*adamw\. Valid"):
-    run(functions)
+    search(weights=opt.adamw(20))
+  with pytest.raises(DnasError, match="finite_difference differentiates a step of SGD"):
+    search(weights=opt.adamw(20), hypergradient=hg.finite_difference())
   hypergradient = hg.implicit(hg.neumann(2, lr=0.1))
   _, history = run(search(weights=opt.adamw(20), hypergradient=hypergradient))
   assert np.isfinite(history[-1]["alpha_loss"])

@@ -196,7 +196,7 @@ def test_a_genotype_leaves_nothing_to_search(name):
     (lambda: black_box.nsga2(SPACE, crossover=2), r"nsga2: crossover must be in \[0, 1\], got 2"),
     (lambda: black_box.nsga2(SPACE, costs="params"), "nsga2: costs must hold names of costs"),
     (lambda: black_box.reinforce(SPACE, lr=-1), "reinforce: lr must be 0 or more, got -1"),
-    (lambda: black_box.reinforce(SPACE, momentum=1.5), r"reinforce: momentum must be in \[0, 1\]"),
+    (lambda: black_box.reinforce(SPACE, momentum=1.5), r"reinforce: momentum must be in \(0, 1\)"),
     (
       lambda: black_box.reinforce(SPACE, entropy=True),
       "reinforce: entropy must be a number .* got True",

@@ -36,7 +36,7 @@ SPACES = {
 MEMBERS = {
   "argmax": discretize.argmax(),
   "top_k_edges": discretize.top_k_edges(2),
-  "limit_skips": discretize.limit_skips(9),
+  "limit_skips": discretize.limit_skips(9, ("normal", "cell", "c"), "skip"),
   "threshold": discretize.threshold(1e-9),
 }
 VALID = [
@@ -238,6 +238,27 @@ def test_limit_skips_takes_the_weakest_skips_away():
   only = SearchSpace({"cell": Cell(1, (Edge(0, 1, ("skip",)), Edge(0, 1, OPS)), (1,))})
   with pytest.raises(DnasError, match="cannot do with 0 skip"):
     discretize.limit_skips(0, skip="skip")(only, {"cell": (np.zeros(1), np.zeros(3))})
+
+
+@pytest.mark.parametrize("given", [dict(cells=("norml",), skip="skip"), dict(skip="skip_connect")])
+def test_a_limit_that_limits_nothing_is_an_error(given):
+  space = SPACES["keep 2"]
+  with pytest.raises(DnasError, match=r"limits nothing: searched are \('normal', 'reduce'\)"):
+    discretize.limit_skips(2, **given)(space, logits(space))
+
+
+@pytest.mark.parametrize(
+  ("betas", "message"),
+  [
+    ([[0.0, 0.0]], "has 1 nodes, the cell has 3"),
+    ([[0.0], [0.0] * 3, [0.0] * 4], "of node 2 must be 2 finite numbers"),
+    ([[0.0] * 2, [0.0, np.nan, 0.0], [0.0] * 4], "of node 3 must be 3 finite numbers"),
+  ],
+)
+def test_logits_of_edges_that_do_not_fit(betas, message):
+  space = SPACES["keep all"]
+  with pytest.raises(DnasError, match=rf"alpha\.cell/edges: {message}"):
+    discretize.argmax()(space, {**logits(space), "cell/edges": betas})
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,8 @@ def test_adamw():
     (lambda: opt.adamw(5, warmup_steps=5), "adamw: warmup_steps must be below steps = 5, got 5"),
     (lambda: opt.adamw(5, warmup_steps=2.5), "adamw: warmup_steps must be a whole number"),
     (lambda: opt.adam(lr=0.0), "adam: lr must be above 0"),
+    (lambda: opt.adam(b1=1.0), r"adam: b1 must be in \[0, 1\), got 1.0"),
+    (lambda: opt.adamw(5, b2=-0.1), r"adamw: b2 must be in \[0, 1\), got -0.1"),
   ],
 )
 def test_bad_settings_are_named(make, message):

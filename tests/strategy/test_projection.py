@@ -26,7 +26,7 @@ def loss(params, stats, weights, batch, key, train, progress):
   return params["scale"] * (20 - jnp.sum(WORTH * mixed)) + 0 * batch.sum(), (stats, {})
 
 
-def project(space, tune_steps=0, **settings):
+def project(space, tune_steps=0, loss=loss, **settings):
   problem = Problem(space, lambda key: ({"scale": jnp.ones(())}, {}), loss)
   seen = []
 
@@ -86,6 +86,17 @@ def test_then_the_edges_that_hurt_most():
   genotype, steps = project(KEEP_1, tune_steps=1, seed=0)
   assert str(genotype.cells["c"]) == "3: a(1)"
   assert steps == 4 * (2 + 1)  # three operations and one node
+
+
+def test_a_trial_without_a_number_decides_nothing():
+  def broken(params, stats, weights, batch, *rest):
+    total, aux = loss(params, stats, weights, batch, *rest)
+    # Infinite when b is taken from the first edge while it is undecided: what hurts most there.
+    _, a, b = weights["c"][0]
+    return jnp.where((b == 0) & (a < 1), jnp.inf, total), aux
+
+  genotype, _ = project(KEEP_ALL, loss=broken, seed=0)
+  assert str(genotype.cells["c"]) == "3: a(0) + a(1) + a(2)"
 
 
 def test_decided_weights_replace_the_relaxed_ones():
