@@ -156,7 +156,7 @@ class Checkpointer:
   def restore(self, template: Any, step: int | None = None) -> tuple[int, Any, dict] | None:
     """The newest sound checkpoint, as `(step, state, data_state)`; None if there is none at all.
 
-    A broken one is renamed to `broken-STEP` with a message, and the one before it is taken.
+    A broken one is renamed to `broken-STEP` with a message, once one before it has been read.
 
     Args:
       template: a state of the run: structure, shapes, dtypes, and where each leaf has to lie
@@ -166,25 +166,24 @@ class Checkpointer:
 
     Raises:
       CheckpointError: the checkpoint is sound but of another structure, shape or dtype; there are
-        checkpoints but none is sound; the `step` asked for is missing or broken.
+        checkpoints, or `broken-STEP`, but none is sound; the `step` asked for is missing or broken.
     """
     self.wait()
-    steps = self.steps() if step is None else [step]
-    faults = []
-    for candidate in reversed(steps):
+    faults = {}
+    for candidate in reversed(self.steps() if step is None else [step]):
       found, fault = self._try(candidate, template)
       # All processes ask, those that cannot read it too: else the others wait for them.
       broken = mesh.of_any(bool(fault))
       if found and not broken:
+        for left, fault in faults.items():
+          self._set_aside(left, fault)
         return candidate, *found
-      fault = fault or "another process cannot read it"
-      faults.append(f"step {candidate}: {fault}")
-      if step is None:
-        self._set_aside(candidate)
-        self._say(f"checkpoint {self.directory / str(candidate)} is broken and left out: {fault}")
-    if faults:
+      faults[candidate] = fault or "another process cannot read it"
+    words = [f"step {candidate}: {fault}" for candidate, fault in faults.items()]
+    words = words or sorted(path.name for path in self.directory.glob("broken-*"))
+    if words:
       raise CheckpointError(
-        f"no sound checkpoint in {self.directory} ({'; '.join(faults)}). "
+        f"no sound checkpoint in {self.directory} ({'; '.join(words)}). "
         "To start anew, delete the folder or choose another workdir"
       )
     return None
@@ -214,6 +213,8 @@ class Checkpointer:
       found = self._read(step, template)
     except _Misfit as error:
       raise CheckpointError(str(error)) from error
+    except (MemoryError, jax.errors.JaxRuntimeError):  # Of this machine, not of the files.
+      raise
     except Exception as error:  # Damaged files make Orbax raise just about anything.
       fault = " ".join(str(error).split())[:200] or type(error).__name__
     finally:
@@ -254,8 +255,8 @@ class Checkpointer:
       raise CheckpointError("its description is too large")
     return seal.unseal(self._manager.restore(step, args=args)["meta"])
 
-  def _set_aside(self, step: int) -> None:
-    """Renames a broken checkpoint, so that the run can write this step again."""
+  def _set_aside(self, step: int, fault: str) -> None:
+    """Renames a broken checkpoint, so that the run can write this step again, and says so."""
     if jax.process_index() == 0:
       target = self.directory / f"broken-{step}"
       while target.exists():
@@ -263,6 +264,7 @@ class Checkpointer:
       (self.directory / str(step)).rename(target)
     mesh.meet(f"broken-{step}")
     self._manager.reload()
+    self._say(f"checkpoint {self.directory / str(step)} is broken and left out: {fault}")
 
   @contextlib.contextmanager
   def _failing(self, what: str) -> Iterator[None]:

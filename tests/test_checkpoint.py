@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from dnas import mesh as mesh_lib
-from dnas import seal
+from dnas import seal, trees
 from dnas.checkpoint import Checkpointer
 from dnas.lock import LockError, run_lock
 from dnas.trees import CheckpointError, fingerprint
@@ -290,8 +290,36 @@ def test_nothing_sound_is_an_error_and_not_a_fresh_start(two_checkpoints, tmp_pa
   for step in ("1", "2"):
     for file in files_of(path / step):
       file.write_bytes(b"")
-  with checkpointer(path) as reading, pytest.raises(CheckpointError, match="no sound checkpoint"):
+  for _ in range(2):  # Started again, the run finds what it found.
+    with checkpointer(path) as reading:
+      for _ in range(2):
+        with pytest.raises(CheckpointError, match=r"no sound checkpoint .*step 2: .*; step 1: "):
+          reading.restore(small())
+  assert sorted(p.name for p in path.iterdir() if p.is_dir()) == ["1", "2"]
+
+
+def test_broken_ones_alone_are_an_error_and_not_a_fresh_start(two_checkpoints, tmp_path):
+  path = copied(two_checkpoints, tmp_path / "bad")
+  for step in ("1", "2"):
+    (path / step).rename(path / f"broken-{step}")
+  message = r"no sound checkpoint .* \(broken-1; broken-2\)"
+  with checkpointer(path) as reading, pytest.raises(CheckpointError, match=message):
     reading.restore(small())
+
+
+@pytest.mark.parametrize("error", [MemoryError("5 GB"), jax.errors.JaxRuntimeError("5 GB")])
+def test_too_little_memory_is_no_damage(two_checkpoints, tmp_path, monkeypatch, error):
+  path = copied(two_checkpoints, tmp_path / "sound")
+
+  def full(*arguments):
+    raise error
+
+  with checkpointer(path) as reading:
+    monkeypatch.setattr(trees, "from_host", full)
+    with pytest.raises(type(error), match="5 GB"):
+      reading.restore(small())
+    monkeypatch.undo()
+    assert reading.restore(small())[0] == 2
 
 
 def test_a_process_that_cannot_read_one_says_so_to_the_others(
