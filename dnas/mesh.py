@@ -7,6 +7,7 @@ runs side by side). Parameters are replicated. Under `jax.jit` a program sees wh
 a mean over the batch is the mean over the global batch, whatever the mesh.
 """
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,8 @@ from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from dnas.errors import DnasError
+
+_SYNC_POINTS = itertools.count(1)
 
 
 class MeshError(DnasError):
@@ -140,15 +143,16 @@ def shard_batch(batch: Any, mesh: Mesh) -> Any:
   return jax.tree_util.tree_map_with_path(put, batch)
 
 
-def all_noticed(step: int, noticed: Callable[[], bool]) -> bool:
-  """Whether to save and end after `step` because of SIGTERM; the same answer in all processes.
+def all_noticed(noticed: Callable[[], bool]) -> bool:
+  """Whether to save and end now because of SIGTERM; the same answer in all processes.
 
-  With several processes JAX's own service hears the signal, and has them agree on a step that none
-  has passed yet; `noticed` is for one.
+  With several processes JAX's own service hears the signal, and has them agree on a call that none
+  has made yet; `noticed` is for one.
   """
   if jax.process_count() == 1:
     return noticed()
-  return multihost_utils.reached_preemption_sync_point(step)
+  # Counted over all loops of the process: the service waits for a number beyond all it has seen.
+  return multihost_utils.reached_preemption_sync_point(next(_SYNC_POINTS))
 
 
 def of_first(value: float) -> float:

@@ -206,7 +206,7 @@ def loop(
       since_saved += [metrics[lowers]] if lowers in metrics else []
       if skips.see(metrics["skipped"]):
         raise _not_finite(description, i, skips, metrics, step, state, batches, checkpoints)
-      stop = mesh.all_noticed(i, noticed)
+      stop = mesh.all_noticed(noticed)
       if checkpoints.should_save(i) or i == steps or stop:
         records.flush()
         places = {name: iterator.get_state() for name, iterator in iterators.items()}

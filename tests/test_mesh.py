@@ -159,3 +159,16 @@ def test_replicate_keeps_values_types_and_keys_and_shares_no_memory():
 def test_a_scalar_is_no_batch():
   with pytest.raises(lib.MeshError, match=r"batch\['n'\] has the shape \(\)"):
     lib.shard_batch({"n": 3}, lib.make())
+
+
+def test_no_two_loops_of_a_process_count_the_same_points_to_end_at(monkeypatch):
+  """The service of several processes agrees on a number that has to be larger than any before."""
+  points = []
+  service = lambda point: points.append(point) or False
+  monkeypatch.setattr(lib.multihost_utils, "reached_preemption_sync_point", service)
+  assert lib.all_noticed(lambda: True)
+  monkeypatch.setattr(jax, "process_count", lambda: 2)
+  for _ in range(2):  # loops
+    for _ in range(3):
+      assert not lib.all_noticed(lambda: True)
+  assert points == list(range(points[0], points[0] + 6))
