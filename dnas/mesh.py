@@ -112,21 +112,15 @@ def shard_batch(batch: Any, mesh: Mesh) -> Any:
   """A batch split over the axis `data`: leaves [B, ...] on the host -> global arrays.
 
   Args:
-    batch: a tree of arrays whose first axis is the batch. With P processes each passes its own
-      B / P examples, in the order of their process index.
+    batch: a tree of arrays whose first axis is the batch. With several processes each passes the
+      part of the examples that `share` says.
     mesh: from `make`.
 
   Raises:
     MeshError: the examples of a leaf do not divide over its devices; names the leaf.
   """
   sharding = _over_batch(mesh)
-  # The positions along `data` that this process fills; with one process, all of them.
-  axis = mesh.axis_names.index("data")
-  here = {
-    index[axis]
-    for index, device in np.ndenumerate(mesh.devices)
-    if device.process_index == jax.process_index()
-  }
+  here = _places(mesh)[jax.process_index()]
   local = len(here) < mesh.shape["data"] or jax.process_count() > 1
 
   def put(path: Any, leaf: Any) -> jax.Array:
@@ -141,6 +135,34 @@ def shard_batch(batch: Any, mesh: Mesh) -> Any:
     return jax.make_array_from_process_local_data(sharding, np.asarray(leaf))
 
   return jax.tree_util.tree_map_with_path(put, batch)
+
+
+def share(mesh: Mesh) -> tuple[int, int]:
+  """(i, n): of n equal parts of a batch, in order, this process passes the i-th to `shard_batch`.
+
+  Processes at the same places along `data` (with other seeds) pass the same part.
+
+  Raises:
+    MeshError: the places of two processes overlap without being the same, or are not as many.
+  """
+  places = _places(mesh)
+  parts = sorted(set(places.values()))
+  if sum(map(len, parts)) != mesh.shape["data"] or len(set(map(len, parts))) > 1:
+    raise MeshError(
+      f"mesh axes {dict(mesh.shape)} give {len(places)} processes parts of a batch that overlap or "
+      f"are not equal: places along 'data' by process {places}; valid are sizes by which each "
+      "process fills all places, or as many as any other and none of theirs"
+    )
+  return parts.index(places[jax.process_index()]), len(parts)
+
+
+def _places(mesh: Mesh) -> dict[int, tuple[int, ...]]:
+  """Process -> the places along `data` that its devices fill, in ascending order."""
+  axis = mesh.axis_names.index("data")
+  found: dict[int, set[int]] = {}
+  for index, device in np.ndenumerate(mesh.devices):
+    found.setdefault(device.process_index, set()).add(index[axis])
+  return {process: tuple(sorted(places)) for process, places in found.items()}
 
 
 def all_noticed(noticed: Callable[[], bool]) -> bool:

@@ -112,8 +112,8 @@ def pipeline(
 ) -> Pipeline:
   """Batches of a split as `config.data` and `config.seed` have them.
 
-  For training they are augmented, and the processes of a run share each batch; else each process
-  sees all of the split.
+  For training they are augmented, and the processes of a run share each batch as its mesh says;
+  else each process sees all of the split.
 
   Args:
     config: of the run.
@@ -125,6 +125,7 @@ def pipeline(
   Raises:
     DataError: an argument is wrong.
     ConfigError: an augmentation is unknown, or gets a wrong argument.
+    MeshError: the processes cannot share a batch on this mesh.
   """
   given = complete("data", config.data)
   fields: dict[str, Any] = dict(
@@ -135,8 +136,8 @@ def pipeline(
     interpolation=given.interpolation,
   )
   if train:
-    processes = dict(process_index=jax.process_index(), process_count=jax.process_count())
-    fields |= {"augment": given.augment, **processes}
+    part, parts = mesh.share(devices_of(config)) if jax.process_count() > 1 else (0, 1)
+    fields |= {"augment": given.augment, "process_index": part, "process_count": parts}
   return Pipeline(source=source, batch_size=batch_size, train=train, **{**fields, **options})
 
 

@@ -151,6 +151,15 @@ def test_seeds_split_over_devices_equal_seeds_on_one(root, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_seed_in_each_of_two_processes_sees_whole_batches(root, tmp_path):
+  fields = {"seeds": 2}
+  finish(start(command(root, "search.py", tmp_path / "one", **fields)))
+  finish(*start_two(command(root, "search.py", tmp_path / "two", **fields, mesh__seed=2)))
+  assert len(list((tmp_path / "two").rglob("seeds/*/genotype.json"))) == 2
+  check_same(tmp_path / "one", tmp_path / "two")
+
+
+@pytest.mark.slow
 def test_two_processes_equal_one_and_go_on_where_one_was_killed(root, tmp_path):
   finish(start(command(root, "run.py", tmp_path / "one")))
   finish(*start_two(command(root, "run.py", tmp_path / "two")))

@@ -5,6 +5,7 @@
 import os
 import subprocess
 import sys
+import types
 
 import jax
 import jax.numpy as jnp
@@ -172,3 +173,33 @@ def test_no_two_loops_of_a_process_count_the_same_points_to_end_at(monkeypatch):
     for _ in range(3):
       assert not lib.all_noticed(lambda: True)
   assert points == list(range(points[0], points[0] + 6))
+
+
+def of_processes(owners: list[list[int]]):
+  """What `share` looks at in a mesh with the axes `seed` and `data`, from each device's process."""
+  device = np.vectorize(lambda owner: types.SimpleNamespace(process_index=owner), otypes="O")
+  shape = dict(zip(("seed", "data"), np.shape(owners)))
+  return types.SimpleNamespace(axis_names=("seed", "data"), shape=shape, devices=device(owners))
+
+
+@pytest.mark.parametrize(
+  ("owners", "shares"),
+  [
+    ([[0, 0, 0, 0]], [(0, 1)]),
+    ([[0, 0, 1, 1]], [(0, 2), (1, 2)]),
+    ([[1, 1, 0, 0]], [(1, 2), (0, 2)]),
+    ([[0, 0], [1, 1]], [(0, 1), (0, 1)]),  # Each process has a seed, and needs all of the batch.
+    ([[0, 0, 1, 1], [2, 2, 3, 3]], [(0, 2), (1, 2), (0, 2), (1, 2)]),
+    ([[0, 1, 0, 1]], [(0, 2), (1, 2)]),
+  ],
+)
+def test_a_process_passes_the_part_of_a_batch_that_its_devices_take(owners, shares, monkeypatch):
+  for process, expected in enumerate(shares):
+    monkeypatch.setattr(jax, "process_index", lambda process=process: process)
+    assert lib.share(of_processes(owners)) == expected
+
+
+@pytest.mark.parametrize("owners", [[[0, 0, 1], [1, 2, 2]], [[0, 0, 0, 1]]])
+def test_processes_whose_parts_of_a_batch_overlap(owners):
+  with pytest.raises(lib.MeshError, match=r"axes \{'seed': .*\} give . processes parts .* overlap"):
+    lib.share(of_processes(owners))
