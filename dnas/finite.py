@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.extend import core
 
@@ -127,8 +128,10 @@ def explain(found: list[Value]) -> str:
 
 
 def describe(report: Mapping[str, Any]) -> str:
-  """The scalars of a report as `name value, ...`."""
-  return ", ".join(f"{k} {float(v):.4g}" for k, v in sorted(report.items()) if k != "skipped")
+  """The numbers of a report as `name value, ...`; those of several seeds as `name [value, ...]`."""
+  said = lambda v: f"[{', '.join(map(said, v))}]" if isinstance(v, list) else f"{v:.4g}"
+  numbers = {k: np.asarray(v).tolist() for k, v in sorted(report.items()) if k != "skipped"}
+  return ", ".join(f"{k} {said(v)}" for k, v in numbers.items())
 
 
 def _run(jaxpr: Any, consts: Any, args: Any, found: list[Value], backward: bool) -> list[Any]:

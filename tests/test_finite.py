@@ -127,3 +127,11 @@ def test_values_repeat_the_program_and_enter_what_it_calls():
   expected = function(jax.random.key(3), jnp.array([1.0, 2.0]))
   assert found[-1].largest == pytest.approx(float(expected), rel=1e-6)
   assert finite.explain(found).startswith("largest finite values: 10.1 in scan []")
+
+
+def test_a_report_is_said_with_the_numbers_of_each_seed():
+  report = {"loss": jnp.float32(math.nan), "skipped": jnp.int32(1), "norm": jnp.float32(12345.678)}
+  report["seeds/loss"] = jnp.array([1.25, math.nan])
+  report["seeds/skipped"] = jnp.array([0, 1])
+  said = "loss nan, norm 1.235e+04, seeds/loss [1.25, nan], seeds/skipped [0, 1]"
+  assert finite.describe(report) == said
