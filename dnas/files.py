@@ -11,12 +11,15 @@ import io
 import json
 import os
 import pathlib
+import secrets
+import time
 import zipfile
 from typing import Any
 
 from dnas.errors import DnasError
 
 MAX_BYTES = 1 << 24
+_LEFT_S = 3600.0
 
 
 def atomic_write(path: str | os.PathLike, data: str | bytes | memoryview) -> None:
@@ -29,7 +32,8 @@ def atomic_write(path: str | os.PathLike, data: str | bytes | memoryview) -> Non
     OSError: names `path` (a full disk, a read-only folder).
   """
   path = pathlib.Path(path)
-  temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+  # Machines that share the folder may have processes of the same number.
+  temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
   try:
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(temporary, "wb") as file:
@@ -46,6 +50,17 @@ def atomic_write(path: str | os.PathLike, data: str | bytes | memoryview) -> Non
     with contextlib.suppress(OSError):
       temporary.unlink(missing_ok=True)
     raise OSError(error.errno, f"cannot write: {error.strerror}", str(path)) from error
+
+
+def remove_left(folder: pathlib.Path) -> None:
+  """Removes what `atomic_write` left in a folder where it was killed an hour ago, or earlier.
+
+  What is younger may be another process's, which writes it just now.
+  """
+  for left in folder.glob(".*.tmp"):
+    with contextlib.suppress(FileNotFoundError):
+      if time.time() - left.stat().st_mtime > _LEFT_S:
+        left.unlink()
 
 
 def bounded(

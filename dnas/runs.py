@@ -101,8 +101,7 @@ def folder(
         )
     mesh.meet("config.json is read")  # Before it is written.
     if first():
-      for left in workdir.glob(".*.tmp"):  # By `files.atomic_write` in a process that was killed.
-        left.unlink(missing_ok=True)
+      files.remove_left(workdir)
     write(path, configs.to_json(config))
     yield workdir
 

@@ -3,6 +3,7 @@
 """Files are written in one step (how they are read: test_untrusted.py)."""
 
 import os
+import time
 
 import pytest
 
@@ -31,6 +32,29 @@ def test_atomic_write_that_fails_keeps_the_old_file_and_names_it(tmp_path, monke
   assert info.value.errno == 28
   assert path.read_text() == "old"
   assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_processes_of_one_number_on_two_machines_write_one_file(tmp_path, monkeypatch):
+  path, fsync = tmp_path / "file", os.fsync
+
+  def meanwhile(descriptor):
+    monkeypatch.setattr(os, "fsync", fsync)
+    files.atomic_write(path, "the other's")
+    fsync(descriptor)
+
+  monkeypatch.setattr(os, "fsync", meanwhile)
+  files.atomic_write(path, "mine")
+  assert path.read_text() == "mine"
+  assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_a_killed_process_left_is_removed_when_it_is_no_other_ones(tmp_path):
+  ages_s = {".old.json.1-ab.tmp": 3700, ".young.json.1-ab.tmp": 3500, ".old": 1e9, "old.tmp": 1e9}
+  for name, age_s in ages_s.items():
+    (tmp_path / name).write_text("half")
+    os.utime(tmp_path / name, (time.time() - age_s,) * 2)
+  files.remove_left(tmp_path)
+  assert {p.name for p in tmp_path.iterdir()} == ages_s.keys() - {".old.json.1-ab.tmp"}
 
 
 def test_a_file_in_place_of_the_folder_is_an_error_with_the_path(tmp_path):
