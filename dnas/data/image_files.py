@@ -81,17 +81,29 @@ def _look(path: pathlib.Path, whole: bool) -> Info | str:
     return f"cannot be read: {error.strerror}"
   try:
     with Image.open(path) as image:
-      orientation = image.getexif().get(_ORIENTATION, 1)
-      # Of TIFF Pillow gives the size that it has upright.
-      turned = orientation in _TURNED and image.format != "TIFF"
-      info = Info(image.height, image.width, turned)
+      info = Info(image.height, image.width, _orientation(image) in _TURNED)
     if whole:
-      decode(np.fromfile(path, np.uint8), 8)
+      pixels, reduction = decode(np.fromfile(path, np.uint8), 8)
+      height, width = info.upright
+      if pixels.shape[:2] != (-(-height // reduction), -(-width // reduction)):
+        return f"is {width} x {height} px by its header, but of another size when it is decoded"
   except UnidentifiedImageError:
     return f"not an image that can be read ({path.stat().st_size} bytes)"
   except (OSError, SyntaxError, ImageError, Image.DecompressionBombError) as error:
     return f"cannot be read: {error}"  # Pillow raises SyntaxError for a broken PNG header.
   return info
+
+
+def _orientation(image: Image.Image) -> int:
+  """As EXIF has it, by which `decode` turns; Pillow would take that of XMP, too.
+
+  Of TIFF it is 1: Pillow gives the size that it has upright.
+  """
+  if image.format == "PNG" and "exif" not in image.info:
+    image.load()  # It may come after the pixels.
+  exif = Image.Exif()
+  exif.load(image.info.get("exif", b""))
+  return exif.get(_ORIENTATION, 1)
 
 
 def upright_size(path: pathlib.Path) -> tuple[int, int] | None:
