@@ -23,8 +23,26 @@ _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height.
 
 
 def images_in(folder: pathlib.Path) -> list[pathlib.Path]:
-  """The image files in a folder and those below it, sorted."""
-  return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+  """The image files in a folder and those below it, sorted.
+
+  Links to folders are followed; a folder that can be reached by several paths counts once, by the
+  one without links if there is one.
+  """
+  found: list[pathlib.Path] = []
+  seen: set[str] = set()
+  starts = [str(folder)]
+  for start in starts:  # It grows: links come after what lies beside them.
+    for place, inner, names in os.walk(start):
+      real = os.path.realpath(place)
+      if real in seen:
+        inner.clear()
+        continue
+      seen.add(real)
+      inner.sort()
+      found += [pathlib.Path(place, name) for name in (*inner, *names)]
+      paths = (os.path.join(place, name) for name in inner)
+      starts += [path for path in paths if os.path.islink(path)]
+  return sorted(path for path in found if path.suffix.lower() in SUFFIXES)
 
 
 class Info(NamedTuple):

@@ -80,3 +80,27 @@ def test_a_size_that_decoding_contradicts_is_a_fault(tmp_path, monkeypatch):
   assert report.fatal == [
     f"{path}: is 19 x 41 px by its header, but of another size when it is decoded"
   ]
+
+
+def test_links_to_folders_are_followed_and_no_folder_counts_twice(tmp_path):
+  folder, elsewhere = tmp_path / "images", tmp_path / "elsewhere"
+  for path in (folder / "z" / "1.jpg", folder / "2.PNG", elsewhere / "b" / "3.jpg"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+  (folder / "notes.txt").touch()
+  (folder / "folder.jpg").mkdir()  # For `inspect` to tell of.
+  links = {
+    folder / "a": folder / "z",  # Its images have their paths without it.
+    folder / "m": elsewhere,
+    folder / "n": elsewhere,
+    folder / "z" / "up": folder,
+    elsewhere / "b" / "round": elsewhere,
+    folder / "4.jpg": elsewhere / "b" / "3.jpg",
+    folder / "gone": tmp_path / "gone",
+  }
+  for link, target in links.items():
+    link.symlink_to(target)
+  found = [path.relative_to(folder).as_posix() for path in image_files.images_in(folder)]
+  assert found == ["2.PNG", "4.jpg", "folder.jpg", "m/b/3.jpg", "z/1.jpg"]
+  (tmp_path / "link").symlink_to(folder)
+  assert len(image_files.images_in(tmp_path / "link")) == len(found)
