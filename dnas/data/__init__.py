@@ -4,9 +4,9 @@
 
 `source` says what a data set is, `loading` finds it by name; `tfds_source`, `coco_json`,
 `yolo_yaml`, `digits` and `digit_scenes` read one kind each, with `checks` and `image_files`, which
-say what is wrong, and `images`, which decodes. `letterbox`, then `augment` (by `sample`) change one
-example; `pipeline` makes deterministic, resumable batches of them. `summary` describes a data set,
-`part` is a part of one, `media` is pictures without one.
+say what is wrong, and `images`, which decodes. `letterbox`, then `augment` (by `sample`, within its
+`limits`) change one example; `pipeline` makes deterministic, resumable batches of them. `summary`
+describes a data set, `part` is a part of one, `media` is pictures without one.
 """
 
 from dnas.data.loading import labelled, load, whole_spec

@@ -16,6 +16,7 @@ import grain
 import numpy as np
 
 from dnas.data import augment as augmentations
+from dnas.data import limits
 from dnas.data.letterbox import INTERPOLATIONS, cover, letterbox, reduction_for, to_network
 from dnas.data.sample import Sample
 from dnas.data.source import ClassificationSource, DataError, DetectionSource, Source
@@ -84,7 +85,7 @@ class Pipeline:
     derive = lambda name, value: object.__setattr__(self, name, value)
     derive("size", (int(self.size[0]), int(self.size[1])))
     derive("indices", _indices(self))
-    derive("_augment", tuple(_augmentation(a, self.source) for a in self.augment))
+    derive("_augment", tuple(_augmentation(a, self) for a in self.augment))
     derive("room", _room(self))
 
   def _check(self) -> None:
@@ -250,12 +251,14 @@ def _indices(pipeline: Pipeline) -> np.ndarray:
   return indices
 
 
-def _augmentation(spec: Any, source: Source) -> Any:
+def _augmentation(spec: Any, pipeline: Pipeline) -> Any:
   """The augmentation that a config entry names, as a partial."""
   mixing = hasattr(resolve(spec, augmentations).func, "images")
-  if mixing and not isinstance(source, DetectionSource):
-    raise DataError(f"augmentation {spec!r} mixes boxes, but {source.name} has none")
-  return resolve(spec, augmentations, given=3 if mixing else 2)
+  if mixing and not isinstance(pipeline.source, DetectionSource):
+    raise DataError(f"augmentation {spec!r} mixes boxes, but {pipeline.source.name} has none")
+  change = resolve(spec, augmentations, given=3 if mixing else 2)
+  limits.check(change, pipeline.size)
+  return change
 
 
 def _room(pipeline: Pipeline) -> int:
