@@ -121,6 +121,7 @@ def _is_int(value: Any) -> bool:
 def _categories(entries: list, report: Report) -> dict[int, str]:
   """Category id -> name, in the order of the ids, which is that of the labels."""
   names: dict[int, str] = {}
+  taken: set[str] = set()
   for k, entry in enumerate(entries):
     where = f"categories[{k}]"
     if not isinstance(entry, Mapping) or not _is_int(entry.get("id")):
@@ -129,10 +130,11 @@ def _categories(entries: list, report: Report) -> dict[int, str]:
       report.stop(where, f"category {entry['id']} has no 'name'")
     elif entry["id"] in names:
       report.stop(where, f"id {entry['id']} is taken by {names[entry['id']]!r}; ids are unique")
-    elif entry["name"] in names.values():
+    elif entry["name"] in taken:
       report.stop(where, f"the name {entry['name']!r} is taken; names are unique")
     else:
       names[entry["id"]] = entry["name"]
+      taken.add(entry["name"])
   if not entries:
     report.stop("categories", "the list is empty; at least one class is needed")
   return dict(sorted(names.items()))

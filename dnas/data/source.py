@@ -3,6 +3,7 @@
 """What every data set looks like to the rest of the package, and how its faults are reported."""
 
 import abc
+import collections
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
@@ -140,8 +141,9 @@ class Source(abc.ABC):
     self.report = report or Report()
     if not self.classes:
       raise DataError(f"{name} has no classes: a data set needs at least one")
-    if twice := [c for k, c in enumerate(self.classes) if c in self.classes[:k]]:
-      raise DataError(f"{name}: two classes are named {twice[0]!r}; names are unique")
+    if len(set(self.classes)) < len(self.classes):
+      twice = collections.Counter(self.classes).most_common(1)[0][0]
+      raise DataError(f"{name}: two classes are named {twice!r}; names are unique")
     if not len(self.ids):
       raise DataError(f"{name} is empty: it has no images")
 
