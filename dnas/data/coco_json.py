@@ -75,7 +75,9 @@ def load(
 
 def _paths(reference: str, split: str | None) -> tuple[pathlib.Path, pathlib.Path, str | None]:
   """(JSON file, image folder, split as the data set spells it or None)."""
-  file, at, folder = reference.partition("@")
+  mark = ".json@" if ".json@" in reference else "@"  # Paths may have an @ of their own.
+  file, at, folder = reference.partition(mark)
+  file += mark.removesuffix("@")
   if not (file and at and folder):
     raise DataError(f"coco:{reference} is incomplete: write coco:FILE.json@FOLDER_OF_IMAGES")
   if _PLACEHOLDER not in reference:

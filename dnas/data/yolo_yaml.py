@@ -10,8 +10,9 @@
 
 The labels of `.../images/a/7.jpg` are in `.../labels/a/7.txt` (the last `/images/` counts), one
 row `class cx cy w h` for each box, in parts of the image's width and height; longer rows are
-polygons, of which the box is taken. No file, or an empty one: a background image. `download` is
-never followed.
+polygons, of which the box is taken. No file, or an empty one: a background image. Roboflow writes
+`../train/images` for what lies beside its file: where the former is missing the latter is taken.
+`download` is never followed.
 """
 
 import math
@@ -189,6 +190,10 @@ def _list_images(
       )
       continue
     path = root / pathlib.Path(one).expanduser()
+    inside = root / one.removeprefix("../")
+    if not path.exists() and inside.exists():
+      report.mend("path that starts with ../ taken without it", one)
+      path = inside
     if path.is_dir():
       found += images_in(path)
     elif path.is_file() and path.suffix == ".txt":

@@ -98,6 +98,19 @@ def test_split_placeholder(tmp_path):
     data.load(spec, None)
 
 
+def test_paths_may_hold_what_parts_them(folder, tmp_path):
+  at = tmp_path / "a@b.org"
+  at.mkdir()
+  (folder.path / "images").rename(at / "images@full")
+  (at / "all.v1.json").write_text(json.dumps(folder.json))
+  assert len(data.load(f"coco:{at}/all.v1.json@{at}/images@full")) == 2
+  (at / "all.v1.json").rename(tmp_path / "instances")
+  assert len(data.load(f"coco:{tmp_path}/instances@{at}/images@full")) == 2
+  for incomplete in (f"{at}/all.json", f"{at}/all.json@", ".json", "@images"):
+    with pytest.raises(data.DataError, match=r"write coco:FILE\.json@FOLDER|missing"):
+      data.load(f"coco:{incomplete}")
+
+
 def test_one_file_is_one_split(folder):
   assert len(folder.load(None)) == 2
   with pytest.raises(data.DataError, match=r"'test' cannot be had from it; put \{split\}"):

@@ -101,6 +101,18 @@ def test_root_is_the_folder_of_the_file_or_the_working_folder(folder, monkeypatc
   assert len(folder.load()) == 3
 
 
+def test_a_folder_beside_the_file_that_is_written_as_one_above(folder):
+  """As Roboflow exports data sets."""
+  folder.yaml.update(path="data/images", train="../train", val="../../data/images/val")
+  source = folder.load()
+  assert len(source) == 3
+  assert "1 x path that starts with ../ taken without it (first: ../train)" in source.report.lines()
+  assert len(folder.load("val")) == 1  # It is where it is said to be.
+  folder.yaml["train"] = "../gone"
+  with pytest.raises(data.DataError, match=r"data/images/\.\./gone: missing"):
+    folder.load()
+
+
 def test_label_file():
   path = pathlib.Path("/x/images/y/images/z/7.v2.jpg")
   assert label_file(path) == pathlib.Path("/x/images/y/labels/z/7.v2.txt")
