@@ -82,6 +82,12 @@ def computing(
 
 
 def cost(task: Task, genotype: SearchSpace) -> count.Cost:
-  """Exact parameters and MACs of a genotype's network on one image, without running it."""
+  """Exact parameters and MACs of a genotype's network on one image, without running it.
+
+  As it is evaluated: without an auxiliary head, which only training runs.
+  """
   call = lambda model, images: task.forward(model, {}, images, Mode())
-  return count.count(task.build(genotype, Rngs(None)), call, (*task.size, 3))
+  model = task.build(genotype, Rngs(None))
+  if isinstance(model, network.Network):
+    model.auxiliary = None
+  return count.count(model, call, (*task.size, 3))

@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""`config.task.dtype`: networks that compute in bfloat16 beside weights and losses in float32."""
+"""`config.task.dtype`: networks that compute in bfloat16 beside weights and losses in float32.
+
+What a network costs.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -9,11 +12,14 @@ import pytest
 
 from dnas import config as configs
 from dnas import data, method
+from dnas import task as tasks
 from dnas.data.pipeline import Pipeline
 from dnas.errors import DnasError
 from dnas.nn import functional
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
+from dnas.space import genotypes
+from dnas.space.published import with_network
 
 SPACE = dict(name="dense", ops=("skip_connect", "nor_conv_3x3", "avg_pool_3x3"), nodes=1)
 SMALL = {
@@ -88,3 +94,12 @@ def _outputs_of_products(jaxpr):
 def test_other_dtypes_are_refused(root):
   with pytest.raises(DnasError, match=r"config.task.dtype: 'float16'.*bfloat16, float32"):
     of(root, "digits.py", "float16")
+
+
+def test_a_cost_is_that_of_what_is_evaluated():
+  """The auxiliary head is not; the published parameters of DARTS on CIFAR-10."""
+  digits, size = data.load("digits", "train"), (32, 32)
+  genotype = with_network(genotypes.published("DARTS_V2"), "cifar")[0]
+  with_head = tasks.classification(digits, size, auxiliary=0.4)
+  costs = [tasks.cost(task, genotype) for task in (with_head, tasks.classification(digits, size))]
+  assert [(c.params, c.macs) for c in costs] == [(3_349_342, 528_359_040)] * 2
