@@ -25,7 +25,7 @@ from dnas.detection import nms
 from dnas.detection.coco_names import COCO_IDS, COCO_NAMES
 from dnas.detection.thresholds import VALIDATION, Thresholds
 from dnas.errors import DnasError
-from dnas.export.model import OUTPUTS, from_run
+from dnas.export.model import OUTPUTS, from_run, of_detector
 from dnas.loaded import Loaded
 from dnas.method import task_of
 from dnas.nas import NAS
@@ -341,6 +341,22 @@ def test_the_forms_in_which_a_run_is_exported(place):
   assert wanted.keys() == said["detections"].keys()
   for name, array in said["detections"].items():
     np.testing.assert_allclose(array, wanted[name], rtol=1e-5, atol=1e-4)
+
+
+def test_what_was_trained_in_bfloat16_is_exported_in_float32(place, tmp_path):
+  """Rounded to 8 bits another program cannot give what JAX gives."""
+  shutil.copytree(place / "run", half := tmp_path / "half")
+  config = configs.changed(configs.load(half / "config.json"), {"task.dtype": "bfloat16"})
+  (half / "config.json").write_text(configs.to_json(config))
+  images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
+  for export in (
+    lambda folder: from_run(folder, "boxes")[0],
+    lambda folder: of_detector(detectors.load(folder), None),
+  ):
+    said = [export(folder).reference()(images) for folder in (place / "run", half)]
+    assert not np.array_equal(said[0]["scores"], np.zeros_like(said[0]["scores"]))
+    for name, array in said[0].items():
+      np.testing.assert_array_equal(said[1][name], array)
 
 
 @pytest.mark.slow

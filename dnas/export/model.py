@@ -10,11 +10,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from dnas import data, trained
-from dnas.config import Config
+from dnas import data, naming, trained
+from dnas import task as tasks
+from dnas.config import Config, changed
 from dnas.data.source import Source
 from dnas.detection import nms
 from dnas.detection.thresholds import Thresholds
+from dnas.detectors import blank
 from dnas.errors import DnasError, choose_from
 from dnas.loaded import Loaded, Size
 from dnas.method import task_of
@@ -72,6 +74,8 @@ class Model:
 def from_run(workdir: pathlib.Path, outputs: str = "detections") -> tuple[Model, Config, Source]:
   """The trained network of a run, fused, with its config and the split that it is evaluated on.
 
+  It computes in float32, as its weights are, whatever `config.task.dtype` says.
+
   Args:
     workdir: the folder of a training, or of a whole run (its `train/` is taken).
     outputs: of a detector: "detections" (boxes after suppression, `detection.nms.Detections`),
@@ -88,7 +92,7 @@ def from_run(workdir: pathlib.Path, outputs: str = "detections") -> tuple[Model,
   trained.check(folder, "genotype.json")  # Before the data are read.
   source = data.labelled(config.data.spec, config.evaluate.split)
   trained.check_classes(folder, source)
-  task = task_of(config, source)
+  task = task_of(_in_float32(config), source)
   network = qarepvgg.fuse(trained.network(folder, task).module)
   static, params, stats = functional.split(network)
   # Not the task: it holds the data as well.
@@ -107,7 +111,7 @@ def from_run(workdir: pathlib.Path, outputs: str = "detections") -> tuple[Model,
 
 
 def of_detector(loaded: Loaded, thresholds: Thresholds | None, size: Size = None) -> Model:
-  """A loaded detector, fused.
+  """A loaded detector, fused; it computes in float32, as its weights are.
 
   Args:
     loaded: the detector.
@@ -118,7 +122,9 @@ def of_detector(loaded: Loaded, thresholds: Thresholds | None, size: Size = None
     DnasError: the network does not take such images.
   """
   static, params, stats = functional.split(loaded.module(fused=True))
-  every_box = loaded.task.boxes  # Not `loaded`: converters are sent what is named here.
+  config = _in_float32(loaded.config)
+  task = naming.bind(config.task, tasks, blank(loaded.classes), loaded.size)
+  every_box = task.boxes  # Not `loaded`: converters are sent what is named here.
   assert every_box is not None  # Of a detector.
 
   def apply(weights: Any, images: jax.Array) -> Mapping[str, jax.Array]:
@@ -128,6 +134,12 @@ def of_detector(loaded: Loaded, thresholds: Thresholds | None, size: Size = None
     return nms.nms(boxes, scores, thresholds)._asdict()
 
   return Model(apply, (params, stats), loaded.check_image(size), loaded.classes)
+
+
+def _in_float32(config: Config) -> Config:
+  """The config with a task in float32: rounded to bfloat16 no two programs give the same."""
+  half = config.task.get("dtype", "float32") != "float32"
+  return changed(config, {"task.dtype": "float32"}) if half else config
 
 
 def check(name: str, wanted: Arrays, got: Arrays) -> float:
