@@ -73,6 +73,10 @@ class Loaded:
     assert self.task.boxes is not None  # Of a detector.
     return self.task.boxes(module, images)
 
+  def content(self, size: tuple[int, int]) -> tuple[int, int]:
+    """Height and width, px, that an image may fill of an input of this size."""
+    return max(1, size[0] - self.margin[0]), max(1, size[1] - self.margin[1])
+
   @property
   def found(self) -> Thresholds:
     """What counts as found when the detector is measured."""

@@ -134,14 +134,10 @@ class _Ready(NamedTuple):
 
 def canvas_of(loaded: Loaded, original: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
   """The smallest canvas in steps of BUCKET_PX, at most `size`, that holds a letterboxed image."""
-  h, w = content_size(original, _content(loaded, size))
+  h, w = content_size(original, loaded.content(size))
   step = max(BUCKET_PX, loaded.multiple)
   up = lambda side, margin, most: min(most, -(-(side + margin) // step) * step)
   return up(h, loaded.margin[0], size[0]), up(w, loaded.margin[1], size[1])
-
-
-def _content(loaded: Loaded, size: tuple[int, int]) -> tuple[int, int]:
-  return max(1, size[0] - loaded.margin[0]), max(1, size[1] - loaded.margin[1])
 
 
 def stream(
@@ -169,7 +165,7 @@ def stream(
   canvas_size = loaded.check_image(size)
   if batch < 1:
     raise DnasError(f"batch = {batch}; valid: 1 or more")
-  content = _content(loaded, canvas_size)
+  content = loaded.content(canvas_size)
 
   def prepare(job: Job) -> _Ready | Found:
     start = time.perf_counter()

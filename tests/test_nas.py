@@ -443,10 +443,16 @@ def test_a_run_shows_images_at_the_size_that_it_was_trained_at(place, tmp_path):
   (tmp_path / "run" / "config.json").write_text(json.dumps(config))
   loaded = detectors.load(tmp_path / "run")
   assert loaded.margin == (0, 12)
-  assert predict._content(loaded, (32, 32)) == (32, 20)
+  assert loaded.content((32, 32)) == (32, 20)
   assert predict.canvas_of(loaded, (55, 100), (128, 128)) == (64, 128)  # Shown at 64 x 116.
   recipe = finetune.recipe(loaded, str(place / "data.yaml"), 1)
   assert tuple(recipe.data.content) == (32, 20)
+  # An exported file says so, too.
+  facts = {"classes": ["cat", "dog"], "image": [32, 32], "content": [32, 20]}
+  for model in (from_run(tmp_path / "run")[0], of_detector(loaded, None)):
+    assert model.facts() == {**facts, "interpolation": "area"}
+  of_yolo = of_detector(detectors.load(TINY_YOLO, classes=2), None, (64, 96)).facts()
+  assert (of_yolo["content"], of_yolo["interpolation"]) == ([60, 92], "linear")
 
 
 @pytest.mark.parametrize(

@@ -83,8 +83,7 @@ def _convert(model: Model, suffix: str, parts: list[np.ndarray], batch: int | No
   """The file's content, and what it gives for the images."""
   function = model.function(fold)
   if suffix == ".onnx":
-    metadata = {"classes": list(model.classes), "image": list(model.image)}
-    data = to_onnx.convert(function, model.image, batch, metadata)
+    data = to_onnx.convert(function, model.image, batch, model.facts())
     session = to_onnx.session(data)
     return data, _joined(to_onnx.predict(session, part) for part in parts)
   if suffix == ".stablehlo":

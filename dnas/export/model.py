@@ -23,6 +23,7 @@ from dnas.method import task_of
 from dnas.nn import functional, platform, qarepvgg
 from dnas.nn.fold import fold
 from dnas.nn.mode import Mode
+from dnas.schema import get
 
 OUTPUTS = ("detections", "boxes", "raw")
 RAW = ("logits", "distribution", "deltas")  # what heads say of classes and boxes
@@ -39,13 +40,27 @@ class Model:
     apply: (weights, images uint8 `[B, H, W, 3]`) -> name -> array `[B, ...]`; traceable, for any B.
     weights: a tree of arrays.
     image: H and W.
-    classes: names of the classes, stored beside the weights where a format has room for it.
+    classes: names of the classes.
+    content: (h, w) px that an image may fill of H and W, centred on grey; None: images are no
+      letterboxed ones.
+    interpolation: by which it is fitted in there, see `data.letterbox`.
+
+  The last four are stored beside the weights where a format has room for it.
   """
 
   apply: Callable[[Any, jax.Array], Mapping[str, jax.Array]]
   weights: Any
   image: tuple[int, int]
   classes: Sequence[str] = ()
+  content: tuple[int, int] | None = None
+  interpolation: str = "area"
+
+  def facts(self) -> dict[str, Any]:
+    """What a program has to know that runs the file, as JSON."""
+    known = {"classes": list(self.classes), "image": list(self.image)}
+    if self.content is None:
+      return known
+    return {**known, "content": list(self.content), "interpolation": self.interpolation}
 
   def function(self, folded: bool = True) -> Callable[[jax.Array], dict[str, jax.Array]]:
     """Images -> arrays, with the weights as constants and in `platform.portable` form.
@@ -107,7 +122,13 @@ def from_run(workdir: pathlib.Path, outputs: str = "detections") -> tuple[Model,
     said = forward(network, {}, images, Mode())
     return {name: getattr(said, name) for name in RAW if name in said._fields}
 
-  return Model(apply, (params, stats), task.size, tuple(source.classes)), config, source
+  content = None
+  if boxes is not None:
+    height, width = get(config, "data.content") or task.size
+    content = (int(height), int(width))
+  classes, shown = tuple(source.classes), get(config, "data.interpolation")
+  model = Model(apply, (params, stats), task.size, classes, content, shown)
+  return model, config, source
 
 
 def of_detector(loaded: Loaded, thresholds: Thresholds | None, size: Size = None) -> Model:
@@ -133,7 +154,10 @@ def of_detector(loaded: Loaded, thresholds: Thresholds | None, size: Size = None
       return {"boxes": boxes, "scores": scores}
     return nms.nms(boxes, scores, thresholds)._asdict()
 
-  return Model(apply, (params, stats), loaded.check_image(size), loaded.classes)
+  image = loaded.check_image(size)
+  return Model(
+    apply, (params, stats), image, loaded.classes, loaded.content(image), loaded.interpolation
+  )
 
 
 def _in_float32(config: Config) -> Config:
