@@ -24,6 +24,7 @@ Contents, from the top; an import may only point down (`dnas.tables.house`):
   info         what a genotype or a search space is, and what its network costs
 
   watch        every n-th step of a search is observed, and may end it
+  projected    genotypes decided in steps of their own, by what the supernet misses
   method       what `config.search` composes: the functions of a differentiable method
   settings     `config.search` with every field, checked
   detectors    detectors with their weights: by a name, from a file, from a run

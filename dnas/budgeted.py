@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dnas import mesh, runs
+from dnas import mesh, runs, trees
 from dnas.config import Config
 from dnas.errors import DnasError
 from dnas.files import json_of
@@ -42,16 +42,17 @@ def keep(
     decide: alpha -> genotype.
     space, alpha: what is decided.
     workdir: gets `cost.json`: the budgets, the genotype and what it costs. If it is there for
-      these budgets, it has the result.
+      these budgets and this alpha, it has the result.
     measure: genotype in its trained network -> milliseconds.
 
   Raises:
     DnasError: no genotype that was measured is within the budget of latency.
   """
   done = workdir / "cost.json"
+  about = {"budgets": dict(priced.budgets), "alpha": trees.fingerprint(alpha)}
   if done.exists():  # A later measurement might decide otherwise.
     before = json_of(done)
-    if before["budgets"] == dict(priced.budgets):
+    if {name: before.get(name) for name in about} == about:
       return SearchSpace.from_dict(before["genotype"])
   limits, slowest = dict(priced.budgets), priced.budgets.get("latency_ms")
   tried: list[float] = []
@@ -62,7 +63,7 @@ def keep(
       if not tried:
         raise
       break  # What alpha has pruned leaves none; the error below says what was measured.
-    record: dict[str, Any] = {"budgets": dict(priced.budgets)}
+    record: dict[str, Any] = dict(about)
     network = trained(config, genotype)
     record |= {name: model.of(genotype) for name, model in priced.costs.items()}
     if slowest is not None:

@@ -64,6 +64,11 @@ def explore(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Sear
   strategy = naming.bind(settings.strategy, black_box, space)
   evaluator = Evaluate(configs.to_json(config), str(workdir))
   ask_tell.check_rungs(strategy, evaluator)
+  if missing := [c for c in strategy.costs if c in COSTS and c not in settings.costs]:
+    raise ConfigError(
+      f"config.search.strategy: needs {', '.join(missing)} of each candidate, but "
+      f"config.search.costs = {tuple(settings.costs)}; name them there"
+    )
   source = data.labelled(config.data.spec, config.data.train_split)
   task_of(config, source).build(space, Rngs(None))  # An unknown operation is found now.
   with runs.folder(workdir, config, PARTS, resume), contextlib.ExitStack() as stack:

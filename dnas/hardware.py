@@ -130,10 +130,12 @@ def pricer(
   task: tasks.Task,
   workdir: pathlib.Path,
   fill: Callable[[SearchSpace, LatencyTable], None] | None = None,
-) -> Callable[[SearchSpace], Priced | None]:
+) -> Callable[..., Priced | None]:
   """space -> what a search of it needs to know of cost; None where `config.cost` asks for nothing.
 
-  Latency is measured when first asked for, unless the table has it.
+  The function also takes `accumulate` (1), the batches to an update of alpha: the multipliers move
+  with each batch, by as much less. Latency is measured when first asked for, unless the table has
+  it.
 
   Args:
     config: of the search.
@@ -146,14 +148,14 @@ def pricer(
   """
   settings: Config = settings_of(config)
   if settings is None:
-    return lambda space: None
+    return lambda space, accumulate=1: None
   limits = {name: float(settings[name]) for name in KINDS if settings[name] is not None}
   wanted = watched(settings)
   goal = None
   if settings.objective is not None:
     goal = naming.bind(settings.objective, objective)
 
-  def price(space: SearchSpace) -> Priced:
+  def price(space: SearchSpace, accumulate: int = 1) -> Priced:
     network = trained(config, space)
     found = timing.places_of(task, network)
     costs: dict[str, CostModel] = {**places.counts(network, found)}
@@ -165,7 +167,8 @@ def pricer(
       costs["latency_ms"] = timing.latency_model(task, network, table, fill=fill)
       budgets.check(network, costs, limits)
     costs = {name: costs[name] for name in wanted}
-    made = pricing.pricing(costs, limits, goal, settings.priced, settings.rate)
+    rate = settings.rate and settings.rate / accumulate
+    made = pricing.pricing(costs, limits, goal, settings.priced, rate)
     return Priced(costs, limits, made)
 
   return price

@@ -15,9 +15,11 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from dnas import apart, budgeted, data, explore, hardware, mesh, method, naming, runs
+from dnas import apart, budgeted, data, explore, hardware, mesh, method, naming, projected, runs
 from dnas.config import Config
 from dnas.errors import ConfigError
+from dnas.fields import plain
+from dnas.files import json_of
 from dnas.method import space_of, task_of
 from dnas.nn import functional, network, stacked
 from dnas.nn.init import Rngs
@@ -25,7 +27,7 @@ from dnas.schema import check, get
 from dnas.settings import Stage, check_seeds, settings_of, stages_of
 from dnas.space import genotypes, macro
 from dnas.space.space import SearchSpace, SpaceError
-from dnas.strategy import projection, stages
+from dnas.strategy import stages
 from dnas.strategy.alpha import init_alpha
 from dnas.strategy.problem import SearchState
 from dnas.watch import Stopped, Watch
@@ -91,7 +93,7 @@ def search(
   parts = PARTS if costs is None else (*PARTS, "train.network")  # Which has to keep the budgets.
   with runs.folder(workdir, config, parts, resume):
     if seeds > 1:
-      made = method.make(settings, task, space, price(space))
+      made = method.make(settings, task, space, price(space, settings.accumulate))
       genotype = _several_seeds(config, settings, made, source, workdir, seeds)
     else:
       genotype = _in_stages(config, several, task, space, source, workdir, price)
@@ -116,7 +118,7 @@ def _check(config: Config, several: list[Stage], task, space: SearchSpace, sourc
     if stage.keep is not None:
       space, _ = stages.prune(space, alpha, stage.keep)
     elif settings.projection:
-      _projection(settings, made)
+      projected.projector(settings, made)
     else:  # On all operations: which of them noise keeps says nothing.
       made.decide(whole, jax.device_get(noise(whole)))
 
@@ -152,27 +154,32 @@ def _in_stages(config, several, task, space, source, workdir, price) -> SearchSp
   before = None
   for n, stage in enumerate(several):
     space = _in_network(stage, space)
-    priced = price(space)
+    priced = price(space, stage.settings.accumulate)
     made = method.make(stage.settings, task, space, priced)
     folder = workdir / f"stage{n}" if len(several) > 1 else workdir
     state = made.machine.init(jax.random.key(config.seed))
     if stage.inherit:
       state = _inherit(task, stage, space, state, before)
-    stopped = folder / "stopped.json"
-    if stopped.exists():
+    stopped, by = folder / "stopped.json", plain(stage.settings.stop)
+    if stopped.exists() and json_of(stopped)["by"] == by:
       return genotypes.load(workdir / "genotype.json")
     try:
       state = mesh.local(_loop(config, stage, made, state, source, folder))
     except Stopped as stop:
       runs.write(workdir / "genotype.json", stop.genotype.to_json())
-      runs.write(stopped, json.dumps({"at": stop.at, "taken_from": stop.taken_from}) + "\n")
+      about = {"at": stop.at, "taken_from": stop.taken_from, "by": by}
+      runs.write(stopped, json.dumps(about) + "\n")
       return stop.genotype
     alpha = jax.device_get(state.decided_by)
     if stage.keep is None:
       if priced is not None and priced.budgets:
         measure = functools.partial(_measured_ms, config)
         return budgeted.keep(config, priced, made.decide, space, alpha, workdir, measure)
-      return _decide(config, stage, made, state, source, workdir)
+      if not stage.settings.projection:
+        return made.genotype(state)
+      again = config.seed + 1
+      fed = {p: _pipeline(config, stage.settings, source, p, again) for p in _parts(made)}
+      return projected.decide(config, stage.settings, made, state, fed, workdir / "projection")
     wide = space
     space, alpha = stages.prune(space, alpha, stage.keep)
     before = (wide, method.supernet_of(stage.settings), state, alpha)
@@ -226,30 +233,6 @@ def _loop(config: Config, stage: Stage, made: method.Method, state, source, fold
     lowers="alpha_loss",
     words=words,
   )
-
-
-def _decide(config, stage: Stage, made: method.Method, state, source, workdir) -> SearchSpace:
-  """The genotype at the end of a search."""
-  settings = stage.settings
-  if not settings.projection:
-    return made.genotype(state)
-  project = _projection(settings, made)
-  last = runs.loop(
-    workdir / "projection",
-    "projection",
-    project.init(state),
-    project.step,
-    {p: _pipeline(config, settings, source, p, config.seed + 1) for p in _parts(made)},
-    config,
-    steps=project.steps,
-    lowers="alpha_loss",
-  )
-  return project.genotype(last)
-
-
-def _projection(settings: Config, made: method.Method) -> projection.Projection:
-  tune = method.tuning(settings)
-  return projection.projector(made.problem, made.relaxation, tune, **dict(settings.projection))
 
 
 def _several_seeds(config, settings, made: method.Method, source, workdir, seeds: int):

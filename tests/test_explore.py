@@ -185,6 +185,15 @@ def test_look_up_by_config(tmp_path):
     ({"search.costs": ("flops",)}, r"name in config\.search\.costs: 'flops'.*macs, params"),
     ({"seeds": 2}, r"takes one seed and one JAX process, got config\.seeds = 2"),
     ({"search.strategy": dict(name="evolutoin")}, "did you mean 'evolution'"),
+    (
+      {"search.strategy": dict(name="nsga2", costs=("macs", "seconds"))},
+      r"config.search.strategy: needs macs of each candidate, but config.search.costs = \(\)",
+    ),
+    ({"search.estimate": dict(name="one_shot", steps=0)}, "one_shot: steps must be a whole number"),
+    (
+      {"search.estimate": dict(name="one_shot", steps=1, calibration=0)},
+      "one_shot: calibration must be a whole number, 1 or more, got 0",
+    ),
     ({"search.estimate": dict(name="short_train")}, "did you mean 'short_training'"),
     ({"search.estimate": dict(name="short_training")}, "needs a value for: steps"),
     ({"search.estimate": dict(name="one_shot", step=3)}, r"argument of .*one_shot: 'step'"),
@@ -293,9 +302,9 @@ def test_early_stopping_gives_up_what_another_estimate_says_is_hopeless(tmp_path
     spec = {**entry, "field": field, "estimate": dict(name="my_curves.rising", **given)}
     return naming.bind(spec, estimates, None, None, tmp_path)
 
-  assert made(slope=0.0)(None, None) == {"score": 0.5, "epochs": 4, "stopped": 1.0}
+  assert made(slope=0.0)(None, None) == {"score": 0.5, "steps": 4, "stopped": 1.0}
   found = made(slope=0.1)(None, None)
-  assert found == {"score": pytest.approx(1.3), "epochs": 8, "stopped": 0.0}
+  assert found == {"score": pytest.approx(1.3), "steps": 8, "stopped": 0.0}
   with pytest.raises(DnasError, match=r"field 'steps': missing a required .*argument: 'slope'"):
     made()
   with pytest.raises(DnasError, match=r"field 'epochs': missing a required .*argument: 'steps'"):

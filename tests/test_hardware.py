@@ -51,6 +51,12 @@ def test_a_search_keeps_its_budget_and_reports_it(root, tmp_path):
   priced = price(space)
   assert priced is not None
   fixed = priced.costs["macs"].fixed
+  # Of two batches an update each moves the multipliers half as far.
+  weights = {"cell": (np.array([1.0, 0.0, 0.0], np.float32),)}
+  over = dict(priced.pricing.init(), macs=1.0 + np.zeros((), np.float32))
+  moved = [price(space, k).pricing.update(weights, over)[0]["macs"] - 1 for k in (1, 2)]
+  np.testing.assert_allclose(moved[0], 2 * moved[1], rtol=1e-5)
+  assert moved[0] < 0
   budget = fixed + 100
   config = small(root, cost__macs=budget, search__alpha_optimizer__lr=0.5)
   genotype = search.search(config, tmp_path / "run")
@@ -144,6 +150,10 @@ def test_a_network_that_is_slower_than_predicted_is_decided_anew(root, tmp_path)
   assert json.loads((tmp_path / "a" / "cost.json").read_text())["latency_ms_measured"] == 4.0
   assert keep(tmp_path / "a") == genotype  # without measuring again
   assert len(asked) == 3
+  other = {"cell": ([0.0, 2.0, 1.0],)}  # The search has gone on since.
+  found = budgeted.keep(config, priced, free, space, other, tmp_path / "a", measure)
+  assert len(asked) == 4
+  assert found.cells["cell"].edges[0].ops == (asked[-1],)
   real |= {"nor_conv_1x1": 5.5, "skip_connect": 5.2}
   with pytest.raises(DnasError, match=r"latency_ms = 5.0: 3 genotypes .* Reachable: 5.2 ms"):
     keep(tmp_path / "b")

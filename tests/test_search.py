@@ -3,12 +3,15 @@
 """Several seeds at once, a search that stops early, and settings that do not go together."""
 
 import json
+import shutil
+import types
+from typing import Any
 
 import numpy as np
 import pytest
 
 from dnas import config as configs
-from dnas import log, report, schema, search
+from dnas import log, projected, report, schema, search
 from dnas.errors import DnasError
 from dnas.settings import settings_of, stages_of
 from dnas.space.space import SearchSpace
@@ -71,13 +74,27 @@ def test_a_search_stops_with_the_genotype_of_an_earlier_step(
   second = json.loads((watch / "00000002.json").read_text())
   assert SearchSpace.from_dict(second["genotype"]) == genotype
   assert np.isfinite(second["hessian/dominant"])
-  assert json.loads((tmp_path / "run" / "stopped.json").read_text()) == {"at": 3, "taken_from": 2}
+  stopped = json.loads((tmp_path / "run" / "stopped.json").read_text())
+  assert stopped == {"at": 3, "taken_from": 2, "by": {"name": "my_lab.second", "back": 1}}
   assert json.loads((tmp_path / "run" / "genotype.json").read_text()) == second["genotype"]
   pictures = {path.name for path in report.draw(tmp_path / "run")}
   assert {"search.svg", "search.png"} <= pictures
   assert "hessian/dominant" in (tmp_path / "run" / "search.svg").read_text()
+  shutil.copytree(tmp_path / "run", tmp_path / "on")
+  on = configs.changed(config, {"search.stop": None})  # What stopped it is no reason any more.
+  search.search(on, tmp_path / "on", resume="force")
+  assert log.read(tmp_path / "on" / "metrics.jsonl")[-1]["step"] == 9
   monkeypatch.setattr(log.Log, "write", lambda *arguments: pytest.fail("stepped again"))
   assert search.search(config, tmp_path / "run") == genotype
+
+
+def test_the_projection_of_another_alpha_is_none_of_this(tmp_path, monkeypatch):
+  monkeypatch.setattr(projected, "projector", lambda settings, made: None)
+  (tmp_path / "alpha.json").write_text('{"fingerprint": "of before"}')
+  state: Any = types.SimpleNamespace(alpha={"cell": (np.zeros(2),)})
+  nothing: Any = None
+  with pytest.raises(DnasError, match=f"{tmp_path} is a projection of another alpha"):
+    projected.decide(nothing, nothing, nothing, state, {}, tmp_path)
 
 
 STAGE = dict(steps=2, warmup_steps=0)

@@ -6,6 +6,7 @@ import json
 import random
 
 import numpy as np
+import optuna
 import pytest
 from ml_collections import ConfigDict
 
@@ -67,6 +68,19 @@ def config(root):
 def test_ranges_that_do_not_fit(config, space, message):
   with pytest.raises(ConfigError, match=message):
     ranges.read(ConfigDict(space), config, whole=False)
+
+
+@pytest.mark.parametrize("step", [None, 0.5])
+def test_whole_ends_of_a_field_for_any_number(config, step):
+  """They would be suggested as whole numbers alone."""
+  about = dict(low=1, high=3) | ({} if step is None else {"step": step})
+  space = ConfigDict(dict(train=dict(optimizer=dict(lr=about), steps=dict(low=1, high=3))))
+  found = ranges.read(space, config, whole=False)
+  trial = optuna.create_study().ask()
+  for field in found.values():
+    field.suggest(trial)
+  kinds = {name: type(about).__name__ for name, about in trial.distributions.items()}
+  assert kinds == {"train.optimizer.lr": "FloatDistribution", "train.steps": "IntDistribution"}
 
 
 def test_the_configs_own_values(config, root):

@@ -151,9 +151,17 @@ def cost_model(
     device: its name.
     rows: of the architectures that count as measured.
     space: of which the model is; None: the benchmark's.
+
+  Raises:
+    TableError: there is no such row, or it repeats another row's architecture.
   """
   space = space or table.space
-  column, names = table.column(device), list(table.rows)
+  column, names = table.column(device), {row: name for name, row in table.rows.items()}
+  if unknown := [row for row in rows if row not in names]:
+    raise TableError(
+      f"{table.source}: row {unknown[0]} is none of the {len(names)} architectures (what was "
+      "measured twice counts once)"
+    )
   choices = [_choices(space, names[row]) for row in rows]
   return fit(device, space, choices, column[np.asarray(rows, np.intp)].tolist())
 

@@ -18,20 +18,21 @@ import jax
 
 from dnas import data, method, runs
 from dnas.config import Config
-from dnas.data.pipeline import Pipeline
-from dnas.errors import DnasError, choose_from
+from dnas.errors import DnasError, check_count, choose_from
 from dnas.estimate import learning_curve, nats
 from dnas.estimate import one_shot as shared
 from dnas.estimate import short_training as short
 from dnas.estimate import tabular as benchmarks
 from dnas.estimate.training_free import TrainingFree
+from dnas.lock import patiently, run_lock
 from dnas.nn.supernet import Supernet
+from dnas.progress import say
 from dnas.space import cells
 from dnas.space.space import SearchSpace
 from dnas.strategy import optimizer
 from dnas.strategy.ask_tell import Evaluator
-from dnas.trees import load_tree, save_tree
 
+WAIT_S = 2.0  # Between two looks at a supernet that another process trains.
 # The fields of `one_shot` that say how well a candidate is looked at, not how the supernet is made.
 _OF_A_CANDIDATE = ("calibration", "images")
 
@@ -101,6 +102,13 @@ def one_shot(
     calibration: batches of the trained part for each candidate's statistics.
     images: of the held-out part that a candidate is measured on, at most.
   """
+  for name, value in {
+    "steps": steps,
+    "batch_size": batch_size,
+    "calibration": calibration,
+    "images": images,
+  }.items():
+    check_count(f"one_shot: {name}", value, 1)
   source = data.labelled(config.data.spec, config.data.train_split)
   problem = method.problem(method.task_of(config, source), space, Supernet(single_path=True))
   part = functools.partial(runs.pipeline, config, source, batch_size, fraction=share)
@@ -112,11 +120,25 @@ def one_shot(
     config, source, size, fraction=share, train=False, part="alpha", threads=0
   )
   folder = workdir / "supernet"
-  weights = _supernet(config, problem, training, folder, steps, lr, weight_decay)
+  opt = optimizer.sgd(steps, lr=lr, weight_decay=weight_decay)
+  init, step = shared.make(problem, opt, config.seed)
+
+  def trained() -> shared.State:
+    with run_lock(folder):
+      kept = {"train": training}
+      return runs.loop(folder, "supernet", init(), step, kept, config, steps=steps, lowers="loss")
+
+  # Workers need it, too: one trains it, and from its last checkpoint they all have it.
+  waiting = lambda error: say(f"waiting for the supernet: {error}")
+  state = patiently(trained, waiting, WAIT_S)
   plain = part(train=True, augment=(), part="weights", threads=0)
   picked = lambda pipeline, count: list(itertools.islice(pipeline, count))
   return shared.OneShot(
-    problem, *weights, picked(plain, calibration), picked(held_out, there // size)
+    problem,
+    state.params,
+    state.stats,
+    picked(plain, calibration),
+    picked(held_out, there // size),
   )
 
 
@@ -178,7 +200,7 @@ def early_stopping(
   """
   learning_curve.check_lengths("early_stopping: values", values, 3)
   made = _made("early_stopping", (config, space, workdir), estimate, field, values)
-  return learning_curve.early_stopping(made.__getitem__, tuple(values), threshold, margin)
+  return learning_curve.early_stopping(made.__getitem__, tuple(values), threshold, margin, field)
 
 
 def at_lengths(
@@ -245,18 +267,3 @@ def _made(
     except TypeError as error:
       raise DnasError(f"{name}: estimate and its field {field!r}: {error}") from None
   return {value: estimate(*call.args, **call.kwargs) for value, call in calls.items()}
-
-
-def _supernet(config, problem, training: Pipeline, folder: pathlib.Path, steps, lr, weight_decay):
-  """Weights and statistics of the trained supernet, from its file if it is there."""
-  template = dict(zip(("params", "stats"), problem.init(jax.random.key(0)), strict=True))
-  file = folder / "weights.npz"
-  if not file.exists():
-    opt = optimizer.sgd(steps, lr=lr, weight_decay=weight_decay)
-    init, step = shared.make(problem, opt, config.seed)
-    state = runs.loop(
-      folder, "supernet", init(), step, {"train": training}, config, steps=steps, lowers="loss"
-    )
-    save_tree(file, jax.device_get({"params": state.params, "stats": state.stats}))
-  saved = load_tree(file, template)
-  return saved["params"], saved["stats"]

@@ -69,7 +69,11 @@ def fit(epochs: Sequence[float], scores: Sequence[float]) -> PowerLaw:
 
 
 def early_stopping(
-  at: AtEpochs, epochs: Sequence[int], threshold: float, margin: float = 0.0
+  at: AtEpochs,
+  epochs: Sequence[int],
+  threshold: float,
+  margin: float = 0.0,
+  field: str = "epochs",
 ) -> Evaluator:
   """Evaluates at rising `epochs`, until the curve says that the last will stay below `threshold`.
 
@@ -82,9 +86,10 @@ def early_stopping(
     epochs: three or more, rising; the last is what the score stands for.
     threshold: in units of the score; a known baseline's.
     margin: how far the extrapolation may be too low.
+    field: what `epochs` counts.
 
   Returns:
-    An evaluator; besides `score` it gives `epochs`, those looked at last, and `stopped`, 1 or 0.
+    An evaluator; besides `score` it gives `field`, how many were looked at, and `stopped`, 1 or 0.
 
   Raises:
     CurveError: the epochs are not as above.
@@ -101,8 +106,8 @@ def early_stopping(
       )
       if hopeless and not is_last:
         score = scores[-1] if diverged else min(scores[-1], threshold)
-        return {"score": score, "epochs": epoch, "stopped": 1.0}
-    return {"score": scores[-1], "epochs": epochs[-1], "stopped": 0.0}
+        return {"score": score, field: epoch, "stopped": 1.0}
+    return {"score": scores[-1], field: epochs[-1], "stopped": 0.0}
 
   return evaluate
 

@@ -21,6 +21,7 @@ from dnas.method import optimizer_of, task_of
 from dnas.nn import functional
 from dnas.nn.init import Rngs
 from dnas.schema import complete, get
+from dnas.settings import check_accumulate
 from dnas.space.space import SearchSpace
 
 
@@ -69,6 +70,7 @@ class ShortTraining:
     self.source = data.labelled(config.data.spec, config.data.train_split)
     self.task = task_of(config, self.source)
     settings = complete("train", config.train)  # A wrong one is found now.
+    check_accumulate("config.train", settings.accumulate, settings.steps)
     optimizer_of(settings.optimizer, settings.steps, settings.accumulate)
     part = functools.partial(runs.pipeline, config, self.source, fraction=share)
     self.training = part(config.train.batch_size, train=True, part="weights")

@@ -146,7 +146,7 @@ def _cost(config: Config | None, folder: pathlib.Path, result: dict[str, Any]) -
   """Each cost beside the most that it was allowed to be."""
   record = _json(folder / "cost.json")
   budgets = dict(record.get("budgets", {}))
-  costs = {k: v for k, v in record.items() if k not in ("budgets", "genotype")}
+  costs = {k: v for k, v in record.items() if k not in ("budgets", "genotype", "alpha")}
   costs |= {name: result[name] for name in ("params", "macs") if name in result}
   width = get(config, "train.macs") if config is not None and "train" in config else None
   rows = [

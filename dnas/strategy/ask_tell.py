@@ -57,12 +57,14 @@ class Strategy:
       is in it is for `tell`.
     tell: (state, proposal, metrics) -> state. Proposals may be told in any order.
     rungs: at how many lengths it asks; the evaluator needs as many (`check_rungs`).
+    costs: names of numbers that `tell` needs besides the score.
   """
 
   init: Callable[[], State]
   ask: Callable[[State, random.Random], tuple[Proposal, State]]
   tell: Callable[[State, Proposal, Metrics], State]
   rungs: int = 1
+  costs: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -236,6 +238,8 @@ def searched(space: SearchSpace) -> tuple[str, ...]:
   """`space.searched`; StrategyError for a space without choices."""
   if space.is_genotype:
     raise StrategyError("the space is a genotype: it leaves nothing to search")
+  if space.size < 2:
+    raise StrategyError("the space holds one genotype: it leaves nothing to search")
   return space.searched
 
 

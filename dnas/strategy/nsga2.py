@@ -79,7 +79,7 @@ def nsga2(
     order = ranked([objectives for _, objectives in everyone])
     return {**state, "parents": [everyone[i] for i in order[:population]], "children": []}
 
-  return Strategy(init, ask, tell)
+  return Strategy(init, ask, tell, costs=tuple(costs))
 
 
 def pareto(queries: Sequence[Query], costs: Sequence[str]) -> list[Query]:

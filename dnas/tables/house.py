@@ -25,7 +25,7 @@ FLOORS = (
     *("predict", "counted"),
     *("tune", "report", "export", "info"),
   ),
-  ("watch", "method", "settings", "detectors", "loaded", "apart"),
+  ("watch", "projected", "method", "settings", "detectors", "loaded", "apart"),
   ("runs", "task", "trained", "hardware", "budgeted", "models"),
   ("strategy",),
   ("nn",),

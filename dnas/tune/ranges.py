@@ -68,6 +68,16 @@ class Range:
       return list(self._labels.values())
     return [self.about["low"], self.about["high"]]
 
+  def check_step(self) -> None:
+    """ConfigError unless `step` is a number above 0, whole where the values are, without `log`."""
+    if (step := self.about.get("step")) is None:
+      return
+    if not _is_number(step) or (self._whole and not isinstance(step, int)) or not step > 0:
+      kind = "whole number" if self._whole else "number"
+      raise ConfigError(f"{self.name}: step must be a {kind} above 0, got {step!r}")
+    if self.about.get("log"):
+      raise ConfigError(f"{self.name}: log and step cannot be combined, got step = {step!r}")
+
   @property
   def _labels(self) -> dict[str, Any]:
     return {json.dumps(choice): choice for choice in self.about["choices"]}
@@ -95,9 +105,11 @@ def read(space: Config, config: Config, *, whole: bool) -> dict[str, Range]:
       raise ConfigError(f"{name}: cannot be tuned; {', '.join(_FIXED)} stay as they are")
     if part in SEARCHED and not whole:
       raise ConfigError(f"{name}: belongs to the search; with --whole each trial searches")
-    found[name] = Range(name, _checked(name, about))
-    for value in found[name].ends():
-      configs.changed(config, {name: value})
+    field = found[name] = Range(name, _checked(name, about))
+    taken = [get(configs.changed(config, {name: value}), name) for value in field.ends()]
+    if "low" in about:  # As the config has them: where it has 0.5, 1 and 3 are 1.0 and 3.0.
+      found[name] = Range(name, {**about, "low": taken[0], "high": taken[1]})
+      found[name].check_step()
   if not found:
     raise ConfigError("the space of a tuning names no field: see dnas/tune/ranges.py")
   return found
@@ -143,13 +155,6 @@ def _checked(name: str, about: Mapping[str, Any]) -> Mapping[str, Any]:
     raise ConfigError(f"{name}: low and high must be numbers, got {numbers}")
   if not numbers[0] < numbers[1] or (about.get("log") and numbers[0] <= 0):
     raise ConfigError(f"{name}: low must be below high, and above 0 with log, got {numbers}")
-  if (step := about.get("step")) is not None:
-    whole = all(isinstance(v, int) for v in numbers)
-    if not _is_number(step) or (whole and not isinstance(step, int)) or not step > 0:
-      kind = "whole number" if whole else "number"
-      raise ConfigError(f"{name}: step must be a {kind} above 0, got {step!r}")
-    if about.get("log"):
-      raise ConfigError(f"{name}: log and step cannot be combined, got step = {step!r}")
   return about
 
 

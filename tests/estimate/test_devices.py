@@ -73,6 +73,13 @@ def test_fbnet(tmp_path):
   assert devices.cost_model(table, "phone", [0, 1, 2]).of_choices({"chain": choice}) == (
     pytest.approx(3.0, abs=1e-6)
   )
+  twice = [rows[0], rows[0], *rows[1:]]
+  table = devices.fbnet(write(tmp_path / "twice.csv.gz", "op_idx_list,phone", twice))
+  assert devices.cost_model(table, "phone", [0, 2, 3]).of_choices({"chain": choice}) == (
+    pytest.approx(3.0, abs=1e-6)
+  )
+  with pytest.raises(TableError, match="row 1 is none of the 3 architectures"):
+    devices.cost_model(table, "phone", [0, 1, 2])
   with pytest.raises(TableError, match="line 2: '0 9' must be 22 numbers 0 to 8"):
     devices.fbnet(write(tmp_path / "bad.csv.gz", "op_idx_list,phone", [("0 9", 1)]))
 

@@ -3,6 +3,8 @@
 """One-shot estimates: recalibrated statistics, inherited weights, bad input."""
 
 import random
+import threading
+import types
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +15,7 @@ import pytest
 from dnas import config as configs
 from dnas.errors import DnasError
 from dnas.estimate import estimates, one_shot
+from dnas.lock import run_lock
 from dnas.method import space_of
 from dnas.nn import functional, network
 from dnas.nn.init import Rngs
@@ -96,12 +99,40 @@ def test_no_image_of_nothing_is_scored(root, tmp_path, monkeypatch, images, scor
   """24 are held out, less than a batch, which a split is filled up to with blank ones."""
   fields = {"data.threads": 0, "space": dict(name="dense", ops=("none", "skip_connect"), nodes=1)}
   config = configs.load(root / "configs" / "digits.py", fields)
-  monkeypatch.setattr(estimates, "_supernet", lambda *arguments: (None, None))
+  nothing = types.SimpleNamespace(params=None, stats=None)
+  monkeypatch.setattr(estimates.runs, "loop", lambda *arguments, **settings: nothing)
   settings = dict(steps=1, batch_size=64, share=0.98, calibration=1, images=images)
   evaluator = estimates.one_shot(config, space_of(config), tmp_path, **settings)
   (batch,) = evaluator.validation
   assert len(batch["image"]) == scored
   assert batch["image"].reshape(scored, -1).any(1).all()
+
+
+def test_a_supernet_that_another_process_trains_is_waited_for(root, tmp_path, monkeypatch):
+  fields = {"data.threads": 0, "space": dict(name="dense", ops=("none", "skip_connect"), nodes=1)}
+  config = configs.load(root / "configs" / "digits.py", fields)
+  said, over = [], threading.Event()
+  monkeypatch.setattr(estimates, "WAIT_S", 0.01)
+  monkeypatch.setattr(estimates, "say", lambda text: (said.append(text), over.set()))
+
+  def loop(*arguments, **settings):
+    assert over.is_set()
+    assert not other.is_alive()
+    return types.SimpleNamespace(params=None, stats=None)
+
+  def train(begun):
+    with run_lock(tmp_path / "supernet"):
+      begun.set()
+      over.wait()
+
+  monkeypatch.setattr(estimates.runs, "loop", loop)
+  begun = threading.Event()
+  other = threading.Thread(target=train, args=(begun,))
+  other.start()
+  begun.wait()
+  estimates.one_shot(config, space_of(config), tmp_path, steps=1, calibration=1, images=8)
+  assert len(said) == 1
+  assert "waiting for the supernet" in said[0]
 
 
 def test_bad_input(trained):

@@ -59,6 +59,11 @@ def test_a_detector_is_estimated_too(root):
 
 
 def test_bad_input(config):
+  thirds = configs.changed(config, {"train.accumulate": 3})
+  with pytest.raises(
+    DnasError, match=r"config.train.accumulate must be .* divide steps = 4, got 3"
+  ):
+    ShortTraining(thirds, steps=4, **GIVEN)
   with pytest.raises(DnasError, match=r"short_training: steps must be a whole number.*, got 0"):
     ShortTraining(config, steps=0, **GIVEN)
   with pytest.raises(DnasError, match=r"short_training: images must be a whole number.*, got 2.5"):

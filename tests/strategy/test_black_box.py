@@ -185,6 +185,12 @@ def test_candidates_that_diverge_do_not_stop_the_search(name):
 def test_a_genotype_leaves_nothing_to_search(name):
   with pytest.raises(StrategyError, match="it leaves nothing to search"):
     MEMBERS[name](SPACE.sample(random.Random(0)))
+  # A choice that is none: no node may be left without an edge.
+  one = SearchSpace({"c": Cell(2, (Edge(0, 2, ("none", "skip")),), (2,), keep=1)})
+  assert one.size == 1
+  assert not one.is_genotype
+  with pytest.raises(StrategyError, match="the space holds one genotype"):
+    MEMBERS[name](one)
 
 
 @pytest.mark.parametrize(
