@@ -1,9 +1,12 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""Makes the tables of paper_results/; what is there already is not computed again.
+"""Makes the tables of paper_results/. `all` makes those that are not there, as far as time allows.
 
-Finished runs of long tables stand in the table's done.jsonl: another --out with another --workdir
-makes all anew. The same command started several times, with one --workdir, shares the runs.
+Tables of searches and trainings (they take --workdir; not `export`) keep each finished run in the
+table's done.jsonl and do not compute it again: another --out with another --workdir makes all anew,
+and the same command started several times, with one --workdir, shares the runs. Likewise
+nasbench201_zero_cost keeps scores in its --workdir, and latency and latency_mbconv keep measured
+times in their --out. All others are computed anew by each call.
 
 python scripts/reproduce.py --list
 python scripts/reproduce.py detection_digit_scenes --seeds 3

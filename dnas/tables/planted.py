@@ -6,15 +6,17 @@ Each method is its config in configs/methods, put on the two problems of `strate
 all that it composes.
 """
 
+import functools
 import pathlib
 from typing import Any, NamedTuple
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from dnas import config as configs
-from dnas import method
+from dnas import files, method
 from dnas.config import Config
-from dnas.progress import say
+from dnas.errors import DnasError
 from dnas.settings import settings_of, stages_of
 from dnas.space.space import SearchSpace
 from dnas.strategy import (
@@ -25,6 +27,7 @@ from dnas.strategy import (
   schedule,
 )
 from dnas.tables import table
+from dnas.tables.once import all_of, once
 
 LR, ALPHA_LR, WATCH_EVERY = 0.1, 0.03, 5
 # Of four operations an edge keeps so many after the first stage, and after the second.
@@ -48,16 +51,27 @@ class Planted(NamedTuple):
 
 
 def success_rates(
-  folder: pathlib.Path, out: pathlib.Path, *, seeds: int, command: str
+  folder: pathlib.Path, out: pathlib.Path, workdir: pathlib.Path, *, seeds: int, command: str
 ) -> list[table.Row]:
-  """Makes the table.
+  """Makes the table when every method is done; a method that is finished is not searched again.
 
   Args:
     folder: of the methods' configs.
     out: folder of the table.
+    workdir: a folder for each method, with its row.
     seeds: how many searches each.
     command: goes into the provenance.
+
+  Raises:
+    DnasError: `out` holds a table of more searches.
   """
+  path = out / "provenance.json"
+  there = files.json_of(path)["seeds"][1] + 1 if path.exists() else 0
+  if there > seeds:
+    raise DnasError(
+      f"{out} holds the table of {there} searches for each method, and {seeds} would replace it: "
+      "choose another --out and another --workdir"
+    )
   (_, few), (_, many) = PROBLEMS.values()
   title = f"""Planted problems: {seeds} searches for each method
 Success: the operation of the one edge that the seed singles out (of 3; 4 operations) is the planted
@@ -70,12 +84,18 @@ each edge, without its threshold, which leaves edges out. Methods that prune kee
 operations after the first stage and {KEEP[1]} after the second; the stages of `p_darts` have 1, 2
 and 3 places."""
   provenance = {"command": command, "seeds": [0, seeds - 1], "problems": list(PROBLEMS)}
-  rows = []
-  for name in sorted(path.stem for path in folder.glob("*.py")):
-    config = configs.load(folder / f"{name}.py")
-    rows.append({"method": name, **row(settings_of(config.search), range(seeds))})
-    say({k: v for k, v in rows[-1].items() if "interval" not in k})
-    table.write(out, title, rows, provenance)  # Each time, so that nothing is lost.
+
+  def job(name: str) -> table.Row:
+    search = configs.load(folder / f"{name}.py").search
+    steps = {problem: steps for problem, (_, steps) in PROBLEMS.items()}
+    rates = {"lr": LR, "alpha_lr": ALPHA_LR}
+    about = ConfigDict({"search": search, "seeds": seeds, "steps": steps, **rates, "keep": KEEP})
+    run = lambda: row(settings_of(search), range(seeds))
+    return {"method": name, **once(workdir / name, about, run)}
+
+  names = sorted(path.stem for path in folder.glob("*.py"))
+  rows = all_of([functools.partial(job, name) for name in names])
+  table.write(out, title, rows, provenance)
   return rows
 
 
