@@ -89,8 +89,15 @@ def _read(path: str | pathlib.Path) -> tuple[ConfigDict, str]:
   path, _, argument = str(path).partition(".py:")
   file = pathlib.Path(f"{path}.py" if argument else path)
   if not file.is_file():
-    there = sorted(str(f) for f in file.parent.glob("*.py") if not f.name.startswith("_"))
-    raise ConfigError(choose_from("config file:", str(file), there))
+    folder = file if file.is_dir() else file.parent
+    found = (*folder.glob("*.py"), *folder.glob("config.json"))
+    there = sorted(str(f) for f in found if not f.name.startswith("_"))
+    if file.is_dir():
+      hint = f"a file in it: {', '.join(there)}" if there else "a file"
+      raise ConfigError(f"{file} is a folder, and a config is a file: name {hint}")
+    if not there:
+      raise ConfigError(f"config file {file} is missing, and {folder.resolve()} holds no other")
+    raise ConfigError(f"{file} is missing: {choose_from('config file:', str(file), there)}")
   if file.suffix == ".json":
     return from_json(text_of(file, kind=ConfigError), source=str(file)), ""
   spec = importlib.util.spec_from_file_location(f"dnas_config_{file.stem}", file)

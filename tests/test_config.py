@@ -325,10 +325,15 @@ def test_command_line(file, tmp_path):
     (["--config.seed", "--config.label=x"], "'--config.seed' sets nothing"),
     (["--nonsense"], "unrecognized arguments: --nonsense"),
     (["--workdir"], "expected one argument"),
-    (["--config", "missing.py"], "unknown config file: 'missing.py'"),
+    (["--config", "missing.py"], "config file missing.py is missing, and"),
+    (["--config", "configs/quikstart.py"], "configs/quikstart.py is missing: unknown config file"),
+    (["--config", "configs/quikstart.py"], "did you mean 'configs/quickstart.py'?"),
+    (["--config", "configs"], "configs is a folder, and a config is a file: name a file in it: "),
+    (["--config", "tests/data"], "tests/data is a folder, and a config is a file"),
   ],
 )
-def test_mistakes_end_with_one_line_and_code_2(file, capsys, arguments, message):
+def test_mistakes_end_with_one_line_and_code_2(file, root, monkeypatch, capsys, arguments, message):
+  monkeypatch.chdir(root)
   with pytest.raises(SystemExit) as info:
     lib.command_line("Searches.", ["--config", str(file), *arguments])
   assert info.value.code == 2

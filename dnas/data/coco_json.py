@@ -8,6 +8,7 @@ training images by mistake. Segmentations (polygons or RLE) are ignored; `iscrow
 as crowd; category ids may have gaps; a missing `area` becomes the box's.
 """
 
+import glob
 import pathlib
 import re
 from collections.abc import Container, Mapping
@@ -93,10 +94,19 @@ def _paths(reference: str, split: str | None) -> tuple[pathlib.Path, pathlib.Pat
     path = pathlib.Path(file.replace(_PLACEHOLDER, candidate))
     if path.is_file() or _PLACEHOLDER not in file:
       return path, pathlib.Path(folder.replace(_PLACEHOLDER, candidate)), candidate
-  pattern = pathlib.Path(file.replace(_PLACEHOLDER, "*"))
-  before, _, after = (re.escape(part) for part in pattern.name.partition("*"))
-  names = (re.fullmatch(f"{before}(.+){after}", p.name) for p in pattern.parent.glob(pattern.name))
-  raise DataError(choose_from(f"split of coco:{reference}:", split, [m[1] for m in names if m]))
+  missing = f"{file.replace(_PLACEHOLDER, split)} is missing"
+  if there := _splits(file):
+    raise DataError(f"{missing}: {choose_from(f'split of coco:{reference}:', split, there)}")
+  raise DataError(f"{missing}, and so is the file of every other split of coco:{reference}")
+
+
+def _splits(file: str) -> list[str]:
+  """What stands for `{split}` in the names of the files that are there."""
+  parts = file.split(_PLACEHOLDER)
+  first, *others = map(re.escape, parts)
+  pattern = rf"{first}([^/]+)" + r"\1".join(others)
+  found = (re.fullmatch(pattern, path) for path in glob.glob("*".join(map(glob.escape, parts))))
+  return [match[1] for match in found if match]
 
 
 def _read(file: pathlib.Path) -> dict[str, list]:

@@ -92,10 +92,23 @@ def test_split_placeholder(tmp_path):
     (tmp_path / f"instances_{split}.json").write_text(json.dumps(content))
   spec = f"coco:{tmp_path}/instances_{{split}}.json@{tmp_path}/{{split}}"
   assert len(data.load(spec, "train")) == len(data.load(spec, "validation")) == 1
-  with pytest.raises(data.DataError, match=r"'test'.* Valid: train, val"):
+  missing = rf"{tmp_path}/instances_test\.json is missing: .*'test'.* Valid: train, val"
+  with pytest.raises(data.DataError, match=missing):
     data.load(spec, "test")
   with pytest.raises(data.DataError, match="several splits: say which"):
     data.load(spec, None)
+
+
+def test_a_missing_file_is_named_with_its_split(tmp_path):
+  spec = f"coco:{tmp_path}/{{split}}/all_{{split}}.json@{tmp_path}/{{split}}"
+  missing = rf"^{tmp_path}/val/all_val\.json is missing, and so is the file of every other split"
+  with pytest.raises(data.DataError, match=missing):
+    data.load(spec, "val")
+  for name in ("a/all_a", "b/all_b", "c/all_d"):  # The last is of no split.
+    (tmp_path / name).parent.mkdir()
+    (tmp_path / f"{name}.json").write_text("{}")
+  with pytest.raises(data.DataError, match=r"val/all_val\.json is missing: .* Valid: a, b$"):
+    data.load(spec, "val")
 
 
 def test_paths_may_hold_what_parts_them(folder, tmp_path):
