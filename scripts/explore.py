@@ -75,6 +75,7 @@ def main(argv: list[str] | None = None) -> None:
     evaluator, about = _evaluator(flags, table)
     entry = _strategy(flags)
     strategy = bind(entry, black_box, table.space)
+    _refuse_other_runs(flags.workdir)
     with run_lock(flags.workdir):
       genotype, _ = history.search(
         table.space,
@@ -96,6 +97,16 @@ def main(argv: list[str] | None = None) -> None:
       value = table.query(genotype, dataset=dataset, split=split, epochs=epochs)
       print(f"{dataset} {split} {epochs} epochs: {value:.2f} %")
     print(f"genotype.json and history.jsonl are in {flags.workdir}")
+
+
+def _refuse_other_runs(workdir: pathlib.Path) -> None:
+  """ConfigError where a search, a training or a tuning by a config has its folder."""
+  for name in ("config.json", "tuning.json"):
+    if (workdir / name).exists():
+      raise ConfigError(
+        f"{workdir} holds a run of another kind ({name}), not a search of a benchmark's table: "
+        "choose another --workdir"
+      )
 
 
 def _table(flags: argparse.Namespace) -> tabular.Table:

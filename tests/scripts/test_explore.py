@@ -44,6 +44,17 @@ def test_finds_resumes_and_says_what_it_found(main, flags, tmp_path, capsys):
   assert "cifar10 test 50 epochs: 80.00 %" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", ["config.json", "tuning.json"])
+def test_a_run_of_another_kind_is_left_alone(main, flags, tmp_path, capsys, name):
+  (tmp_path / name).write_text("{}")
+  (tmp_path / "genotype.json").write_text("{}")
+  with pytest.raises(SystemExit):
+    main([*flags, "--workdir", str(tmp_path)])
+  assert f"{tmp_path} holds a run of another kind ({name})" in capsys.readouterr().err
+  assert {path.name for path in tmp_path.iterdir()} == {name, "genotype.json"}
+  assert (tmp_path / "genotype.json").read_text() == "{}"
+
+
 def test_several_lengths_are_rungs(main, root, tmp_path, capsys):
   """NAS-Bench-201's columns, with accuracies that the longer training turns round."""
   rows = [",".join(["arch_index", "arch_str", *NASBENCH201_COLUMNS.values()])]
