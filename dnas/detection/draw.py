@@ -127,7 +127,7 @@ def picture(
   labelled = []
   for i in np.argsort(-scores, kind="stable").tolist():
     colour = _colour(int(labels[i]))
-    text = f"{class_names[int(labels[i])]} {scores[i]:.2f}"
+    text = f"{class_names[int(labels[i])]}: {scores[i]:.2f}"
     labelled.append(_Label(boxes[i], text, colour))
   for label in reversed(labelled):  # Worst first: the best stays on top.
     _outline(draw, label.box, label.colour, dashed=False, width=width)
@@ -169,7 +169,7 @@ def _tile(
   ]
   boxes, labels, scores = _entries(predicted, class_names, f"sheet: {where} prediction")
   found = [
-    _Label(boxes[i] * scale, f"{class_names[int(labels[i])]} {scores[i]:.2f}", PREDICTED_COLOUR)
+    _Label(boxes[i] * scale, f"{class_names[int(labels[i])]}: {scores[i]:.2f}", PREDICTED_COLOUR)
     for i in np.argsort(-scores, kind="stable").tolist()
     if scores[i] >= min_score
   ]

@@ -44,6 +44,17 @@ def test_boxes_sit_where_they_belong(tmp_path):
   assert 0.3 < top.mean() < 0.8
 
 
+def test_a_score_is_told_from_a_name_that_is_a_number(tmp_path, monkeypatch):
+  """`8 0.37` read like 80.37."""
+  texts, given = [], draw._captions
+  monkeypatch.setattr(
+    draw, "_captions", lambda d, ls, *a: (texts.extend(x.text for x in ls), given(d, ls, *a))
+  )
+  draw.sheet([GREY], [TRUTH], [FOUND], ["3", "8"], tmp_path / "s.png")
+  draw.picture(GREY, FOUND, ["3", "8"], tmp_path / "p.png")
+  assert texts == ["8: 0.80", "3", "8: 0.80"]
+
+
 def test_images_of_mixed_sizes_and_no_boxes(tmp_path):
   images = [np.zeros((h, w, 3), np.uint8) for h, w in ((1, 1), (200, 50), (30, 90), (96, 96))]
   path = draw.sheet(images, None, [EMPTY] * 4, [], tmp_path / "s.png", tile_px=100)
