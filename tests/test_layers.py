@@ -20,10 +20,23 @@ def test_the_picture_shows_the_imports(root):
   drawn = (root / "paper_results" / "quality" / "house.svg").read_text(encoding="utf-8")
   lead = house.arrows(root / "dnas")
   redraw = "the picture is old: run `python scripts/house.py`"
-  names = {name for floor in house.FLOORS for name in floor}
-  assert set(re.findall(r'id="box:(\w+)"', drawn)) == names, redraw
+  names = sorted(name for floor in house.FLOORS for name in floor)
+  assert sorted(re.findall(r'id="box:(\w+)"', drawn)) == names, redraw  # Each once.
   found = set(re.findall(r'id="arrow:(\w+):(\w+)"', drawn))
   assert found == {(a, b) for a, bs in lead.items() for b in bs}, redraw
+
+
+def test_every_box_is_within_the_picture(root):
+  (axes,) = house.draw(root / "dnas").axes
+  boxes = {p.get_gid(): p.get_path().get_extents() for p in axes.patches if p.get_gid()}
+  left, right = axes.get_xlim()
+  bottom, top = axes.get_ylim()
+  for name, box in boxes.items():
+    if name.startswith("box:"):
+      assert left <= box.x0, name
+      assert box.x1 <= right, name
+      assert bottom <= box.y0, name
+      assert box.y1 <= top, name
 
 
 def test_every_floor_has_what_stands_on_it(root):

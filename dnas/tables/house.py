@@ -47,7 +47,7 @@ FLOORS = (
       "files",
       "terminal",
     ),
-    *("cache", "figures", "progress", "errors"),
+    *("cache", "figures", "errors"),
   ),
 )
 HEIGHT = {name: len(FLOORS) - row for row, names in enumerate(FLOORS) for name in names}
@@ -132,12 +132,14 @@ def draw(folder: pathlib.Path) -> Figure:
   rows, bands = _rows(lead)
   chains, layers, at = _places(lead, rows)
   low, high = min(at.values()) - 3.0, max(at.values()) + 0.8
-  height = len(rows) * _ROW + 2 * _ROW
+  ground = _ground(low + 2.0, high - 0.15)
+  height = (len(rows) + len(ground)) * _ROW
   figure = Figure(figsize=(high - low, height), layout="constrained")
   axes = figure.subplots()
   axes.set_axis_off()
   axes.set(xlim=(low, high), ylim=(-height + _ROW / 2, _ROW / 2), aspect="equal")
-  for (first, last), says in zip([*bands, (len(rows), len(rows) + 1)], _SAYS, strict=True):
+  bands = [*bands, (len(rows), len(rows) + len(ground) - 1)]
+  for (first, last), says in zip(bands, _SAYS, strict=True):
     size = high - low, (last - first + 1) * _ROW - 0.06
     corner = low, -(last + 0.5) * _ROW
     axes.add_patch(patches.Rectangle(corner, *size, color=_BAND, linewidth=0))
@@ -147,12 +149,9 @@ def draw(folder: pathlib.Path) -> Figure:
     _arrow(axes, [(at[name], y[name]) for name in chain], f"arrow:{a}:{b}")
   for name in lead:
     _box(axes, name, at[name], y[name], (folder / name).is_dir())
-  half = (len(FLOORS[-1]) + 1) // 2
-  for row, names in enumerate((sorted(FLOORS[-1])[:half], sorted(FLOORS[-1])[half:])):
-    x = low + 2.0
-    for name in names:
-      _box(axes, name, x + _width(name) / 2, -(len(rows) + row) * _ROW, (folder / name).is_dir())
-      x += _width(name) + 0.08
+  for row, places in enumerate(ground):
+    for name, x in places.items():
+      _box(axes, name, x, -(len(rows) + row) * _ROW, (folder / name).is_dir())
   return figure
 
 
@@ -216,6 +215,18 @@ def _places(
       x = optimize.isotonic_regression(np.array([wish[n] for n in layer]) - offset).x + offset
       at |= dict(zip(layer, map(float, x)))
   return chains, layers, at
+
+
+def _ground(left: float, right: float) -> list[dict[str, float]]:
+  """The boxes of the lowest floor row by row, each with its middle; none passes `right`."""
+  rows, x = [{}], left
+  for name in sorted(FLOORS[-1]):
+    if x + _width(name) > right:
+      rows.append({})
+      x = left
+    rows[-1][name] = x + _width(name) / 2
+    x += _width(name) + 0.08
+  return rows
 
 
 def _width(name: str) -> float:
