@@ -17,7 +17,7 @@ from dnas import task as tasks
 from dnas.config import Config
 from dnas.detection.thresholds import Thresholds
 from dnas.errors import DnasError
-from dnas.nn import functional, qarepvgg
+from dnas.nn import functional, qarepvgg, yolo_nas_weights
 from dnas.nn.init import Rngs
 from dnas.space.space import SearchSpace
 
@@ -56,6 +56,20 @@ class Loaded:
   interpolation: str
   random: bool
   new_classes: bool = False
+
+  @property
+  def caution(self) -> str | None:
+    """What whoever loads it has to know of its weights, if anything."""
+    if self.random and self.config.task.name == "yolo_nas":
+      return yolo_nas_weights.RANDOM.format(name=self.name)
+    if self.random:
+      return f"{self.name} has random weights and detects nothing yet: train it (model.train)"
+    if self.new_classes:
+      return (
+        f"{self.name}: the weights are of another number of classes, so what predicts the class is "
+        "random and every score means nothing yet: train it (model.train)"
+      )
+    return None
 
   def module(self, fused: bool = False) -> nnx.Module:
     """The network with its weights; fused: blocks with branches as one convolution each."""

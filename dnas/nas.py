@@ -27,17 +27,9 @@ from dnas.detection.thresholds import PREDICTION, Thresholds
 from dnas.detectors import load
 from dnas.errors import DnasError
 from dnas.loaded import Loaded, Size
-from dnas.nn import yolo_nas_weights
 from dnas.predict import Programs, pictures
 from dnas.space.space import SearchSpace
 from dnas.validate import Metrics, validate
-
-RANDOM = "{name} has random weights and detects nothing yet: train it (model.train)"
-
-NEW_CLASSES = (
-  "{name}: the weights are of another number of classes, so what predicts the class is random and "
-  "every score means nothing yet: train it (model.train)"
-)
 
 
 class NAS:
@@ -62,12 +54,8 @@ class NAS:
     if jax.config.values["jax_compilation_cache_dir"] is None:
       cache.keep_programs()
     self._take(load(model, weights=weights, classes=classes))
-    if self.loaded.random:
-      of_yolo = self.loaded.config.task.name == "yolo_nas"
-      text = yolo_nas_weights.RANDOM if of_yolo else RANDOM
-      print(text.format(name=self.loaded.name), file=sys.stderr)
-    elif self.loaded.new_classes:
-      print(NEW_CLASSES.format(name=self.loaded.name), file=sys.stderr)
+    if caution := self.loaded.caution:
+      print(caution, file=sys.stderr)
 
   def _take(self, loaded: Loaded) -> None:
     self.loaded = loaded
@@ -124,7 +112,7 @@ class NAS:
     folder: str | pathlib.Path | None = "runs/val",
     verbose: bool = True,
   ) -> Metrics:
-    """Measures the detector on a split of any data set.
+    """Measures the detector on a split of any data set: see `dnas.validate.Metrics`.
 
     Args:
       data: its SPEC (`coco:...`, `yolo:...`, `tfds:...`, `digit_scenes`), or a YAML file.
@@ -137,9 +125,6 @@ class NAS:
       rect: pads images to the next multiple of 64 px only; the network is compiled for each shape.
       folder: gets the pictures and numbers; None: none are written.
       verbose: prints a table.
-
-    Returns:
-      The figures: see `dnas.validate.Metrics`.
     """
     metrics = validate(
       self.programs,
@@ -190,9 +175,8 @@ class NAS:
     )
     skipped = [one for one in every if not isinstance(one, Result)]
     _say_skipped(skipped, len(every))
-    numbers = [i for i, one in enumerate(every, start=1) if isinstance(one, Result)]
-    found = [one for one in every if isinstance(one, Result)]
-    return Results(found, self.names, skipped, numbers)
+    found = {i: one for i, one in enumerate(every, start=1) if isinstance(one, Result)}
+    return Results([*found.values()], self.names, skipped, [*found])
 
   def predict_each(
     self,
