@@ -369,6 +369,28 @@ def test_perturbed_weights_are_trained_around_the_architecture(name, hypergradie
     assert np.all((losses[1] - losses[0])[1:] > 0)
 
 
+def test_a_perturbation_draws_with_a_key_of_its_own():
+  keys = {"relaxation": set(), "perturbation": set()}
+
+  def note(who, key):
+    add = lambda data: keys[who].add(tuple(np.asarray(data).tolist()))
+    jax.debug.callback(add, jax.random.key_data(key))
+
+  def relax(key, logits, progress):
+    note("relaxation", key)
+    return jax.nn.softmax(logits)
+
+  def perturbation(key, loss, weights, progress):
+    note("perturbation", key)
+    return weights
+
+  run(search(relax=relax, hypergradient=hg.first_order(), perturbation=perturbation))
+  jax.effects_barrier()
+  assert len(keys["perturbation"]) == 3  # One a step.
+  assert len(keys["relaxation"]) > 3
+  assert not keys["perturbation"] & keys["relaxation"]
+
+
 def test_edge_weights_are_searched_too():
   functions = search(edge_weights=True, hypergradient=hg.first_order(), relax=relaxation.softmax())
   start = np.asarray(functions.init(jax.random.key(0)).alpha["c/edges"][0])
