@@ -26,6 +26,11 @@ def choose_from(what: str, given: object, valid: Iterable[str]) -> str:
   return f"unknown {what} {given!r}{hint} Valid: {', '.join(names) or '(none)'}"
 
 
+def install(extra: str) -> str:
+  """How an extra of setup.cfg is installed, for an error message; dnas is on no package index."""
+  return f"`EXTRAS={extra} bash scripts/setup.sh` in dnas' repository"
+
+
 def check_count(what: str, value: object, least: int, kind: type[DnasError] = DnasError) -> None:
   """An error of the class `kind` unless `value` is a whole number, `least` or more."""
   if type(value) is not int or value < least:

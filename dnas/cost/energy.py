@@ -28,7 +28,7 @@ from typing import Any
 
 import jax
 
-from dnas.errors import DnasError, choose_from
+from dnas.errors import DnasError, choose_from, install
 
 PJ_PER_MAC = {"float32": 4.6, "float16": 1.5, "int8": 0.3, "int32": 3.2}
 BYTES = {"float32": 4, "float16": 2, "int8": 1, "int32": 4}
@@ -83,7 +83,7 @@ def check_counters() -> Any:
   try:
     return importlib.import_module("codecarbon")  # Optional, and needed for nothing else.
   except ModuleNotFoundError:
-    raise DnasError("energy: counters are read by codecarbon: pip install codecarbon") from None
+    raise DnasError(f"energy: counters are read by codecarbon ({install('energy')})") from None
 
 
 def measure_mj(run: Callable[[], Any], seconds: float) -> float:

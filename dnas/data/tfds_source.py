@@ -32,7 +32,7 @@ from dnas.data.source import (
   Report,
   Source,
 )
-from dnas.errors import choose_from
+from dnas.errors import choose_from, install
 
 _NAME = re.compile(r"(?P<name>\w+)(/(?P<config>[\w.\-]+))?(:(?P<version>\d+\.\d+\.\d+))?")
 _KEEP_ENCODED = tfds.decode.SkipDecoding()
@@ -89,9 +89,10 @@ def _prepared(name: str, data_dir: pathlib.Path) -> pathlib.Path:
   )
   raise DataError(
     f"tfds:{name} is not prepared in {data_dir} (prepared there: {', '.join(there) or 'nothing'}). "
-    "Set TFDS_DATA_DIR if it lies elsewhere. To prepare it: pip install 'dnas[prepare]' and "
-    f'python -c "import tensorflow_datasets as tfds; tfds.builder({name!r}, '
-    f"data_dir={str(data_dir)!r}, file_format='array_record').download_and_prepare()\""
+    f"Set TFDS_DATA_DIR if it lies elsewhere. To prepare it: {install('prepare')} (what "
+    'builders import), and then python -c "import tensorflow_datasets as tfds; '
+    f"tfds.builder({name!r}, data_dir={str(data_dir)!r}, file_format='array_record')"
+    '.download_and_prepare()"'
   )
 
 

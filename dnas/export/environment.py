@@ -25,7 +25,7 @@ from typing import Any
 
 import dnas
 from dnas import cache
-from dnas.errors import DnasError
+from dnas.errors import DnasError, install
 from dnas.files import atomic_write
 from dnas.lock import patiently, run_lock
 
@@ -44,7 +44,7 @@ def need(module: str, extra: str) -> Any:
     DnasError: it is not installed; the message says which extra brings it.
   """
   if importlib.util.find_spec(module) is None:
-    raise DnasError(f"{module} is not installed: pip install 'dnas[{extra}]'")
+    raise DnasError(f"{module} is not installed: it is with {install(extra)}")
   return importlib.import_module(module)
 
 

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from flax import nnx
 
+from dnas.errors import install
 from dnas.files import atomic_write, check_archive
 from dnas.nn.qarepvgg import QARepVGG
 from dnas.nn.yolo_nas import Upsample, YoloNas
@@ -260,8 +261,8 @@ def _read_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
     import torch  # pyright: ignore[reportMissingImports]
   except ImportError:
     raise CheckpointError(
-      f"{path}: reading it needs PyTorch (pip install 'dnas[torch]'). Where it is installed, the "
-      "state dict can be written as an .npz: "
+      f"{path}: reading it needs PyTorch ({install('torch')}). Where it is there, the state "
+      "dict can be written as an .npz: "
       "numpy.savez('weights.npz', **{name: t.numpy() for name, t in state.items()})"
     ) from None
   import pickle

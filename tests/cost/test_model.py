@@ -164,7 +164,7 @@ def test_measured_energy_needs_a_counter_and_the_package(tmp_path, monkeypatch):
     energy.measure_mj(lambda: None, 1.0)
   energy.COUNTER.write_text("0")
   monkeypatch.setitem(sys.modules, "codecarbon", None)
-  with pytest.raises(DnasError, match="pip install codecarbon"):
+  with pytest.raises(DnasError, match=r"EXTRAS=energy bash scripts/setup\.sh"):
     energy.measure_mj(lambda: None, 1.0)
 
 

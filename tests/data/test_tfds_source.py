@@ -224,8 +224,8 @@ def test_folder_from_the_environment(folder, monkeypatch):
 
 BAD = {
   "not prepared": ("coco/2017:1.1.0", "train", r"tfds:coco/2017:1.1.0 is not prepared in .*"
-                   r"prepared there: .*tiny_boxes/2017/1.2.0.*pip install 'dnas\[prepare\]' and "
-                   r"python -c .*tfds.builder\('coco/2017:1.1.0', data_dir=.*array_record"),
+                   r"prepared there: .*tiny_boxes/2017/1.2.0.*EXTRAS=prepare bash scripts/setup.sh"
+                   r".* python -c .*tfds.builder\('coco/2017:1.1.0', data_dir=.*array_record"),
   "other version": ("tiny_labelled:9.0.0", "train", "is not prepared"),
   "config missing": ("tiny_boxes:1.2.0", "train", "is not prepared"),
   "name": ("tiny labelled", "train", "is no TFDS name: write tfds:NAME:1.2.3"),

@@ -63,7 +63,10 @@ def test_wrong_arguments(tmp_path, path, arguments, message):
 
 def test_a_missing_package_names_its_extra(monkeypatch):
   monkeypatch.setattr(environment.importlib.util, "find_spec", lambda name: None)
-  with pytest.raises(DnasError, match=r"onnxruntime is not installed.*dnas\[export\]"):
+  with pytest.raises(
+    DnasError,
+    match=r"onnxruntime is not installed: it is with `EXTRAS=export bash scripts/setup\.sh`",
+  ):
     environment.need("onnxruntime", "export")
 
 

@@ -23,7 +23,9 @@ from dnas.nn.network import Network
 from dnas.nn.norm import BatchNorm
 from dnas.space import genotypes, macro
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install dnas[torch]")
+torch = pytest.importorskip(
+  "torch", reason="PyTorch is not installed: EXTRAS=test,torch bash scripts/setup.sh"
+)
 tnn = torch.nn
 F = tnn.functional
 
