@@ -18,7 +18,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from dnas import config as configs
-from dnas import naming
+from dnas import files, naming
 from dnas.config import Config
 from dnas.errors import DnasError, choose_from
 from dnas.estimate import estimates, tabular
@@ -31,7 +31,7 @@ from dnas.space.space import SearchSpace
 from dnas.strategy import history
 from dnas.tables import plot, published, table
 from dnas.tables.nasbench201_zero_cost import listed
-from dnas.tables.once import all_of, once
+from dnas.tables.once import FILE, all_of, once
 
 PROXIES = ("naswot", "synflow", "logsynflow", "snip", "grasp", "jacob_cov", "grad_norm", "zen")
 # Name -> the entry of a config. One-shot and short training: so many steps.
@@ -98,12 +98,14 @@ def make(
     "cells": cells,
     "wall_s_of_this_call": round(time.monotonic() - start),
   }
-  table.write(out, _title(config, cells, set(ENTRIES) - set(methods or ENTRIES)), found, provenance)
+  machines = _machines(workdir, list(methods or ENTRIES))
+  title = _title(config, cells, set(ENTRIES) - set(methods or ENTRIES), machines)
+  table.write(out, title, found, provenance)
   plot.scatter(
     out / "plot.svg",
     [row for row in found if row["dataset"] == DATASETS[0]],
     x="total_s",
-    labels=(f"seconds for {cells} cells, shared training included", "Kendall's tau, CIFAR-10"),
+    labels=(f"seconds for {cells} cells, with what they share", "Kendall's tau, CIFAR-10"),
   )
   return found
 
@@ -155,23 +157,36 @@ def _rows(
   """One row for each data set; zero-cost proxies are computed together and are a method each."""
   lines = []
   proxies = PROXIES if name == "zero_cost" else ("score",)
+  of = lambda key: np.array([metrics[key] for metrics in cells])
+  if name == "zero_cost":  # With the first cell all are compiled, which only `wall_s` counts.
+    shared_s = float(of("wall_s").sum() - sum(of(f"{proxy}_s").sum() for proxy in proxies))
   for metric in proxies:
-    scores = np.array([metrics[metric] for metrics in cells])
-    # The first one compiles what the others use.
-    seconds = f"{metric}_s" if name == "zero_cost" else "wall_s"
-    per_cell = float(np.median([metrics[seconds] for metrics in cells]))
-    shared = 0.0 if name == "zero_cost" else shared_s
+    scores = of(metric)
+    seconds = of(f"{metric}_s" if name == "zero_cost" else "wall_s")
     for dataset in DATASETS:
       accuracy = benchmark.accuracy(dataset=dataset, split="test", epochs=200)[rows]
       mean, deviation = table.bootstrapped(table.kendall, scores, accuracy)
       line = {"method": metric if name == "zero_cost" else name, "dataset": dataset}
       line |= {"mean": mean, "std": deviation, "seeds": 1, **published.columns(None)}
-      total = shared + per_cell * len(cells)
-      lines.append({**line, "shared_s": shared, "cell_s": per_cell, "total_s": total})
+      line |= {"shared_s": shared_s, "cells_s": float(seconds.sum())}
+      line |= {"cell_s": float(np.median(seconds)), "total_s": shared_s + float(seconds.sum())}
+      lines.append(line)
   return lines
 
 
-def _title(config: Config, cells: int, missing: set[str]) -> str:
+def _machines(workdir: pathlib.Path, names: Sequence[str]) -> str:
+  """Where the estimates were made, as their records have it."""
+  at: dict[str, list[str]] = {}
+  for name in names:
+    origin = files.json_of(workdir / name / FILE).get("origin", {})
+    at.setdefault(origin.get("hardware", "an unknown machine"), []).append(f"`{name}`")
+  if len(at) == 1:
+    return f"All on {next(iter(at))}."
+  where = "; ".join(f"{', '.join(made)} on {hardware}" for hardware, made in at.items())
+  return f"Not all on one kind of machine, which their seconds show, too: {where}."
+
+
+def _title(config: Config, cells: int, missing: set[str], machines: str) -> str:
   network, size = config.search.network, config.data.size
   part = f"\nNot estimated here: {', '.join(sorted(missing))}." if missing else ""
   return f"""NAS-Bench-201: how well do cheap estimates rank, and at what cost?
@@ -182,8 +197,13 @@ CIFAR-10 at {size[0]} x {size[1]}, {network.channels} channels, N = {network.cel
 was trained for S steps on uniform paths (statistics recalibrated for each cell);
 `short_training_S` by training each cell for S steps, its schedule included. These two are measured
 on up to 1,000 held-out images, so that an accuracy has a standard error of up to 1.6 points; after
-so few steps that is about as much as most cells differ by. `cell_s`: median
-seconds for a cell (compiling included where every cell is compiled), `shared_s`: for what all cells
-share, `total_s`: for all of them.{part}
+so few steps that is about as much as most cells differ by.
+
+Seconds as they were measured, beside whatever else ran: `shared_s` for what all cells share (data,
+the supernet's training; of the zero-cost proxies, for all {len(PROXIES)} together, compiling them),
+`cells_s` the sum over the cells (of `short_training_S` each cell is compiled in it), `cell_s` the
+median of a cell, `total_s` = `shared_s` + `cells_s`.
+
+{machines}{part}
 
 ![Tau against seconds](plot.svg)"""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -138,6 +139,9 @@ def scatter(path: pathlib.Path, rows: Sequence[Row], *, x: str, labels: tuple[st
   for n, row in enumerate(shown):
     axes.errorbar(row[x], row["mean"], yerr=row["std"], fmt="o", color=colour(n - 1), capsize=2)
   axes.set(xscale="log", xlabel=labels[0], ylabel=labels[1])
+  axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+  axes.xaxis.set_major_formatter("{x:g}")
+  axes.xaxis.set_minor_formatter(ticker.NullFormatter())  # Within a decade they would overlap.
   axes.margins(x=0.2)  # Names stand beside their points.
   axes.axhline(0, color="black", linewidth=0.8)
   axes.grid(alpha=0.3)
