@@ -10,6 +10,7 @@ import pytest
 
 from dnas import config as configs
 from dnas import search
+from dnas.tables import catalogue
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +51,17 @@ def test_every_field_that_is_set_can_be_set(readme, root):
       loaded += fields
   assert {"--config.search.steps=600", '--config.cost={"latency_ms": 5.0}'} <= set(loaded)
   assert len(loaded) >= 6
+
+
+def test_what_needs_data_that_are_not_here_is_marked(readme, root):
+  rows = [line for line in readme.splitlines() if re.match(r"\| `[\w/*]+\.py", line)]
+  for path in (root / "configs").glob("*.py"):
+    (row,) = [row for row in rows if f"`{path.name}`" in row]
+    marked = f"`{path.name}` †" in row or "all †" in row
+    assert marked == configs.load(path).data.spec.startswith(("coco:", "tfds:")), path.name
+  for name, table in catalogue.tables(root).items():
+    if (found := re.search(rf"\(paper_results/{name}\)( †)?[:,]", readme)) and name != "export":
+      assert bool(found[1]) == (table.data not in ("none", "embedded")), name
 
 
 def test_own_operation_and_relaxation(readme, root, user_folder, monkeypatch):
