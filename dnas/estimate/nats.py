@@ -10,6 +10,7 @@ import importlib
 import pathlib
 from typing import Any
 
+from dnas.errors import install
 from dnas.estimate.tabular import DATASETS, TableError
 from dnas.space import genotypes
 from dnas.space.space import SearchSpace
@@ -60,7 +61,7 @@ def nats_bench(path: pathlib.Path | str, *, allow_pickle: bool = False) -> NatsB
       you trust.
 
   Raises:
-    TableError: the path is missing, or the package is: `pip install dnas[nats]`; or `allow_pickle`
+    TableError: the path is missing, or the package (extra `nats`), or `allow_pickle`
       is false.
 
   Source: Dong et al. 2021 (arXiv:2009.00437).
@@ -77,6 +78,6 @@ def nats_bench(path: pathlib.Path | str, *, allow_pickle: bool = False) -> NatsB
     official = importlib.import_module("nats_bench")  # Optional, and needed for nothing else.
   except ModuleNotFoundError:
     raise TableError(
-      "NATS-Bench files are read by the package nats_bench: pip install 'dnas[nats]'"
+      f"NATS-Bench files are read by the package nats_bench: {install('nats')}"
     ) from None
   return NatsBench(official.create(str(path), "tss", fast_mode=path.is_dir(), verbose=False))

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dnas import config as configs
-from dnas.errors import ConfigError, DnasError
+from dnas.errors import ConfigError, DnasError, install
 
 JOURNAL = ".journal"
 VALID = (
@@ -34,7 +34,7 @@ def optuna() -> Any:
   try:
     import optuna  # pyright: ignore[reportMissingImports]
   except ModuleNotFoundError as error:
-    raise DnasError("tuning needs Optuna: pip install 'dnas[tune]'") from error
+    raise DnasError(f"tuning needs Optuna: {install('tune')}") from error
   optuna.logging.set_verbosity(optuna.logging.WARNING)
   return optuna
 

@@ -216,7 +216,7 @@ def test_nats_bench(tmp_path, monkeypatch):
 
 def test_nats_bench_needs_its_package_and_its_files(tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, "nats_bench", None)  # as if it were not installed
-  with pytest.raises(TableError, match=r"pip install 'dnas\[nats\]'"):
+  with pytest.raises(TableError, match=r"EXTRAS=nats bash scripts/setup.sh"):
     nats.nats_bench(tmp_path, allow_pickle=True)
   with pytest.raises(TableError, match="is missing"):
     nats.nats_bench(tmp_path / "absent", allow_pickle=True)
