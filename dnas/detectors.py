@@ -241,7 +241,7 @@ def _of_run(path: pathlib.Path, classes: int | Sequence[str] | None) -> Loaded:
     raise DnasError(f"{folder} was trained for classification; NAS is for detectors")
   names = _classes_of_run(folder, config, classes)
   size = (int(config.data.size[0]), int(config.data.size[1]))
-  task = naming.bind(config.task, tasks, blank(names), size)
+  task = naming.bind(config.task, tasks, blank(names), size, field="config.task")
   genotype, _, params, stats = trained.network(folder, task)
   content = get(config, "data.content") or size
   place = path.resolve()  # "." has a name too

@@ -77,6 +77,22 @@ def check_number(
 
 
 @contextlib.contextmanager
+def in_field(field: str) -> Iterator[None]:
+  """Lets a `DnasError` from within begin with `FIELD: `, unless it names a field already.
+
+  Args:
+    field: of a config, `config.search.relaxation`, or a flag; empty: errors stay as they are.
+  """
+  try:
+    yield
+  except DnasError as error:
+    text = str(error)
+    if field and field not in text and not text.startswith("config."):
+      error.args = (f"{field}: {text}",)
+    raise
+
+
+@contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
   """Ends the process with one line on stderr instead of a traceback, for errors users can mend.
 

@@ -61,7 +61,7 @@ def explore(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Sear
       "side by side"
     )
   space = space_of(config)
-  strategy = naming.bind(settings.strategy, black_box, space)
+  strategy = naming.bind(settings.strategy, black_box, space, field="config.search.strategy")
   evaluator = Evaluate(configs.to_json(config), str(workdir))
   ask_tell.check_rungs(strategy, evaluator)
   if missing := [c for c in strategy.costs if c in COSTS and c not in settings.costs]:
@@ -152,7 +152,9 @@ class Evaluate:
     """How many lengths the estimate has; known without making it."""
     config: Config = configs.from_json(self.config)
     entry = config.search.estimate
-    return estimates.rungs_of(naming.resolve(entry, estimates, given=3))
+    return estimates.rungs_of(
+      naming.resolve(entry, estimates, given=3, field="config.search.estimate")
+    )
 
   def prepare(self) -> Evaluator:
     """The evaluator, made once in each process."""
@@ -168,7 +170,8 @@ def _evaluator(text: str, workdir: str) -> Evaluator:
   config: Config = configs.from_json(text, source=f"{workdir}/config.json").lock()
   settings = settings_of(config.search)
   space = space_of(config)
-  estimate = naming.bind(settings.estimate, estimates, config, space, pathlib.Path(workdir))
+  given = (config, space, pathlib.Path(workdir))
+  estimate = naming.bind(settings.estimate, estimates, *given, field="config.search.estimate")
   if not settings.costs:
     return estimate
   task = task_of(config, data.labelled(config.data.spec, config.data.train_split))

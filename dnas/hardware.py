@@ -122,7 +122,9 @@ def protocol(config: Config) -> Protocol:
 def trained(config: Config, space: SearchSpace) -> SearchSpace:
   """The space in the network that its genotypes are trained in."""
   network = get(config, "train.network")
-  return space if network is None else naming.bind(network, macro, space)
+  if network is None:
+    return space
+  return naming.bind(network, macro, space, field="config.train.network")
 
 
 def pricer(
@@ -153,7 +155,7 @@ def pricer(
   wanted = watched(settings)
   goal = None
   if settings.objective is not None:
-    goal = naming.bind(settings.objective, objective)
+    goal = naming.bind(settings.objective, objective, field="config.cost.objective")
 
   def price(space: SearchSpace, accumulate: int = 1) -> Priced:
     network = trained(config, space)

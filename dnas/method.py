@@ -3,6 +3,7 @@
 """What `config.search` composes: the functions of a differentiable method on a task and a space."""
 
 import dataclasses
+import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,9 +12,9 @@ import jax
 from dnas import data, naming
 from dnas import task as tasks
 from dnas.config import Config
-from dnas.errors import ConfigError
+from dnas.errors import ConfigError, in_field
 from dnas.hardware import Priced
-from dnas.nn import functional, rows, stacked
+from dnas.nn import functional, ops, rows, stacked
 from dnas.nn.init import Rngs
 from dnas.nn.supernet import PLAIN, Supernet
 from dnas.schema import build
@@ -62,12 +63,16 @@ class Method:
 
 def space_of(config: Config) -> SearchSpace:
   """The search space of a config: its cells in the network of the search."""
-  return naming.bind(config.search.network, macro, naming.bind(config.space, cells))
+  space = naming.bind(config.space, cells, field="config.space")
+  for cell in space.cells.values():
+    for name in sorted({op for edge in cell.edges for op in edge.ops}):
+      naming.resolve(name, ops, field="config.space")  # An unknown operation is found now.
+  return naming.bind(config.search.network, macro, space, field="config.search.network")
 
 
 def task_of(config: Config, source: data.Source) -> tasks.Task:
   """The task of a config, on a data source."""
-  return naming.bind(config.task, tasks, source, tuple(config.data.size))
+  return naming.bind(config.task, tasks, source, tuple(config.data.size), field="config.task")
 
 
 def problem(
@@ -120,7 +125,7 @@ def make(
 def compose(settings: Config, what: Problem, priced: Priced | None = None) -> Method:
   """`make` for a problem that is there already."""
   space = what.space
-  relax = naming.bind(settings.relaxation, relaxation)
+  relax = _bound(settings, "relaxation", relaxation)
   machine = _machine(
     settings,
     what,
@@ -130,7 +135,7 @@ def compose(settings: Config, what: Problem, priced: Priced | None = None) -> Me
     pricing=None if priced is None else priced.pricing,
     average=settings.average,
   )
-  decide = naming.bind(settings.discretize, discretize)
+  decide = _bound(settings, "discretize", discretize)
   if priced is not None and priced.budgets:
     decide = budgets.within(decide, priced.costs, priced.budgets)
   if priced is not None and naming.name_of(settings.relaxation) == "score_function":
@@ -142,8 +147,9 @@ def compose(settings: Config, what: Problem, priced: Priced | None = None) -> Me
       )
   stop = None
   if settings.stop is not None:
-    stop = naming.resolve(settings.stop, diagnostics, given=1)
-    stop([0.0])  # Its arguments are checked now.
+    stop = naming.resolve(settings.stop, diagnostics, given=1, field="config.search.stop")
+    with in_field("config.search.stop"):
+      stop([0.0])  # Its arguments are checked now.
   return Method(what, relax, machine, decide, 1 if settings.hypergradient is None else 2, stop)
 
 
@@ -151,29 +157,40 @@ def _machine(
   settings: Config, what: Problem, relax: Relaxation, weight_optimizer: Any, **more: Any
 ) -> bilevel.Bilevel:
   """The loop that the settings describe, but for what is given."""
-  optional = lambda spec, module: None if spec is None else naming.bind(spec, module)
+  optional = lambda name, module: None if settings[name] is None else _bound(settings, name, module)
+  optimized = lambda name, spec: optimizer_of(
+    spec, settings.steps, settings.accumulate, f"config.search.{name}"
+  )
   return bilevel.bilevel(
     what,
     relax,
-    optional(settings.hypergradient, hypergradient),
-    optimizer_of(weight_optimizer, settings.steps, settings.accumulate),
-    optimizer_of(settings.alpha_optimizer, settings.steps, settings.accumulate),
+    optional("hypergradient", hypergradient),
+    optimized("weight_optimizer", weight_optimizer),
+    optimized("alpha_optimizer", settings.alpha_optimizer),
     steps=settings.steps,
     edge_weights=settings.edge_weights,
-    penalties=[naming.bind(spec, regularization) for spec in settings.penalties],
-    perturbation=optional(settings.perturbation, regularization),
-    weight_penalty=optional(settings.weight_penalty, regularization),
-    freezing=optional(settings.freezing, freezing),
+    penalties=[
+      naming.bind(spec, regularization, field=f"config.search.penalties[{n}]")
+      for n, spec in enumerate(settings.penalties)
+    ],
+    perturbation=optional("perturbation", regularization),
+    weight_penalty=optional("weight_penalty", regularization),
+    freezing=optional("freezing", freezing),
     **more,
   )
 
 
-def optimizer_of(spec: Any, steps: int, accumulate: int) -> optimizer.Optimizer:
-  """The optimiser that `spec` names, over `steps` batches.
+def _bound(settings: Config, name: str, module: types.ModuleType) -> Any:
+  """What the field `name` of `config.search` names in a module."""
+  return naming.bind(settings[name], module, field=f"config.search.{name}")
+
+
+def optimizer_of(spec: Any, steps: int, accumulate: int, field: str) -> optimizer.Optimizer:
+  """The optimiser that `spec`, in the config's `field`, names, over `steps` batches.
 
   `accumulate` of them make one update, and its schedule is as long as there are updates.
   """
-  opt = naming.bind(spec, optimizer, steps=steps // accumulate)
+  opt = naming.bind(spec, optimizer, steps=steps // accumulate, field=field)
   return optimizer.accumulated(opt, accumulate)
 
 
@@ -193,4 +210,4 @@ def tuning(settings: Config) -> Callable[[Problem], bilevel.Bilevel]:
     )
   spec = {**dict(settings.weight_optimizer), "lr": settings.weight_optimizer.lr / 10}
 
-  return lambda what: _machine(settings, what, naming.bind(settings.relaxation, relaxation), spec)
+  return lambda what: _machine(settings, what, _bound(settings, "relaxation", relaxation), spec)

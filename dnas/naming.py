@@ -8,6 +8,8 @@ and the code that needs it says in which one module such names live:
 
     relax = resolve(config.relaxation, dnas.strategy.relaxation)     # a functools.partial
 
+With `field="config.search.relaxation"` errors begin with the place that the entry stands in.
+
 There is no registry: a function written in that module can be named at once, and a function of
 one's own anywhere else is named by its dotted path, `my_lab.ops.my_op`.
 """
@@ -20,7 +22,7 @@ import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dnas.errors import ConfigError, choose_from
+from dnas.errors import ConfigError, choose_from, in_field
 from dnas.fields import plain
 
 
@@ -43,7 +45,9 @@ def functions(module: types.ModuleType) -> dict[str, Callable]:
   }
 
 
-def resolve(spec: Any, module: types.ModuleType, given: int | None = None) -> functools.partial:
+def resolve(
+  spec: Any, module: types.ModuleType, given: int | None = None, *, field: str = ""
+) -> functools.partial:
   """The function that a config entry names, with the entry's arguments bound: f -> f(., **args).
 
   Args:
@@ -53,6 +57,7 @@ def resolve(spec: Any, module: types.ModuleType, given: int | None = None) -> fu
     module: where a name without dots is looked up. A dotted name is imported.
     given: how many leading arguments the caller will pass by position. They cannot be set in the
       entry, and all others that lack a default must be. None: neither is checked.
+    field: where the entry stands, `config.search.relaxation`; errors begin with it.
 
   >>> from dnas.strategy import relaxation
   >>> made = resolve({"name": "gumbel_softmax", "tau_end": 0.5}, relaxation)
@@ -66,22 +71,25 @@ def resolve(spec: Any, module: types.ModuleType, given: int | None = None) -> fu
     ConfigError: an unknown name, an argument that the function does not take (the message lists
       what there is), or one that is missing.
   """
-  function, arguments = _look_up(spec, module)
-  return _partial(function, arguments, given)
+  with in_field(field):
+    function, arguments = _look_up(spec, module)
+    return _partial(function, arguments, given)
 
 
 def name_of(spec: Any) -> Any:
   """The name in a config entry, which may be a bare name; None where it holds none."""
-  return spec if isinstance(spec, str) else spec.get("name")
+  return spec if isinstance(spec, str) else getattr(spec, "get", {}.get)("name")
 
 
-def bind(spec: Any, module: types.ModuleType, *args: Any, **offered: Any) -> Any:
+def bind(spec: Any, module: types.ModuleType, *args: Any, field: str = "", **offered: Any) -> Any:
   """What the factory that a config entry names returns: f(*args, **offered, **arguments).
 
   Args:
     spec: the entry, as in `resolve`.
     module: where its name is looked up.
     *args: leading arguments, which every factory of this module takes.
+    field: where the entry stands, `config.search.relaxation`; errors begin with it, those that the
+      factory raises too.
     **offered: each is passed if the function has a parameter of that name and the entry does not
       set it. (A factory `unrolled(lr, steps, momentum)` gets the momentum of the weight optimiser;
       `first_order()` does not have to take one.)
@@ -89,10 +97,11 @@ def bind(spec: Any, module: types.ModuleType, *args: Any, **offered: Any) -> Any
   Raises:
     ConfigError: as `resolve`.
   """
-  function, arguments = _look_up(spec, module)
-  takes = _parameters(function)[len(args) :]
-  wanted = {p.name: offered[p.name] for p in takes if p.name in offered}
-  return _partial(function, {**wanted, **arguments}, len(args))(*args)
+  with in_field(field):
+    function, arguments = _look_up(spec, module)
+    takes = _parameters(function)[len(args) :]
+    wanted = {p.name: offered[p.name] for p in takes if p.name in offered}
+    return _partial(function, {**wanted, **arguments}, len(args))(*args)
 
 
 def _look_up(spec: Any, module: types.ModuleType) -> tuple[Callable, dict[str, Any]]:

@@ -135,7 +135,7 @@ def _check_inherits(n: int, before: nnx.Module, now: nnx.Module) -> None:
 
 
 def _in_network(stage: Stage, space: SearchSpace) -> SearchSpace:
-  return naming.bind(stage.settings.network, macro, space)
+  return naming.bind(stage.settings.network, macro, space, field="config.search.network")
 
 
 def _pipeline(config: Config, settings: Config, source: data.Source, part: str, seed: int):

@@ -98,7 +98,7 @@ def make(
   for name in ("ema", "drop_path"):
     if not 0 <= settings[name] < 1:
       raise ConfigError(f"config.train.{name} must be in [0, 1), got {settings[name]!r}")
-  opt = optimizer_of(settings.optimizer, steps, accumulate)
+  opt = optimizer_of(settings.optimizer, steps, accumulate, "config.train.optimizer")
   static, _, _ = functional.split(task.build(genotype, Rngs(None)))
 
   def init(key: jax.Array) -> TrainState:

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from dnas import config as configs
-from dnas import log, method, naming, search, train
+from dnas import log, method, naming, runs, search, train
 from dnas import task as tasks
 from dnas.data import load
+from dnas.errors import DnasError
 from dnas.fields import plain
 from dnas.settings import settings_of, stages_of
 from dnas.space.space import Cell, Edge, SearchSpace
@@ -237,3 +238,37 @@ def test_the_tuning_of_a_projection_is_the_search_at_its_end(monkeypatch):
   assert len(tuning["penalties"]) == 1
   assert tuning["perturbation"] is not None
   assert {*names, "warmup_steps", "pricing", "average"} == set(searching)
+
+
+WRONG = {
+  "config.task": {"task": "clas"},
+  "config.space": {"space": {"name": "dense", "ops": ["skip_conect"], "nodes": 2}},
+  "config.search.network": {"search.network": "cifarr"},
+  "config.search.relaxation": {"search.relaxation": "softmaxx"},
+  "config.search.hypergradient": {"search.hypergradient": "firstorder"},
+  "config.search.weight_optimizer": {"search.weight_optimizer": {"name": "sgd", "lr": -1}},
+  "config.search.alpha_optimizer": {"search.alpha_optimizer": {"name": "adam", "l": 1}},
+  "config.search.discretize": {"search.discretize": "arg"},
+  "config.search.penalties[1]": {"search.penalties": ("beta_decay", "beta")},
+  "config.search.perturbation": {"search.perturbation": "adversary"},
+  "config.search.freezing": {"search.freezing": {"name": "gradient_matching", "window": 0}},
+  "config.search.stop": {
+    "search.stop": {"name": "stop_by_eigenvalue", "window": 0},
+    "search.watch": {"every_steps": 10, "hessian_steps": 3},
+  },
+  "config.data.augment[0]": {"data.augment": ("hflipp",)},
+}
+
+
+@pytest.mark.parametrize("field", WRONG)
+def test_what_is_wrong_is_told_with_its_field(field):
+  config = configs.load(ROOT / "configs" / "digits.py", WRONG[field])
+  source = load("digits")
+
+  def check():
+    task, space = method.task_of(config, source), method.space_of(config)
+    method.make(settings_of(config.search), task, space)
+    runs.pipeline(config, source, 16, train=True)
+
+  with pytest.raises(DnasError, match=f"^{re.escape(field)}: "):
+    check()

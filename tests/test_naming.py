@@ -8,7 +8,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from dnas import naming
-from dnas.errors import ConfigError
+from dnas.errors import ConfigError, DnasError
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +82,36 @@ def test_missing_argument_is_named(module):
     naming.resolve("neumann", module, given=0)
   with pytest.raises(ConfigError, match="unrolled needs a value for: lr"):
     naming.bind("unrolled", module)
+
+
+def test_errors_begin_with_the_field_that_the_entry_stands_in(module):
+  for spec in ("gumble", dict(name="gumbel", tau=1.0), "neumann", None):
+    with pytest.raises(ConfigError, match=r"^config\.a\.b: "):
+      naming.bind(spec, module, field="config.a.b")
+  with pytest.raises(ConfigError, match=r"^config\.a\.b: unknown name in my_methods: 'gumble'"):
+    naming.resolve("gumble", module, field="config.a.b")
+
+
+def test_an_error_of_a_factory_begins_with_the_field_unless_it_names_it(module, monkeypatch):
+  def odd(text):
+    raise DnasError(text)
+
+  monkeypatch.setattr(module, "odd", odd, raising=False)
+  odd.__module__ = module.__name__
+  told = {
+    "odd: text is odd": "config.a.b: odd: text is odd",
+    "config.c: is odd": "config.c: is odd",
+    "unknown config.a.b.text: 3": "unknown config.a.b.text: 3",
+  }
+  for text, expected in told.items():
+    with pytest.raises(DnasError) as raised:
+      naming.bind(dict(name="odd", text=text), module, field="config.a.b")
+    assert str(raised.value) == expected
+
+
+@pytest.mark.parametrize("spec", [None, 3, {}, dict(tau=1.0), ["softmax"]])
+def test_what_is_no_entry_has_no_name(spec):
+  assert naming.name_of(spec) is None
 
 
 @pytest.mark.parametrize("spec", [None, 3, {}, dict(name=3), dict(tau=1.0), ["softmax"]])

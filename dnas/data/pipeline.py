@@ -20,7 +20,7 @@ from dnas.data import limits
 from dnas.data.letterbox import INTERPOLATIONS, cover, letterbox, reduction_for, to_network
 from dnas.data.sample import Sample
 from dnas.data.source import ClassificationSource, DataError, DetectionSource, Source
-from dnas.errors import choose_from
+from dnas.errors import choose_from, in_field
 from dnas.naming import resolve
 
 Batch = dict[str, np.ndarray]
@@ -85,7 +85,7 @@ class Pipeline:
     derive = lambda name, value: object.__setattr__(self, name, value)
     derive("size", (int(self.size[0]), int(self.size[1])))
     derive("indices", _indices(self))
-    derive("_augment", tuple(_augmentation(a, self) for a in self.augment))
+    derive("_augment", tuple(_augmentation(n, self) for n in range(len(self.augment))))
     derive("room", _room(self))
 
   def _check(self) -> None:
@@ -251,14 +251,16 @@ def _indices(pipeline: Pipeline) -> np.ndarray:
   return indices
 
 
-def _augmentation(spec: Any, pipeline: Pipeline) -> Any:
-  """The augmentation that a config entry names, as a partial."""
-  mixing = hasattr(resolve(spec, augmentations).func, "images")
-  if mixing and not isinstance(pipeline.source, DetectionSource):
-    raise DataError(f"augmentation {spec!r} mixes boxes, but {pipeline.source.name} has none")
-  change = resolve(spec, augmentations, given=3 if mixing else 2)
-  limits.check(change, pipeline.size)
-  return change
+def _augmentation(n: int, pipeline: Pipeline) -> Any:
+  """The n-th augmentation, as a partial."""
+  spec = pipeline.augment[n]
+  with in_field(f"config.data.augment[{n}]"):
+    mixing = hasattr(resolve(spec, augmentations).func, "images")
+    if mixing and not isinstance(pipeline.source, DetectionSource):
+      raise DataError(f"augmentation {spec!r} mixes boxes, but {pipeline.source.name} has none")
+    change = resolve(spec, augmentations, given=3 if mixing else 2)
+    limits.check(change, pipeline.size)
+    return change
 
 
 def _room(pipeline: Pipeline) -> int:

@@ -71,7 +71,7 @@ class ShortTraining:
     self.task = task_of(config, self.source)
     settings = complete("train", config.train)  # A wrong one is found now.
     check_accumulate("config.train", settings.accumulate, settings.steps)
-    optimizer_of(settings.optimizer, settings.steps, settings.accumulate)
+    optimizer_of(settings.optimizer, settings.steps, settings.accumulate, "config.train.optimizer")
     part = functools.partial(runs.pipeline, config, self.source, fraction=share)
     self.training = part(config.train.batch_size, train=True, part="weights")
     batch_size = min(config.evaluate.batch_size, images)
