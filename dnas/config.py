@@ -153,6 +153,18 @@ class Parser(argparse.ArgumentParser):
     """Ends the process with code 2 and one line on stderr."""
     self.exit(2, f"error: {message} (see --help)\n")
 
+  def refuse(self, flags: argparse.Namespace, names: Sequence[str], why: str) -> None:
+    """An error if one of these flags was given where it would do nothing.
+
+    Args:
+      flags: as parsed.
+      names: of flags whose default is None or False.
+      why: goes on after the flag's name: `--port belongs to --serve`.
+    """
+    for name in names:
+      if getattr(flags, name) is not None and getattr(flags, name) is not False:
+        self.error(f"--{name} {why}")
+
   def add_fields(self, help_: str) -> None:
     """Shows `--config.FIELD=VALUE` in the help, for scripts that call `parse`."""
     self.add_argument("--config.FIELD=VALUE", dest="_", metavar="", help=help_)

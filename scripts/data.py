@@ -46,8 +46,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     metavar="SHEET.png",
     help="writes a contact sheet with the boxes drawn",
   )
-  parser.add_argument("--count", type=int, default=25, help="images on the contact sheet")
-  parser.add_argument("--seed", type=int, default=0, help="which images are drawn")
+  parser.add_argument("--count", type=int, help="images on the contact sheet (default: 25)")
+  parser.add_argument("--seed", type=int, help="which images are drawn (default: 0)")
   parser.add_argument(
     "--headers_only",
     action="store_true",
@@ -60,6 +60,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     "--cache", metavar="DIR", help="of embedded sets (default: $DNAS_CACHE or ~/.cache/dnas)"
   )
   args = parser.parse_args(arguments)
+  if args.out is None:
+    parser.refuse(args, ("count", "seed"), "is of the contact sheet: give --out too")
+  args.count = 25 if args.count is None else args.count
+  args.seed = args.seed or 0
   if args.count < 1 or (args.size and min(args.size) < 1) or args.seed < 0:
     parser.error("--count and --size take numbers from 1, --seed from 0")
   return args

@@ -57,7 +57,13 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
   parser.add_argument("--cost", help="a column; writes front.csv and front.svg of score and it")
   rewards = ", ".join(objective.REWARDS)
   parser.add_argument("--reward", help=f"of score and --cost, a dict: {rewards}")
-  return parser.parse_args(argv)
+  flags = parser.parse_args(argv)
+  if flags.cost is None:
+    parser.refuse(flags, ("reward",), "is of the score and a cost: give --cost too")
+    parser.refuse(flags, ("devices",), "holds costs, of which --cost names one: give it too")
+  if flags.devices is None or flags.devices.suffix != ".pickle":
+    parser.refuse(flags, ("allow_pickle",), "is for a .pickle of --devices")
+  return flags
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -74,7 +80,7 @@ def main(argv: list[str] | None = None) -> None:
     table = _table(flags)
     evaluator, about = _evaluator(flags, table)
     entry = _strategy(flags)
-    strategy = bind(entry, black_box, table.space)
+    strategy = bind(entry, black_box, table.space, field="--strategy")
     _refuse_other_runs(flags.workdir)
     with run_lock(flags.workdir):
       genotype, _ = history.search(
@@ -129,10 +135,9 @@ def _evaluator(flags: argparse.Namespace, table: tabular.Table) -> tuple[Evaluat
   if flags.cost:
     about["cost"] = flags.cost
   if flags.reward:
-    if not flags.cost:
-      raise ConfigError("--reward is of the score and a cost: give --cost too")
     about["reward"] = _entry("--reward", flags.reward)
-    evaluator = Rewarded(evaluator, bind(about["reward"], objective), flags.cost)
+    reward = bind(about["reward"], objective, field="--reward")
+    evaluator = Rewarded(evaluator, reward, flags.cost)
   return evaluator, about
 
 

@@ -36,9 +36,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
   parser.add_argument(
     "--outputs",
     choices=OUTPUTS,
-    default="detections",
     help="of a detector: boxes after suppression, boxes and scores of all anchors, or what the "
-    "head says",
+    "head says (default: detections)",
   )
   parser.add_argument("--batch", type=int, help="size of a batch (default: any; .tflite needs it)")
   parser.add_argument(
@@ -55,8 +54,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
   parser.add_argument(
     "--calibration",
     type=int,
-    default=64,
-    help="training images from which ranges of activations are taken",
+    help="training images from which ranges of activations are taken (default: 64)",
   )
   parser.add_argument(
     "--measure",
@@ -64,9 +62,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     help="measures the .onnx file on the run's test split with onnxruntime",
   )
   args = parser.parse_args(arguments)
+  if args.int8 != "activations":
+    parser.refuse(args, ("calibration",), "belongs to --int8 activations")
+  args.calibration = 64 if args.calibration is None else args.calibration
   if min(args.images, args.calibration) < 1:
     parser.error("--images and --calibration take numbers from 1")
-  if args.measure and (args.out.suffix != ".onnx" or args.outputs != "detections"):
+  if args.measure and (args.out.suffix != ".onnx" or args.outputs not in (None, "detections")):
     parser.error("--measure needs an .onnx file with --outputs=detections")
   return args
 

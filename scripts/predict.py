@@ -28,10 +28,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     "--source", required=True, help="an image, a video, a folder, or a pattern in quotes"
   )
   parser.add_argument(
-    "--out", type=pathlib.Path, default=pathlib.Path("predictions"), metavar="DIR", help="is made"
+    "--out", type=pathlib.Path, metavar="DIR", help="is made (default: predictions)"
   )
   parser.add_argument("--json", action="store_true", help="prints JSON lines and draws nothing")
-  return parser.parse_args(arguments)
+  args = parser.parse_args(arguments)
+  if args.json:
+    parser.refuse(args, ("out",), "is of what is drawn, and --json draws nothing: leave one out")
+  args.out = args.out or pathlib.Path("predictions")
+  return args
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -34,11 +34,18 @@ def main(argv: list[str] | None = None) -> None:
     "--out", type=pathlib.Path, metavar="FILE", help="of latency: the table, a JSON file"
   )
   parser.add_argument("--genotype", help="of energy: a file, or a name or string of the space")
-  parser.add_argument("--seconds", type=float, default=10, help="of energy: how long")
+  parser.add_argument("--seconds", type=float, help="of energy: how long (default: 10)")
   flags, overrides = parser.parse(argv)
-  needed = {"latency": "out", "energy": "genotype"}[flags.what]
+  needed, others = {
+    "latency": ("out", ("genotype", "seconds")),
+    "energy": ("genotype", ("out",)),
+  }[flags.what]
   if getattr(flags, needed) is None:
     parser.error(f"{flags.what} needs --{needed}")
+  parser.refuse(flags, others, f"does nothing for {flags.what}, which takes --{needed}")
+  seconds = 10 if flags.seconds is None else flags.seconds
+  if not 0 < seconds < float("inf"):
+    parser.error(f"--seconds must be above 0, got {seconds:g}")
   with process.running(keep=False):  # As in a program that does nothing else.
     config = configs.load(flags.config, overrides)
     if flags.what == "latency":
@@ -49,7 +56,7 @@ def main(argv: list[str] | None = None) -> None:
     given = hardware.protocol(config)
     if flags.what == "energy":
       genotype = genotypes.load(flags.genotype)
-      found = hardware.energies(config, task, space, genotype, given, flags.seconds)
+      found = hardware.energies(config, task, space, genotype, given, seconds)
       print(f"{found[0]:.4g} mJ an image, an estimate (docs: dnas/cost/energy.py)")
       measured = (
         f"{found[1]:.4g} mJ an image, measured" if isinstance(found[1], float) else found[1]

@@ -28,11 +28,17 @@ def main(argv: list[str] | None = None) -> None:
     help="default: report.html in the run's folder; of several: comparison.html in the one above",
   )
   parser.add_argument("--serve", action="store_true", help="show it live on this machine instead")
-  parser.add_argument("--port", type=int, default=8311, help="for --serve")
+  parser.add_argument("--port", type=int, help="for --serve (default: 8311)")
   flags = parser.parse_args(argv)
+  if flags.serve:
+    parser.refuse(flags, ("out",), "is of a file, and --serve writes none: leave one out")
+  else:
+    parser.refuse(flags, ("port",), "belongs to --serve")
+  if flags.port is not None and not 0 <= flags.port < 65536:
+    parser.error(f"--port must be 0 (any that is free) to 65535, got {flags.port}")
   with one_line_errors():
     if flags.serve:
-      with serve.server(flags.runs, flags.port) as server:
+      with serve.server(flags.runs, 8311 if flags.port is None else flags.port) as server:
         say(f"http://127.0.0.1:{server.server_address[1]}/ until Ctrl-C")
         try:
           server.serve_forever()

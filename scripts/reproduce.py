@@ -59,6 +59,11 @@ def main() -> None:
   with one_line_errors():
     flags.overrides = configs.by_field(overrides)
   if flags.list or flags.table is None:
+    given = ("table", "budget", "seeds", "methods", "data", "out", "workdir", "overrides")
+    if others := [name for name in given if getattr(flags, name)]:
+      what = "--list lists all tables" if flags.list else "without a TABLE the tables are listed"
+      names = {"table": "TABLE", "overrides": "--config.FIELD=VALUE"}
+      parser.error(f"{what}: {names.get(others[0], f'--{others[0]}')} does nothing there")
     print(every.listing(TABLES))
     return
   if flags.seeds is not None and flags.seeds < 1:

@@ -41,10 +41,12 @@ def main() -> None:
   parser.add_argument(
     "--every", type=float, metavar="SECONDS", help="each life in its loop; default: at random"
   )
-  parser.add_argument("--seed", type=int, default=0, help="of the moments")
+  parser.add_argument("--seed", type=int, help="of moments at random (default: 0)")
   parser.add_argument("--note", help="a sentence for the table, such as what else ran meanwhile")
   parser.add_fields("sets any field")
   flags, fields = parser.parse()
+  if flags.every is not None:
+    parser.refuse(flags, ("seed",), "is of moments at random, and --every sets them: leave one out")
 
   def command(workdir: pathlib.Path) -> list[str]:
     script = str(ROOT / "scripts" / "run.py")
@@ -52,7 +54,7 @@ def main() -> None:
 
   with one_line_errors():
     whole, lives = reliability.kill_many(
-      command, flags.workdir, flags.kills, every_s=flags.every, seed=flags.seed
+      command, flags.workdir, flags.kills, every_s=flags.every, seed=flags.seed or 0
     )
     how = shlex.join(["python", "scripts/soak.py", *sys.argv[1:]])
     told = {"command": how} | ({"note": flags.note} if flags.note else {})

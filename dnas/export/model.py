@@ -86,21 +86,22 @@ class Model:
     return np.random.default_rng(0).integers(0, 256, (count, *self.image, 3), dtype=np.uint8)
 
 
-def from_run(workdir: pathlib.Path, outputs: str = "detections") -> tuple[Model, Config, Source]:
+def from_run(workdir: pathlib.Path, outputs: str | None = None) -> tuple[Model, Config, Source]:
   """The trained network of a run, fused, with its config and the split that it is evaluated on.
 
   It computes in float32, as its weights are, whatever `config.task.dtype` says.
 
   Args:
     workdir: the folder of a training, or of a whole run (its `train/` is taken).
-    outputs: of a detector: "detections" (boxes after suppression, `detection.nms.Detections`),
-      "boxes" (`boxes [B, A, 4]` xyxy px and `scores [B, A, C]` of all anchors) or "raw" (`logits`,
-      and `distribution` or an EfficientDet's `deltas`). Classifiers give `logits` in any case.
+    outputs: of a detector: "detections" (boxes after suppression, `detection.nms.Detections`; as
+      None), "boxes" (`boxes [B, A, 4]` xyxy px and `scores [B, A, C]` of all anchors) or "raw"
+      (`logits`, and `distribution` or an EfficientDet's `deltas`). Classifiers take None and give
+      `logits`.
 
   Raises:
-    DnasError: a file is missing or does not fit, or `outputs` is unknown.
+    DnasError: a file is missing or does not fit, or `outputs` is unknown or of a detector.
   """
-  if outputs not in OUTPUTS:
+  if outputs not in (None, *OUTPUTS):
     raise DnasError(choose_from("outputs", outputs, OUTPUTS))
   folder = trained.folder_of(workdir)
   config = trained.config_of(folder)
@@ -108,6 +109,11 @@ def from_run(workdir: pathlib.Path, outputs: str = "detections") -> tuple[Model,
   source = data.labelled(config.data.spec, config.evaluate.split)
   trained.check_classes(folder, source)
   task = task_of(_in_float32(config), source)
+  if outputs is not None and task.boxes is None:
+    raise DnasError(
+      f"outputs: {outputs!r} is for detectors; {folder} holds a classifier, which gives logits: "
+      "leave --outputs out"
+    )
   network = qarepvgg.fuse(trained.network(folder, task).module)
   static, params, stats = functional.split(network)
   # Not the task: it holds the data as well.
@@ -115,7 +121,7 @@ def from_run(workdir: pathlib.Path, outputs: str = "detections") -> tuple[Model,
 
   def apply(weights: Any, images: jax.Array) -> Mapping[str, jax.Array]:
     network = static.merge(*weights)
-    if outputs == "detections" or boxes is None:
+    if outputs in (None, "detections") or boxes is None:
       return predict(network, images)
     if outputs == "boxes":
       return dict(zip(("boxes", "scores"), boxes(network, images)))
@@ -144,7 +150,7 @@ def of_detector(loaded: Loaded, thresholds: Thresholds | None, size: Size = None
   """
   static, params, stats = functional.split(loaded.module(fused=True))
   config = _in_float32(loaded.config)
-  task = naming.bind(config.task, tasks, blank(loaded.classes), loaded.size)
+  task = naming.bind(config.task, tasks, blank(loaded.classes), loaded.size, field="config.task")
   every_box = task.boxes  # Not `loaded`: converters are sent what is named here.
   assert every_box is not None  # Of a detector.
 

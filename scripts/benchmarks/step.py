@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
     "--against", metavar="COMMAND", help="prints JSON with step_min_s; run in alternation"
   )
-  parser.add_argument("--rounds", type=int, default=3, help="of --against (default: %(default)s)")
+  parser.add_argument("--rounds", type=int, help="of --against (default: 3)")
 
 
 def add_problem_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,8 +70,8 @@ def add_problem_arguments(parser: argparse.ArgumentParser) -> None:
   )
   parser.add_argument("--batch", type=int, help="examples (default: 64; quickstart 16)")
   parser.add_argument("--ops", type=int, help="only the first so many operations (nasbench201)")
-  parser.add_argument("--relaxation", default="softmax", help="(default: %(default)s)")
-  parser.add_argument("--hypergradient", default="first_order", help="(default: %(default)s)")
+  parser.add_argument("--relaxation", help="(default: softmax)")
+  parser.add_argument("--hypergradient", help="(default: first_order)")
   parser.add_argument(
     "--single_path",
     action="store_true",
@@ -113,6 +113,9 @@ def make(args: argparse.Namespace) -> Step:
   mixed.FUSE = not args.simple
   if args.ops is not None and (args.space != "nasbench201" or args.ops < 1):
     raise DnasError("--ops: 1 or more, of --space nasbench201")
+  searching = ("relaxation", "hypergradient", "single_path")
+  if args.derived and (given := [f"--{name}" for name in searching if getattr(args, name)]):
+    raise DnasError(f"{given[0]} is of a search, and --derived has none: leave one out")
   if args.space == "quickstart":
     task, space, batches = _quickstart(args)
   else:
@@ -128,11 +131,11 @@ def make(args: argparse.Namespace) -> Step:
     state, kept = init(jax.random.key(0)), lambda: 0.0
   else:
     problem = method.problem(task, space, Supernet(single_path=args.single_path))
-    relax = naming.bind(args.relaxation, relaxation)
+    relax = naming.bind(args.relaxation or "softmax", relaxation, field="--relaxation")
     machine = bilevel.bilevel(
       problem,
       relax,
-      naming.bind(args.hypergradient, hypergradient),
+      naming.bind(args.hypergradient or "first_order", hypergradient, field="--hypergradient"),
       sgd,
       adam,
       steps=STEPS,
@@ -240,6 +243,8 @@ def run(args: argparse.Namespace) -> None:
   if args.against:
     _alternate(args)
     return
+  if args.rounds is not None:
+    raise DnasError("--rounds belongs to --against")
   if args.cache:
     cache.keep_programs()
   figures = measure(args)
@@ -256,7 +261,7 @@ def _alternate(args: argparse.Namespace) -> None:
   own = [sys.executable, *_without(sys.argv, "--against", "--rounds")]
   own += [] if args.json else ["--json"]
   rows: dict[str, list[dict]] = {"dnas": [], "other": []}
-  for _ in range(args.rounds):
+  for _ in range(args.rounds or 3):
     for name, command in (("dnas", own), ("other", shlex.split(args.against))):
       done = subprocess.run(command, capture_output=True, text=True, check=False)
       lines = done.stdout.strip().splitlines()

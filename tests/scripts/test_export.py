@@ -6,6 +6,7 @@ import importlib.util
 
 import pytest
 
+from dnas import config as configs
 from dnas.export import model
 
 
@@ -59,3 +60,12 @@ def test_a_folder_without_a_run(script, tmp_path, capsys):
   with pytest.raises(SystemExit):
     script.main([f"--workdir={tmp_path}", "--out=a.onnx"])
   assert "holds no weights.npz" in capsys.readouterr().err
+
+
+def test_a_classifier_has_no_outputs_to_choose_from(script, root, tmp_path, capsys):
+  (tmp_path / "config.json").write_text(configs.to_json(configs.load(root / "configs/digits.py")))
+  for name in ("genotype.json", "weights.npz"):
+    (tmp_path / name).touch()  # Nothing of them is read.
+  with pytest.raises(SystemExit):
+    script.main([f"--workdir={tmp_path}", "--out=a.onnx", "--outputs=raw"])
+  assert "outputs: 'raw' is for detectors" in capsys.readouterr().err

@@ -1,0 +1,73 @@
+# SPDX-FileCopyrightText: 2026 The dnas authors
+# SPDX-License-Identifier: Apache-2.0
+"""A flag that would do nothing is an error, in every script, before anything is computed."""
+
+import importlib.util
+import sys
+
+import pytest
+
+RUN = ["--config", "configs/digits.py"]
+TABLE = ["--table", "table.json"]
+EXPORT = ["--workdir", "run", "--out", "a.onnx"]
+LATENCY, ENERGY = ["latency", *RUN, "--out", "a.json"], ["energy", *RUN, "--genotype", "DARTS_V2"]
+MODEL = ["--model", "run"]
+
+IGNORED = [
+  ("data", ["--data", "digits", "--count", "3"], "--count is of the contact sheet: give --out"),
+  ("data", ["--data", "digits", "--seed", "0"], "--seed is of the contact sheet: give --out"),
+  ("explore", [*TABLE, "--reward", "{}"], "--reward is of the score and a cost: give --cost"),
+  ("explore", [*TABLE, "--devices", "a.csv.gz"], "--devices holds costs, of which --cost names"),
+  ("explore", [*TABLE, "--allow_pickle"], "--allow_pickle is for a .pickle of --devices"),
+  ("export", [*EXPORT, "--calibration", "64"], "--calibration belongs to --int8 activations"),
+  (
+    "export",
+    [*EXPORT, "--int8", "weights", "--calibration", "9"],
+    "--calibration belongs to --int8 activations",
+  ),
+  ("predict", [*MODEL, "--source", "a.jpg", "--json", "--out", "b"], "and --json draws nothing"),
+  ("profile", [*LATENCY, "--genotype", "a"], "--genotype does nothing for latency"),
+  ("profile", [*LATENCY, "--seconds", "3"], "--seconds does nothing for latency"),
+  (
+    "profile",
+    [*ENERGY, "--out", "a.json"],
+    "--out does nothing for energy, which takes --genotype",
+  ),
+  ("profile", [*ENERGY, "--seconds", "0"], "--seconds must be above 0, got 0"),
+  ("report", ["run", "--port", "8311"], "--port belongs to --serve"),
+  ("report", ["run", "--serve", "--out", "a.html"], "--out is of a file, and --serve writes none"),
+  ("report", ["run", "--serve", "--port", "70000"], "--port must be 0 (any that is free) to 65535"),
+  ("reproduce", ["planted", "--list"], "--list lists all tables: TABLE does nothing there"),
+  ("reproduce", ["--seeds", "3"], "without a TABLE the tables are listed: --seeds does nothing"),
+  ("reproduce", ["--config.seed=1"], "--config.FIELD=VALUE does nothing there"),
+  ("soak", ["--every", "60", "--seed", "0"], "--seed is of moments at random, and --every sets"),
+  ("benchmark", ["step", "--rounds", "3"], "--rounds belongs to --against"),
+  ("benchmark", ["step", "--derived", "--relaxation", "softmax"], "and --derived has none"),
+]
+
+
+@pytest.fixture
+def main(root, monkeypatch):
+  """Runs a script with flags, as from the command line."""
+  monkeypatch.syspath_prepend(root / "scripts")
+
+  def run(name, words):
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", *words])
+    spec = importlib.util.spec_from_file_location(f"script_{name}", root / f"scripts/{name}.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.main()
+
+  return run
+
+
+@pytest.mark.parametrize(("name", "words", "message"), IGNORED)
+def test_a_flag_that_would_do_nothing_is_an_error(main, name, words, message, capsys):
+  with pytest.raises(SystemExit) as ended:
+    main(name, words)
+  assert ended.value.code == 2
+  (line,) = capsys.readouterr().err.splitlines()
+  assert line.startswith("error: ")
+  assert message in line
