@@ -9,14 +9,16 @@ import argparse
 import importlib
 import importlib.util
 import inspect
+import os
 import pathlib
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, TypeAlias
 
 from ml_collections import ConfigDict
 
-from dnas.errors import ConfigError, choose_from, one_line_errors
+from dnas.errors import ConfigError, DnasError, choose_from, one_line_errors
 from dnas.fields import diff, from_json, leaves, override, to_json
 from dnas.files import text_of
 from dnas.schema import unset
@@ -28,9 +30,11 @@ __all__ = [
   "Config",
   "ConfigError",
   "Parser",
+  "at_least",
   "changed",
   "command_line",
   "diff",
+  "folder",
   "from_json",
   "load",
   "to_json",
@@ -116,6 +120,18 @@ def _read(path: str | pathlib.Path) -> tuple[ConfigDict, str]:
     if argument and not inspect.signature(get_config).parameters:
       raise ConfigError(f"{file}: get_config() takes no argument, so {argument!r} cannot be given")
     config = get_config(argument) if argument else get_config()
+  except SyntaxError as error:
+    where = f"{error.filename}, line {error.lineno}"
+    raise ConfigError(f"{where}: {error.msg}: {(error.text or '').strip()!r}") from error
+  except DnasError:
+    raise
+  except Exception as error:
+    # A slip in the file itself is one line; what it calls has a traceback to be mended by.
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    if last.filename != os.path.abspath(file):
+      raise
+    what = f"{type(error).__name__}: {error}"
+    raise ConfigError(f"{file}, line {last.lineno}: {what}") from error
   finally:
     sys.path.remove(root)
   if not isinstance(config, ConfigDict):
@@ -125,6 +141,28 @@ def _read(path: str | pathlib.Path) -> tuple[ConfigDict, str]:
 
 # ---------------------------------------------------------------------------------------------
 # Command lines
+
+
+def folder(text: str) -> pathlib.Path:
+  """The type of flags that name a folder, which need not be there yet; a file is an error."""
+  path = pathlib.Path(text)
+  for part in (path, *path.parents):
+    if os.path.exists(part):
+      if not os.path.isdir(part):
+        raise argparse.ArgumentTypeError(f"{part} is a file; valid: a folder, made if need be")
+      break
+  return path
+
+
+def at_least(least: int) -> Callable[[str], int]:
+  """The type of flags that take a whole number, `least` or more."""
+
+  def number(text: str) -> int:
+    if not text.removeprefix("-").isdecimal() or int(text) < least:
+      raise argparse.ArgumentTypeError(f"must be a whole number, {least} or more, got {text!r}")
+    return int(text)
+
+  return number
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
@@ -198,7 +236,7 @@ def command_line(
   argv = list(sys.argv[1:] if argv is None else argv)
   parser = Parser(description=description, add_help=False)
   parser.add_argument("--config", metavar="FILE", help="required")
-  parser.add_argument("--workdir", metavar="DIR", type=pathlib.Path, help="default: runs/CONFIG")
+  parser.add_argument("--workdir", metavar="DIR", type=folder, help="default: runs/CONFIG")
   parser.add_fields("sets any field (listed by --help)")
   parser.add_argument(
     "-h", "--help", action="store_true", help="this text and the fields of --config"

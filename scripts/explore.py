@@ -15,7 +15,7 @@ import argparse
 import ast
 import pathlib
 
-from dnas.config import Parser
+from dnas.config import Parser, at_least, folder
 from dnas.cost import objective
 from dnas.errors import ConfigError, one_line_errors
 from dnas.estimate import devices, tabular
@@ -41,11 +41,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
   parser.add_argument(
     "--epochs", type=int, nargs="+", default=[12], help="of the score; one for each rung"
   )
-  parser.add_argument("--budget", type=int, default=100, help="queries")
+  parser.add_argument("--budget", type=at_least(1), default=100, help="queries")
   parser.add_argument("--seed", type=int, default=0, help="of the strategy")
   parser.add_argument(
     "--workdir",
-    type=pathlib.Path,
+    type=folder,
     default=pathlib.Path("runs", "explore"),
     metavar="DIR",
     help="where it goes on",

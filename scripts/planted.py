@@ -18,14 +18,14 @@ from rich.progress import Progress
 from rich.table import Table
 
 from dnas import process
-from dnas.config import Parser
+from dnas.config import Parser, at_least
 from dnas.strategy import pairs
 
 
 def main() -> None:
   """Reads the flags, runs the searches and prints the table."""
   parser = Parser(description=__doc__)
-  parser.add_argument("--seeds", type=int, default=100, help="searches per pair")
+  parser.add_argument("--seeds", type=at_least(1), default=100, help="searches per pair")
   for kind, members in pairs.PARTS.items():
     parser.add_argument(f"--{kind}", choices=sorted(members), help="only this one")
   parser.add_argument(

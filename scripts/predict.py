@@ -16,6 +16,7 @@ import json
 import pathlib
 
 from dnas import process
+from dnas.config import folder
 from dnas.detection import flags
 from dnas.detection.thresholds import PREDICTION
 from dnas.progress import say
@@ -27,9 +28,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
   parser.add_argument(
     "--source", required=True, help="an image, a video, a folder, or a pattern in quotes"
   )
-  parser.add_argument(
-    "--out", type=pathlib.Path, metavar="DIR", help="is made (default: predictions)"
-  )
+  parser.add_argument("--out", type=folder, metavar="DIR", help="is made (default: predictions)")
   parser.add_argument("--json", action="store_true", help="prints JSON lines and draws nothing")
   args = parser.parse_args(arguments)
   if args.json:

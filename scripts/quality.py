@@ -10,7 +10,7 @@ import pathlib
 import shlex
 import sys
 
-from dnas.config import Parser
+from dnas.config import Parser, at_least, folder
 from dnas.errors import one_line_errors
 from dnas.tables import quality
 
@@ -23,25 +23,23 @@ def main() -> None:
   parser.add_argument(
     "--only", action="append", default=[], metavar="PART", help="modules with this in their path"
   )
-  parser.add_argument("--mutants", type=int, default=16, help="of each module")
+  parser.add_argument("--mutants", type=at_least(1), default=16, help="of each module")
   parser.add_argument("--seed", type=int, default=0, help="which lines are broken")
   parser.add_argument(
     "--workdir",
-    type=pathlib.Path,
+    type=folder,
     default=pathlib.Path("runs/quality"),
     metavar="DIR",
     help="where it goes on",
   )
   parser.add_argument(
     "--out",
-    type=pathlib.Path,
+    type=folder,
     default=ROOT / "paper_results" / "quality",
     metavar="DIR",
     help="of the table; default: paper_results/quality",
   )
   flags = parser.parse_args()
-  if flags.mutants < 1:
-    parser.error(f"--mutants must be 1 or more, got {flags.mutants}")
   with one_line_errors():
     quality.make(
       ROOT,

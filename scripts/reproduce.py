@@ -25,7 +25,7 @@ from collections.abc import Mapping
 
 from dnas import config as configs
 from dnas import process
-from dnas.config import Parser
+from dnas.config import Parser, at_least, folder
 from dnas.errors import one_line_errors
 from dnas.progress import say
 from dnas.tables import catalogue, every
@@ -44,14 +44,14 @@ def main() -> None:
   parser.add_argument("--budget", metavar="TIME", help="for all: 90s, 60m, 1.5h; makes what fits")
   parser.add_argument(
     "--seeds",
-    type=int,
+    type=at_least(1),
     help="seeds; of detection_spread, estimates and nasbench201_zero_cost cells",
   )
   parser.add_argument(
     "--methods", type=lambda text: text.split(","), help="of the table, with commas; default: all"
   )
   parser.add_argument("--data", type=pathlib.Path, metavar="FOLDER", help="of the data, see --list")
-  add_folder = functools.partial(parser.add_argument, type=pathlib.Path, metavar="DIR")
+  add_folder = functools.partial(parser.add_argument, type=folder, metavar="DIR")
   add_folder("--out", help="of the table; default: paper_results/TABLE")
   add_folder("--workdir", help="of the runs; default: runs/TABLE")
   parser.add_fields("sets a field of the table's config")
@@ -66,8 +66,6 @@ def main() -> None:
       parser.error(f"{what}: {names.get(others[0], f'--{others[0]}')} does nothing there")
     print(every.listing(TABLES))
     return
-  if flags.seeds is not None and flags.seeds < 1:
-    parser.error(f"--seeds must be 1 or more, got {flags.seeds}")
   if flags.table == "all":
     _all(parser, flags)
     return

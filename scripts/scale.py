@@ -12,7 +12,7 @@ import re
 import shlex
 import sys
 
-from dnas.config import Parser
+from dnas.config import Parser, folder
 
 
 def numbers(text: str) -> list[float]:
@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
   parser.add_argument("--phi", type=numbers, default=[0, 1, 2], help="of S, M, L (default 0,1,2)")
   parser.add_argument("--classes", type=int, help="default: those of the run, else 80")
   parser.add_argument("--rounds", type=int, default=9, help="of the measurement (default 9)")
-  parser.add_argument("--out", type=pathlib.Path, help="default: families/ and the run's name")
+  parser.add_argument("--out", type=folder, help="default: families/ and the run's name")
   flags = parser.parse_args(argv)
   if flags.classes is not None and flags.classes < 1:
     parser.error(f"--classes must be 1 or more, got {flags.classes}")

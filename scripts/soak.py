@@ -10,7 +10,7 @@ import pathlib
 import shlex
 import sys
 
-from dnas.config import Parser
+from dnas.config import Parser, at_least, folder
 from dnas.errors import DnasError, one_line_errors
 from dnas.tables import reliability
 
@@ -29,15 +29,13 @@ def main() -> None:
   )
   parser.add_argument(
     "--workdir",
-    type=pathlib.Path,
+    type=folder,
     default=pathlib.Path("runs/soak"),
     metavar="DIR",
     help="where it goes on",
   )
-  parser.add_argument(
-    "--out", type=pathlib.Path, metavar="DIR", help="of the table; default: --workdir"
-  )
-  parser.add_argument("--kills", type=int, default=20, help="how often it is killed")
+  parser.add_argument("--out", type=folder, metavar="DIR", help="of the table; default: --workdir")
+  parser.add_argument("--kills", type=at_least(1), default=20, help="how often it is killed")
   parser.add_argument(
     "--every", type=float, metavar="SECONDS", help="each life in its loop; default: at random"
   )
@@ -46,6 +44,8 @@ def main() -> None:
   parser.add_fields("sets any field")
   flags, fields = parser.parse()
   if flags.every is not None:
+    if not flags.every > 0:
+      parser.error(f"--every must be above 0, got {flags.every:g}")
     parser.refuse(flags, ("seed",), "is of moments at random, and --every sets them: leave one out")
 
   def command(workdir: pathlib.Path) -> list[str]:

@@ -11,6 +11,7 @@ import argparse
 
 from dnas import process
 from dnas.config import add_resume, command_line
+from dnas.errors import DnasError, in_field
 from dnas.space import genotypes
 from dnas.train import train
 
@@ -28,7 +29,14 @@ def main() -> None:
   """Reads the command line and trains."""
   config, workdir, flags = command_line(__doc__, extra=_flags)
   with process.running():
-    genotype = genotypes.load(flags.genotype or workdir / "genotype.json")
+    if flags.genotype is None and not (workdir / "genotype.json").is_file():
+      raise DnasError(
+        f"--workdir {workdir} holds no genotype.json to train: search first (scripts/search.py "
+        "with this --config and --workdir), or give --genotype, a file or a published name: "
+        f"{', '.join(genotypes.NAMES)}"
+      )
+    with in_field("--genotype" if flags.genotype else ""):
+      genotype = genotypes.load(flags.genotype or workdir / "genotype.json")
     path = train(config, genotype, workdir if flags.genotype else workdir / "train", flags.resume)
   print(f"weights are in {path}")
 

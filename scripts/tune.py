@@ -16,13 +16,15 @@ import argparse
 
 from dnas import config as configs
 from dnas import process, report
-from dnas.config import command_line
+from dnas.config import at_least, command_line
 from dnas.tune import tune
 
 
 def _flags(parser: argparse.ArgumentParser) -> None:
   parser.add_argument("--space", required=True, metavar="FILE", help="what may change and how far")
-  parser.add_argument("--trials", type=int, required=True, help="in all, the config's own included")
+  parser.add_argument(
+    "--trials", type=at_least(1), required=True, help="in all, the config's own included"
+  )
   parser.add_argument("--storage", metavar="URL", help="see above; default: study.db in --workdir")
   parser.add_argument("--whole", action="store_true", help="each trial searches too")
   parser.add_argument("--share", type=float, default=0.8, help="trained on; the rest is held out")

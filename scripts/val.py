@@ -13,6 +13,7 @@ import json
 import pathlib
 
 from dnas import process
+from dnas.config import folder
 from dnas.detection import flags
 
 
@@ -22,7 +23,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
   parser.add_argument("--data", required=True, metavar="SPEC", help="as in scripts/data.py")
   parser.add_argument("--split", default="val", help="train, validation or val, test, ...")
   parser.add_argument(
-    "--out", type=pathlib.Path, default=pathlib.Path("runs/val"), metavar="DIR", help="of pictures"
+    "--out", type=folder, default=pathlib.Path("runs/val"), metavar="DIR", help="of pictures"
   )
   parser.add_argument("--json", action="store_true", help="prints one JSON object")
   return parser.parse_args(arguments)

@@ -383,3 +383,24 @@ def test_a_changed_config_is_another_one(root):
   assert (changed.search.steps, changed.search.supernet.partial) == (7, 2)
   assert lib.to_json(config) == before
   assert changed.is_locked
+
+
+@pytest.mark.parametrize(
+  ("text", "message"),
+  [
+    ("def get_config(:\n", r"bad\.py, line 1: invalid syntax: 'def get_config\(:'"),
+    ("import not_there\n", r"bad\.py, line 1: ModuleNotFoundError: No module named 'not_there'"),
+    ("\ndef get_config():\n  return odd\n", r"bad\.py, line 3: NameError: name 'odd' is not"),
+  ],
+)
+def test_a_slip_in_a_config_is_one_line_with_its_place(tmp_path, text, message):
+  (tmp_path / "bad.py").write_text(text)
+  with pytest.raises(lib.ConfigError, match=message):
+    lib.load(tmp_path / "bad.py")
+
+
+def test_an_error_of_what_a_config_calls_keeps_its_traceback(tmp_path):
+  (tmp_path / "deep.py").write_text("import json\ndef get_config():\n  return json.loads('{')\n")
+  with pytest.raises(ValueError, match="Expecting property name") as raised:
+    lib.load(tmp_path / "deep.py")
+  assert not isinstance(raised.value, lib.ConfigError)

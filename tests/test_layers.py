@@ -121,7 +121,7 @@ def test_the_test_lets_good_imports_pass(tmp_path, path, source):
 # Files of tests that hold all modules, or all configs, to something.
 WHOLE = {"layers", "readme", "doctests", "configs", "methods", "devices", "disks", "untrusted"}
 # Of tests/nn: against PyTorch.
-TOGETHER = WHOLE | {"conftest", "nn/torch"}
+TOGETHER = WHOLE | {"conftest", "nn/torch", "scripts/flags"}
 
 
 def test_tests_mirror_the_package(root):

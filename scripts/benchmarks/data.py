@@ -15,8 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dnas.config import at_least
 from dnas.data import DetectionSource, Source, load
 from dnas.data.pipeline import Pipeline
+from dnas.errors import DnasError
 
 AUGMENT = {
   "detection": [
@@ -35,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
     "--size", type=int, nargs=2, default=(96, 96), metavar=("H", "W"), help="px; default: 96 96"
   )
-  parser.add_argument("--batch_size", type=int, default=32, help="images")
+  parser.add_argument("--batch_size", type=at_least(1), default=32, help="images")
   parser.add_argument(
     "--threads",
     type=int,
@@ -60,6 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
   """Measures and prints both tables."""
+  if not args.seconds > 0:
+    raise DnasError(f"--seconds must be above 0, got {args.seconds:g}")
   rows = throughput(args)
   print(f"{args.data} [{args.split}], {args.size[0]} x {args.size[1]}, batch {args.batch_size}")
   print(f"\n{'':58}{'images/s':>9}{'CPU ms/image':>14}")

@@ -23,6 +23,7 @@ import jax.numpy as jnp
 from matplotlib.figure import Figure
 
 from dnas import figures
+from dnas.config import at_least, folder
 from dnas.errors import DnasError
 from dnas.progress import say
 from dnas.tables import table
@@ -40,8 +41,8 @@ STEP = [sys.executable, str(pathlib.Path(__file__).parents[1] / "benchmark.py"),
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   """The flags of `benchmark.py growth`."""
-  parser.add_argument("--out", type=pathlib.Path, required=True, help="folder of table and plot")
-  parser.add_argument("--steps", type=int, default=5, help="timed each")
+  parser.add_argument("--out", type=folder, required=True, help="folder of table and plot")
+  parser.add_argument("--steps", type=at_least(1), default=5, help="timed each")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -32,6 +32,7 @@ from ml_collections import ConfigDict
 from dnas import cache, data, memory, mesh, method, naming, runs, train
 from dnas import config as configs
 from dnas import task as tasks
+from dnas.config import at_least
 from dnas.data.images import Images
 from dnas.data.source import ClassificationSource
 from dnas.errors import DnasError
@@ -50,13 +51,13 @@ STEPS = 1000  # length of the schedules
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   """The flags of `benchmark.py step`."""
   add_problem_arguments(parser)
-  parser.add_argument("--steps", type=int, default=7, help="timed (default: %(default)s)")
+  parser.add_argument("--steps", type=at_least(1), default=7, help="timed (default: %(default)s)")
   parser.add_argument("--cache", action="store_true", help="with the cache of compiled programs")
   parser.add_argument("--json", action="store_true", help="prints one line of JSON only")
   parser.add_argument(
     "--against", metavar="COMMAND", help="prints JSON with step_min_s; run in alternation"
   )
-  parser.add_argument("--rounds", type=int, help="of --against (default: 3)")
+  parser.add_argument("--rounds", type=at_least(1), help="of --against (default: 3)")
 
 
 def add_problem_arguments(parser: argparse.ArgumentParser) -> None:

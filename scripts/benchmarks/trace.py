@@ -23,6 +23,7 @@ import rich.console
 import rich.table
 from benchmarks import step
 
+from dnas.config import at_least
 from dnas.errors import DnasError
 
 # "  %fusion.3 = f32[2,4]{1,0} fusion(...), ..., metadata={op_name="jit(step)/..."}"
@@ -50,7 +51,7 @@ class Kind(NamedTuple):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   """The flags of `benchmark.py trace`."""
   step.add_problem_arguments(parser)
-  parser.add_argument("--steps", type=int, default=3, help="traced")
+  parser.add_argument("--steps", type=at_least(1), default=3, help="traced")
   parser.add_argument("--top", type=int, default=10, help="kinds shown")
 
 

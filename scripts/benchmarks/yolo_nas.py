@@ -23,6 +23,7 @@ import jax
 import numpy as np
 
 from dnas import memory
+from dnas.config import at_least
 from dnas.errors import DnasError
 from dnas.nn import functional, yolo_nas
 from dnas.nn.init import Rngs
@@ -37,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     "--sizes", **several, default=[320, 640], metavar="PX", help="default: 320 640"
   )
   parser.add_argument("--batches", **several, default=[1, 8], metavar="B", help="default: 1 8")
-  parser.add_argument("--passes", type=int, default=3, help="timed in a turn")
-  parser.add_argument("--rounds", type=int, default=5, help="turns each")
+  parser.add_argument("--passes", type=at_least(1), default=3, help="timed in a turn")
+  parser.add_argument("--rounds", type=at_least(1), default=5, help="turns each")
   parser.add_argument("--against", metavar="COMMAND", help="serves the same network elsewhere")
 
 

@@ -88,7 +88,7 @@ def test_several_lengths_are_rungs(main, root, tmp_path, capsys):
     (["--strategy", "{name"], "is neither a name nor a dict"),
     (["--epochs", "50", "50"], "epochs: must be 2 or more rising numbers above 0, got [50]"),
     (["--dataset", "mnist"], "no mnist test 50 epochs. There are: cifar10 test 50 epochs"),
-    (["--budget", "0"], "budget: 0 queries"),
+    (["--budget", "0"], "--budget: must be a whole number, 1 or more, got '0'"),
   ],
 )
 def test_errors_are_one_line(main, flags, tmp_path, capsys, changes, message):

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""A flag that would do nothing is an error, in every script, before anything is computed."""
+"""A flag that is wrong or would do nothing is an error, in every script, before it computes."""
 
 import importlib.util
 import sys
@@ -46,6 +46,27 @@ IGNORED = [
 ]
 
 
+WRONG = [
+  ("explore", [*TABLE, "--budget", "0"], "--budget: must be a whole number, 1 or more, got '0'"),
+  ("planted", ["--seeds", "-1"], "--seeds: must be a whole number, 1 or more, got '-1'"),
+  ("soak", ["--kills", "none"], "--kills: must be a whole number, 1 or more, got 'none'"),
+  ("soak", ["--every", "0"], "--every must be above 0, got 0"),
+  ("benchmark", ["step", "--steps", "0"], "--steps: must be a whole number, 1 or more, got '0'"),
+  ("benchmark", ["data", "--seconds", "0"], "--seconds must be above 0, got 0"),
+]
+RUNS = {
+  "--workdir": [
+    *(("run", RUN), ("search", RUN), ("train", RUN), ("evaluate", RUN), ("explore", TABLE)),
+    *(("tune", [*RUN, "--space", "a", "--trials", "3"]), ("reproduce", ["planted"])),
+    *(("soak", []), ("quality", [])),
+  ],
+  "--out": [
+    *(("predict", [*MODEL, "--source", "a"]), ("val", [*MODEL, "--data", "digits"])),
+    *(("scale", ["run"]), ("reproduce", ["planted"]), ("soak", []), ("quality", [])),
+  ],
+}
+
+
 @pytest.fixture
 def main(root, monkeypatch):
   """Runs a script with flags, as from the command line."""
@@ -63,11 +84,38 @@ def main(root, monkeypatch):
   return run
 
 
-@pytest.mark.parametrize(("name", "words", "message"), IGNORED)
-def test_a_flag_that_would_do_nothing_is_an_error(main, name, words, message, capsys):
+@pytest.mark.parametrize(("name", "words", "message"), IGNORED + WRONG)
+def test_a_wrong_flag_is_one_line(main, name, words, message, capsys):
   with pytest.raises(SystemExit) as ended:
     main(name, words)
   assert ended.value.code == 2
   (line,) = capsys.readouterr().err.splitlines()
   assert line.startswith("error: ")
   assert message in line
+
+
+@pytest.mark.parametrize(
+  ("flag", "name", "words"),
+  [(flag, name, words) for flag, scripts in RUNS.items() for name, words in scripts],
+)
+@pytest.mark.parametrize("inside", ["", "run"])
+def test_a_file_where_a_folder_should_be(main, flag, name, words, inside, tmp_path, capsys):
+  file = tmp_path / "file"
+  file.touch()
+  with pytest.raises(SystemExit) as ended:
+    main(name, [*words, flag, str(file / inside)])
+  assert ended.value.code == 2
+  (line,) = capsys.readouterr().err.splitlines()
+  assert line.startswith(f"error: argument {flag}: {file} is a file; valid: a folder")
+
+
+def test_a_folder_without_a_genotype_to_train(main, root, tmp_path, capsys):
+  config = ["--config", str(root / "configs" / "digits.py"), "--workdir", str(tmp_path)]
+  for words, message in (
+    ([], f"--workdir {tmp_path} holds no genotype.json to train: search first"),
+    (["--genotype", "absent.json"], "--genotype: genotype: 'absent.json' is neither a file"),
+  ):
+    with pytest.raises(SystemExit) as ended:
+      main("train", [*config, *words])
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
