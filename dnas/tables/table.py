@@ -98,9 +98,15 @@ def write(folder: pathlib.Path, title: str, rows: Sequence[Row], provenance: Row
   record = {**provenance, **origin()}
   files.atomic_write(folder / "provenance.json", json.dumps(record, indent=2) + "\n")
   heading, _, text = title.partition("\n")
-  how = f"Made by `{provenance['command']}` at commit {record['commit']}: `provenance.json`."
-  body = [f"# {heading}", text.strip(), markdown(lines), how]
+  body = [f"# {heading}", text.strip(), markdown(lines), made_by(record)]
   files.atomic_write(folder / "README.md", "\n\n".join(part for part in body if part) + "\n")
+
+
+def made_by(provenance: Row) -> str:
+  """The last line of a table's page, by its provenance; a test holds every page against it."""
+  commit = provenance["commit"]
+  changed = " The `+`: with changes that were not committed then." if commit.endswith("+") else ""
+  return f"Made by `{provenance['command']}` at commit {commit}: `provenance.json`.{changed}"
 
 
 def csv_text(rows: Sequence[Row]) -> str:

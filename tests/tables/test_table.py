@@ -50,6 +50,14 @@ def test_files_of_a_table(tmp_path):
   assert json.loads((tmp_path / "provenance.json").read_text())["command"] == "do it"
 
 
+def test_the_mark_of_a_commit_is_explained_where_it_stands():
+  made = lambda commit: table.made_by({"command": "do it", "commit": commit})
+  clean = "Made by `do it` at commit {}: `provenance.json`."
+  assert made("abc") == clean.format("abc")
+  changed = " The `+`: with changes that were not committed then."
+  assert made("abc+") == clean.format("abc+") + changed
+
+
 def test_the_commit_of_a_table_is_marked_where_code_is_not_committed(tmp_path, monkeypatch):
   module = tmp_path / "dnas" / "tables" / "table.py"
   module.parent.mkdir(parents=True)
@@ -65,8 +73,10 @@ def test_the_commit_of_a_table_is_marked_where_code_is_not_committed(tmp_path, m
   assert table.origin()["commit"].endswith("+")
 
 
-def test_every_table_of_the_repository_follows_from_its_csv(root):
+def test_every_table_of_the_repository_follows_from_its_csv_and_provenance(root):
   for file in sorted((root / "paper_results").rglob("table.csv")):
     shown = table.markdown(file.read_text(encoding="utf-8"))
-    assert shown in (file.parent / "README.md").read_text(encoding="utf-8"), file.parent.name
-    assert (file.parent / "provenance.json").is_file(), file.parent.name
+    page = (file.parent / "README.md").read_text(encoding="utf-8")
+    assert shown in page, file.parent.name
+    provenance = json.loads((file.parent / "provenance.json").read_text(encoding="utf-8"))
+    assert page.endswith(f"\n\n{table.made_by(provenance)}\n"), file.parent.name
