@@ -15,6 +15,7 @@ from dnas import method, runs
 from dnas.config import Config
 from dnas.errors import DnasError
 from dnas.files import json_of
+from dnas.settings import stages_of
 from dnas.space.space import SearchSpace
 from dnas.strategy import diagnostics, observe
 from dnas.strategy.alpha import operations
@@ -34,6 +35,16 @@ class Stopped(Exception):
   def __init__(self, at: int, taken_from: int, genotype: SearchSpace):
     super().__init__(f"stopped at step {at}, with the genotype of step {taken_from}")
     self.at, self.taken_from, self.genotype = at, taken_from, genotype
+
+
+def observed(settings: Config) -> list[int]:
+  """The steps after which a search is observed, counted through all its stages."""
+  found, before = [], 0
+  for stage in stages_of(settings):
+    every, steps = stage.settings.watch.every_steps, stage.settings.steps
+    found += range(before + every, before + steps + 1, every) if every else ()
+    before += steps
+  return found
 
 
 class Watch:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from dnas import config as configs
-from dnas import log, projected, report, schema, search
+from dnas import log, projected, report, schema, search, watch
 from dnas.errors import DnasError
 from dnas.settings import settings_of, stages_of
 from dnas.space.space import SearchSpace
@@ -174,3 +174,18 @@ def test_fields_are_known_and_complete(root):
   stages = (dict(steps=4, warmup_steps=1, keep=1), dict(steps=4, warmup_steps=2))
   settings = settings_of(config.search, steps=4, warmup_steps=9, stages=stages)
   assert [stage.settings.warmup_steps for stage in stages_of(settings)] == [1, 2]
+
+
+@pytest.mark.parametrize(
+  ("every", "stages", "steps"),
+  [
+    (2, (), [2, 4]),
+    (3, (), [3]),
+    (0, (), []),
+    # Two stages of five steps: the last of the first is not observed, but counted.
+    (2, (dict(steps=5, keep=1), dict(steps=5)), [2, 4, 7, 9]),
+  ],
+)
+def test_when_a_search_is_observed(root, every, stages, steps):
+  config = small(root, search__watch__every_steps=every, search__stages=stages)
+  assert watch.observed(settings_of(config.search)) == steps

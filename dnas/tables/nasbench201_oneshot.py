@@ -8,6 +8,7 @@ configs/nasbench201_cifar10.py. The table is looked at when all searches are don
 
 import functools
 import math
+import operator
 import pathlib
 import statistics
 import time
@@ -25,6 +26,7 @@ from dnas.estimate.tabular import DATASETS
 from dnas.fields import plain
 from dnas.report.progress import read_watch, stages
 from dnas.search import search
+from dnas.settings import settings_of
 from dnas.space import cells as spaces
 from dnas.space import genotypes
 from dnas.space.genotypes import to_nasbench201
@@ -32,6 +34,7 @@ from dnas.space.space import SearchSpace
 from dnas.tables import plot, published, table
 from dnas.tables.once import FILE, all_of, once
 from dnas.tables.transfer import transfer
+from dnas.watch import observed
 
 SEEDS, FRESH, BEST = 3, 5, 3  # of every method; of the best methods anew; how many these are
 # Rules that need no search: the best of 100 random cells by a column of the table.
@@ -42,6 +45,7 @@ CHEAP = {
   "best_of_100_12_epochs": "c10_val_acc_12ep",
 }
 DRAWS = 2000
+LIMITS = (70, 95)  # of the picture, in percent
 
 
 class Run(NamedTuple):
@@ -49,7 +53,7 @@ class Run(NamedTuple):
 
   Attributes:
     genotype: what it decided, as NAS-Bench-201 writes it.
-    curve: (step, what it would have decided then), as it was watched.
+    curve: (step of its stage, what it would have decided then), as it was watched.
     skip_share, edge_entropy, gap_accuracy: of the last observation.
     seconds: of all of it; NaN where it was interrupted.
   """
@@ -116,10 +120,10 @@ def make(
     for dataset in DATASETS
   ]
   rows += _cheap(benchmark)
-  curves = _anytime(benchmark, ranked)
+  curves = _anytime(benchmark, ranked, given)
   files.atomic_write(out / "anytime.csv", table.csv_text(curves))
   labels = ("step; line: mean, band: its 95 % interval", "200-epoch CIFAR-10 test accuracy, %")
-  plot.panels(out / "anytime.svg", curves, x="step", labels=labels, limits=(70, 95))
+  plot.panels(out / "anytime.svg", curves, x="step", labels=labels, limits=LIMITS)
   provenance = {
     "command": command,
     "data": table.digests(data, [table.NASBENCH201]),
@@ -155,13 +159,12 @@ def one(config: Config, folder: pathlib.Path, seed: int) -> Run:
 
   def run() -> dict[str, Any]:
     found = search(config, folder)
-    curve, metrics, before = [], {}, 0
+    curve, metrics = [], {}
     for stage in stages(folder):
       watched = read_watch(stage)
       for step, metrics in watched.items():
         seen = SearchSpace.from_dict(metrics["genotype"])
-        curve.append((before + step, to_nasbench201(cell_of(seen))))
-      before += max(watched, default=0)
+        curve.append((step, to_nasbench201(cell_of(seen))))
     return Run(
       to_nasbench201(cell_of(found)),
       curve,
@@ -238,35 +241,39 @@ def _cheap(benchmark: tabular.Table) -> list[table.Row]:
   return rows
 
 
-def _anytime(benchmark: tabular.Table, counted: Mapping[str, Sequence[Run]]) -> list[table.Row]:
+def _anytime(
+  benchmark: tabular.Table, counted: Mapping[str, Sequence[Run]], given: Mapping[str, Config]
+) -> list[table.Row]:
   """CIFAR-10 accuracy of what would have been decided at each observed step, over the seeds."""
   rows = []
   for method, runs in counted.items():
-    for points in zip(*(run.curve for run in runs)):  # to the end of the shortest (DARTS-ES)
+    steps = observed(settings_of(given[method].search))
+    for step, *points in zip(steps, *(run.curve for run in runs)):  # to the shortest (DARTS-ES)
       values = [_look_up(benchmark, genotype, DATASETS[0]) for _, genotype in points]
       mean, deviation, half = table.interval(values)
       shown = {"mean": mean, "std": deviation, "half_width": half}
-      rows.append({"method": method, "step": points[0][0], **shown})
+      rows.append({"method": method, "step": step, **shown})
   return rows
 
 
 def _title(
   base: Config, seeds: int, rows: Sequence[table.Row], judged: Sequence[str], missing: set[str]
 ) -> str:
-  best = max((r for r in rows if r["method"] in judged and r["dataset"] == DATASETS[0]), key=_mean)
+  mine = [r for r in rows if r["method"] in judged and r["dataset"] == DATASETS[0]]
+  best = max(mine, key=operator.itemgetter("mean"))
   part = f"Not searched here: {', '.join(sorted(missing))}.\n" if missing else ""
   network, search_ = base.search.network, base.search
   return f"""NAS-Bench-201: differentiable search on CIFAR-10 at CPU scale
 The accuracy of the found cell after 200 epochs, from the benchmark's table, in percent. Searched on
 {base.data.size[0]} x {base.data.size[1]} pictures of CIFAR-10 in a supernet of {network.channels}
 channels and N = {network.cells}, batch {search_.batch_size}, {search_.steps} steps in all, the
-first {search_.warmup_steps} without alpha; the mean of alpha over the last {search_.average:.0%} of
-the others decides (not `darts_pt`, which is decided by perturbation, nor `darts_es` where it stops
-before). All of that stands in `configs/nasbench201_cifar10.py` and was fixed before the seeds were
-run; the table is looked at after the searches. `seeds` is {seeds}, and {FRESH} fresh ones for the
-{BEST} methods that were best on the first ones (`first_seeds`: their mean on CIFAR-10), or once
-were with fewer beside them; the rows of {", ".join(f"`{name}`" for name in judged)} hold the fresh
-ones only.
+first {search_.warmup_steps} without alpha (`pc_darts` and methods in stages: as their configs have
+it); the mean of alpha over the last {search_.average:.0%} of the others decides (not `darts_pt`,
+which is decided by perturbation, nor `darts_es` where it stops before). All of that stands in
+`configs/nasbench201_cifar10.py` and was fixed before the seeds were run; the table is looked at
+after the searches. `seeds` is {seeds}, and {FRESH} fresh ones for the {BEST} methods that were
+best on the first ones (`first_seeds`: their mean on CIFAR-10), or once were with fewer beside them;
+the rows of {", ".join(f"`{name}`" for name in judged)} hold the fresh ones only.
 {part}
 Best of these: {best["method"]}, {best["mean"]:.2f} on CIFAR-10, worst seed {best["worst"]:.2f}.
 `worst`: the worst seed. Diagnostics at the end of the search, medians over the seeds: `skip_share`
@@ -278,14 +285,14 @@ not interrupted, each on one core, beside whatever else ran.
 and more (`configs/nasbench201_cifar10.py:paper`). That has **not been run here**.
 
 What a search has to beat (`best_of_100_...`: the best of 100 random cells by that column, over
-{DRAWS} draws; `random_cell`: the mean of all):
-{_beat(rows)}
+{DRAWS} draws; `random_cell`: the mean of all): {_beat(rows)}
 
-![What would have been decided at each step](anytime.svg)"""
+The picture: what alpha, in the last {search_.average:.0%} its mean so far, would have decided when
+it was observed. `darts_pt` and `darts_es` were decided otherwise, `darts_es` is drawn as far as its
+shortest search, `p_darts` to its last observation; elsewhere a line ends at the `mean` of the
+table. What is below {LIMITS[0]} % is cut off.
 
-
-def _mean(row: table.Row) -> float:
-  return row["mean"]
+![What alpha would have decided while it was searched](anytime.svg)"""
 
 
 def _beat(rows: Sequence[table.Row]) -> str:

@@ -182,6 +182,7 @@ def test_a_small_table(root, made_up_benchmark, tmp_path):
   assert int(row["seeds"]) == oneshot.FRESH
   assert all(math.isfinite(float(row[name])) for name in ("mean", "worst", "edge_entropy"))
   assert [int(r["step"]) for r in read(tmp_path / "out" / "anytime.csv")] == [3, 6]
+  assert "What is below 70 % is cut off." in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_published_numbers_are_those_of_the_facts(shared):
@@ -199,4 +200,7 @@ def test_published_numbers_are_those_of_the_facts(shared):
     fact = by_name[names.get(method) or lower[method]]
     mean, std = map(float, fact[fields[dataset]].split("±"))
     assert (ours.mean, ours.std) == (mean, std)
+    # What was read in another paper names it as far as the facts do.
+    where = fact["source"].split("Table ")
+    assert len(where) == 1 or f"table {where[1][0]}" in ours.source
     assert ("unverified" in ours.status) == fact["status"].startswith("from-memory")
