@@ -202,7 +202,9 @@ Predicted: the measured times of the operations that lead to the output, each at
 overhead, the one that suits the networks of {few} other genotypes best. Weights are constants of
 the programs; times are scaled by those of a reference program that runs beside each group. Batch
 {given.batch}, {given.dtype}; median of {given.rounds} rounds in turn, of each the fastest of
-{given.calls} calls, outliers left out. {clock} Genotypes whose output depends on no input are not
+{given.calls} calls, outliers left out. `spread_ms`: the median absolute deviation of these rounds.
+`error`: predicted / measured - 1, below 0 where less was predicted than measured; the list at the
+top has the mean of its absolute value. {clock} Genotypes whose output depends on no input are not
 drawn: they have no latency to speak of, and no search decides for one. All times are in
 `latency.json`; how busy the machine was at the start is in `provenance.json`.
 

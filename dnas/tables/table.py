@@ -97,9 +97,14 @@ def write(folder: pathlib.Path, title: str, rows: Sequence[Row], provenance: Row
   files.atomic_write(folder / "table.csv", lines)
   record = {**provenance, **origin()}
   files.atomic_write(folder / "provenance.json", json.dumps(record, indent=2) + "\n")
+  files.atomic_write(folder / "README.md", page(title, lines, record))
+
+
+def page(title: str, csv_lines: str, provenance: Row) -> str:
+  """A table's page: title and text, the table of its CSV, and how it was made."""
   heading, _, text = title.partition("\n")
-  body = [f"# {heading}", text.strip(), markdown(lines), made_by(record)]
-  files.atomic_write(folder / "README.md", "\n\n".join(part for part in body if part) + "\n")
+  body = [f"# {heading}", text.strip(), markdown(csv_lines), made_by(provenance)]
+  return "\n\n".join(part for part in body if part) + "\n"
 
 
 def made_by(provenance: Row) -> str:

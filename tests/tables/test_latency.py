@@ -5,6 +5,7 @@
 import numpy as np
 import pytest
 
+from dnas.cost.latency import Protocol
 from dnas.cost.model import CostModel
 from dnas.space import mbconv
 from dnas.tables import latency
@@ -26,6 +27,13 @@ def test_spread_genotypes_reach_from_the_cheapest_to_the_dearest():
   assert [min(costs), max(costs)] == pytest.approx(every)
   # Within a step of where they should be.
   assert np.abs(np.array(costs) - np.linspace(*every, 12)).max() < (every[1] - every[0]) / 11
+
+
+def test_every_column_is_explained():
+  row = {"sample": "random", "predicted_ms": 1.0, "measured_ms": 2.0, "measured_again_ms": 2.0}
+  text = latency._title("nasbench201", [row, row], Protocol(), 6)
+  assert "`spread_ms`: the median absolute deviation" in text
+  assert "`error`: predicted / measured - 1, below 0 where less was predicted" in text
 
 
 def test_what_is_said_of_a_sample():
