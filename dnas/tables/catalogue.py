@@ -61,20 +61,20 @@ def tables(root: pathlib.Path) -> dict[str, Table]:
     ),
     "detection_spread": Table(
       "AP of random cells: does the cell matter?",
-      "not timed alone yet",
+      "27 minutes with --config.train.steps=500, a third of the quickstart's",
       "embedded",
       functools.partial(detection.spread, root / "configs" / "quickstart.py", cells=10),
     ),
     "nasbench201_blackbox": Table(
       "random search, evolution, REINFORCE and local search by look-up, beside published numbers",
-      "one CPU minute",
+      "two minutes",
       "--data FOLDER with nasbench201_table.csv.gz",
       nasbench201_blackbox.make,
-      minutes=2,
+      minutes=2.5,
     ),
     "nasbench201_zero_cost": Table(
       "zero-cost proxies: rank correlation with accuracy, and with the published scores",
-      "half an hour, shared",
+      "26 minutes, shared",
       "--data FOLDER with nasbench201_table.csv.gz; TFDS cifar10:3.0.2 in TFDS_DATA_DIR",
       nasbench201_zero_cost.make,
       minutes=30,
@@ -82,7 +82,7 @@ def tables(root: pathlib.Path) -> dict[str, Table]:
     ),
     "nasbench201_oneshot": Table(
       "each differentiable method on CIFAR-10 at CPU scale, beside print and cheap rules",
-      "some 16 hours of a core, 3 to 29 minutes a search",
+      "some 20 hours of a core, shared; 3 to 29 minutes a search, by the median of each method",
       "--data FOLDER with nasbench201_table.csv.gz; TFDS cifar10:3.0.2 in TFDS_DATA_DIR",
       functools.partial(nasbench201_oneshot.make, root),
       full="GPU days, configs/nasbench201_cifar10.py:paper; not timed",
@@ -105,14 +105,14 @@ def tables(root: pathlib.Path) -> dict[str, Table]:
     ),
     "hardware": Table(
       "accuracy against latency on four devices: random, NSGA-II, gradient; the true front",
-      "a quarter of an hour, shared",
+      "11 minutes",
       "--data FOLDER with nasbench201_table.csv.gz and nasbench201_latency_ms.csv.gz",
       hardware.make,
-      minutes=15,
+      minutes=12,
     ),
     "hardware_detection": Table(
       "the quickstart's search without and with three budgets of latency; best on one core",
-      "hours; half an hour with --config.search.steps=100 --config.train.steps=300",
+      "hours; 43 minutes cut short as its README has it",
       "embedded",
       functools.partial(detection_latency.make, root / "configs" / "quickstart.py"),
     ),
@@ -125,23 +125,24 @@ def tables(root: pathlib.Path) -> dict[str, Table]:
     ),
     "latency": Table(
       "predicted against measured latency of 80 NAS-Bench-201 cells; best with `taskset -c 0`",
-      "half an hour, shared",
+      "two minutes, shared",
       "embedded",
       latency.make,
-      minutes=30,
+      minutes=2,
     ),
     "latency_mbconv": Table(
       "the same for 80 chains of MBConv blocks",
-      "an hour, shared",
+      "three minutes, shared",
       "embedded",
       functools.partial(latency.make, space="mbconv", rounds=9, calls=8, copies=4),
-      minutes=60,
+      minutes=3,
     ),
     "method_cost": Table(
       "time and memory of a step of each differentiable method, against first-order DARTS",
       "8 minutes",
       "none",
       functools.partial(method_cost.make, root / "configs" / "methods"),
+      minutes=8,
     ),
     "seeds_at_once": Table(
       "config.seeds: several searches in one program, against one after another",
@@ -151,9 +152,9 @@ def tables(root: pathlib.Path) -> dict[str, Table]:
       minutes=2,
     ),
     "scaling": Table(
-      "what a search step communicates, counted; with JAX_NUM_CPU_DEVICES=8",
+      "what a search step communicates, counted",
       "four minutes",
-      "embedded",
+      "embedded; several devices, of a CPU by JAX_NUM_CPU_DEVICES=8",
       functools.partial(scaling.make, root / "configs" / "digits.py"),
       full="a pod; not timed",
       minutes=4,
@@ -203,4 +204,4 @@ def _one_device(workdir: pathlib.Path) -> str | None:
   del workdir
   words = [sys.executable, "-c", "import jax; print(jax.device_count())"]
   count = subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
-  return "several devices" if count == "1" else None
+  return "several devices, of a CPU by JAX_NUM_CPU_DEVICES=8" if count == "1" else None

@@ -112,10 +112,7 @@ def make(
     DnasError: JAX has fewer than two devices here.
   """
   if jax.device_count() < 2:
-    raise DnasError(
-      "scaling: needs several devices; on a CPU set "
-      "XLA_FLAGS=--xla_force_host_platform_device_count=8"
-    )
+    raise DnasError("scaling: needs several devices; on a CPU set JAX_NUM_CPU_DEVICES=8")
   config = configs.load(path, overrides or {})
   rows, projected, measured = [], [], []
   for name, hypergradient in HYPERGRADIENTS.items():

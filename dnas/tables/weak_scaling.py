@@ -101,6 +101,7 @@ def measure(config: Config, count: int, steps: int) -> dict[str, Any]:
 def _start(command: Sequence[str], address: str, count: int, index: int) -> subprocess.Popen[str]:
   environment = {
     **os.environ,
+    "JAX_NUM_CPU_DEVICES": "1",  # Whatever the table's own process has, by either variable.
     "XLA_FLAGS": "--xla_force_host_platform_device_count=1",
     "JAX_PLATFORMS": "cpu",
     "JAX_COORDINATOR_ADDRESS": address,

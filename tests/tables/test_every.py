@@ -4,6 +4,7 @@
 
 import contextlib
 import importlib.util
+import json
 import sys
 
 import pytest
@@ -74,12 +75,26 @@ def test_what_a_table_lacks_is_known_beforehand(root, tmp_path, monkeypatch):
   assert lacks("planted") is None
   assert lacks("export").endswith("runs/export")
   assert lacks("robustness").startswith("TFDS cifar10:3.0.2: ")
-  assert lacks("scaling") == "several devices"
+  assert lacks("scaling") == "several devices, of a CPU by JAX_NUM_CPU_DEVICES=8"
   (tmp_path / "cifar10" / "3.0.2").mkdir(parents=True)
   assert lacks("robustness") is None
   monkeypatch.setenv("TFDS_DATA_DIR", "")  # As not set, as a data set's loading has it.
   monkeypatch.setenv("HOME", str(tmp_path))
   assert lacks("robustness").endswith(f"{tmp_path}/tensorflow_datasets/cifar10/3.0.2 is missing")
+
+
+def test_the_times_of_the_list_are_those_that_were_measured(root):
+  """Of tables that one call makes; what was kept of a long one is not in the time of its last."""
+  compared = []
+  for name, table in catalogue.tables(root).items():
+    folder = root / "paper_results" / name
+    if table.minutes is None or (folder / "done.jsonl").exists() or not folder.is_dir():
+      continue
+    provenance = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+    if (took_s := provenance.get("wall_s_of_this_call")) is not None:
+      assert 0.8 * took_s <= 60 * table.minutes <= 1.5 * took_s, name
+      compared.append(name)
+  assert {"latency", "latency_mbconv", "hardware", "nasbench201_blackbox"} <= set(compared)
 
 
 def test_budgets():

@@ -38,6 +38,13 @@ def test_a_ring():
   assert scaling.ring_ms(found, 1, 1.0, 1.0) == 0
 
 
+def test_a_process_of_weak_scaling_has_one_device(monkeypatch):
+  """Also where the table's own process has eight, as the list of the tables says."""
+  monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "8")
+  words = [sys.executable, "-c", "import jax; print(jax.device_count())"]
+  assert weak_scaling._result(weak_scaling._start(words, "localhost:1", 1, 0)) == 1
+
+
 CODE = """
 import jax, jax.numpy as jnp, numpy as np
 from dnas import mesh
