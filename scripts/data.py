@@ -17,7 +17,7 @@ import numpy as np
 
 from dnas.config import Parser
 from dnas.data import DataError, DetectionSource, Source, load
-from dnas.data.loading import SPECS
+from dnas.data.loading import SPECS, whole_spec
 from dnas.data.summary import default_size, summary
 from dnas.detection.draw import sheet
 from dnas.errors import one_line_errors
@@ -60,6 +60,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     "--cache", metavar="DIR", help="of embedded sets (default: $DNAS_CACHE or ~/.cache/dnas)"
   )
   args = parser.parse_args(arguments)
+  kind = whole_spec(args.data).partition(":")[0]
+  for name, kinds in (
+    ("data_dir", ("tfds",)),
+    ("cache", ("digit_scenes",)),
+    ("headers_only", ("coco", "yolo")),
+  ):
+    if kind not in kinds:
+      parser.refuse(args, (name,), f"is of {' and '.join(kinds)}, not of --data {args.data}")
   if args.out is None:
     parser.refuse(args, ("count", "seed"), "is of the contact sheet: give --out too")
   args.count = 25 if args.count is None else args.count

@@ -345,15 +345,14 @@ def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
   parser.add_argument("--model", choices=VARIANTS, default="yolo_nas_s")
   parser.add_argument("--threads", type=int, default=2, help="(default: %(default)s)")
-  parser.add_argument("--serve", action="store_true", help="times what standard input asks for")
-  parser.add_argument("--check", nargs=2, metavar=("IN", "OUT"), help="one forward pass on an .npz")
+  what = parser.add_mutually_exclusive_group(required=True)
+  what.add_argument("--serve", action="store_true", help="times what standard input asks for")
+  what.add_argument("--check", nargs=2, metavar=("IN", "OUT"), help="one forward pass on an .npz")
   args = parser.parse_args()
   if args.check:
     check(args.model, *args.check)
-  elif args.serve:
-    serve(args.model, args.threads)
   else:
-    parser.error("--serve or --check IN OUT")
+    serve(args.model, args.threads)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,9 @@ MODEL = ["--model", "run"]
 IGNORED = [
   ("data", ["--data", "digits", "--count", "3"], "--count is of the contact sheet: give --out"),
   ("data", ["--data", "digits", "--seed", "0"], "--seed is of the contact sheet: give --out"),
+  ("data", ["--data", "digits", "--headers_only"], "--headers_only is of coco and yolo, not of"),
+  ("data", ["--data", "a.yaml", "--data_dir", "d"], "--data_dir is of tfds, not of --data a.yaml"),
+  ("data", ["--data", "tfds:a:1.0.0", "--cache", "c"], "--cache is of digit_scenes, not of"),
   ("explore", [*TABLE, "--reward", "{}"], "--reward is of the score and a cost: give --cost"),
   ("explore", [*TABLE, "--devices", "a.csv.gz"], "--devices holds costs, of which --cost names"),
   ("explore", [*TABLE, "--allow_pickle"], "--allow_pickle is for a .pickle of --devices"),
