@@ -78,7 +78,8 @@ class CostModel:
     chosen there.
 
     Args:
-      weights: mixing weights of the searched cells, `[O]` per edge.
+      weights: mixing weights of the searched cells, `[O]` per edge; without edge weights in cells
+        that keep every edge (`levels.Levels.priced`), for q_e = 1 there.
     """
     total = jnp.asarray(self.fixed, jnp.float32)
     for name in self.space.searched:

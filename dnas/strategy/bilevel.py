@@ -245,7 +245,7 @@ class _Search:
     report = {"alpha_loss": loss, "alpha_grad_norm": optax.tree.norm(gradient)}
     multipliers, pricing = state.multipliers, self.levels.pricing
     if pricing is not None:
-      weights = self.levels.weights(state, state.alpha, key)
+      weights = self.levels.priced(state, state.alpha, key)
       multipliers, costs = pricing.update(weights, multipliers)
       report |= costs
     moved = optax.apply_updates(state.alpha, updates), opt, multipliers

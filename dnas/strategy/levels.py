@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 import jax
 import jax.numpy as jnp
 
-from dnas.strategy.alpha import Alpha, operations, relax
+from dnas.strategy.alpha import Alpha, edges_key, operations, relax
 from dnas.strategy.pricing import Pricing
 from dnas.strategy.problem import Problem, PyTree, SearchState
 from dnas.strategy.regularization import Penalty, Perturbation, WeightPenalty
@@ -48,7 +48,7 @@ class Levels:
   def lowered(self, loss: jax.Array, state: SearchState, alpha: Alpha, key: jax.Array):
     """What alpha lowers: the loss, priced, and the penalties; `key` is that of the loss."""
     if self.pricing is not None:
-      loss = self.pricing.loss(loss, self.weights(state, alpha, key), state.multipliers)
+      loss = self.pricing.loss(loss, self.priced(state, alpha, key), state.multipliers)
     logits = operations(alpha)
     terms = [penalty(logits, self.progress(state)) for penalty in self.penalties]
     return sum(terms, start=loss)
@@ -70,6 +70,12 @@ class Levels:
     """The mixing weights that the loss with this key has."""
     relax_key = jax.random.split(key)[0]
     return relax(self.relaxation, relax_key, alpha, self.progress(state), self.problem.space)
+
+  def priced(self, state: SearchState, alpha: Alpha, key: jax.Array) -> Alpha:
+    """`weights` as costs see them: where every edge stays, none costs less for weighing less."""
+    cells = self.problem.space.cells
+    stay = {edges_key(name) for name, cell in cells.items() if cell.keep is None}
+    return self.weights(state, {k: rows for k, rows in alpha.items() if k not in stay}, key)
 
   def progress(self, state: SearchState) -> jax.Array:
     """See `schedule.progress_at`."""

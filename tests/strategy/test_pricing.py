@@ -98,6 +98,30 @@ def test_stronger_multipliers_give_cheaper_genotypes():
   assert found[-1] == 4
 
 
+@pytest.mark.parametrize("two_levels", [True, False])
+def test_edges_that_all_stay_are_paid_for_whatever_they_weigh(two_levels):
+  """Two edges into a node: their weights share 1 between them, and both stay in every genotype."""
+  space = SearchSpace({"c": Cell(1, (Edge(0, 1, OPS), Edge(0, 1, OPS)), (1,))})
+  model = CostModel("ms", space, 1.0, {"c": (np.array([1.0, 2.0, 4.0]), np.array([5.0, 6.0, 7.0]))})
+  loss = lambda params, *_: (jnp.square(params["w"]), ({}, {}))
+  machine = bilevel(
+    Problem(space, lambda key: ({"w": jnp.ones(())}, {}), loss),
+    softmax(),
+    first_order() if two_levels else None,
+    sgd(steps=2, lr=0.1),
+    adam(lr=0.1, weight_decay=0.0),
+    steps=2,
+    edge_weights=True,
+    pricing=pricing({"ms": model}, {}, objective.linear(reference=1.0, strength=1.0), "ms"),
+  )
+  state, metrics = machine.step(machine.init(jax.random.key(0)), (), () if two_levels else None)
+  assert metrics["expected/ms"] == pytest.approx(1 + 7 / 3 + 6, rel=1e-2)
+  assert metrics["alpha_loss"] == pytest.approx(1 + 7 / 3 + 6, rel=1e-2)  # 1 + (E - 1)
+  # The dearer edge does not get a smaller weight for that: it cannot be left out.
+  moved = machine.init(jax.random.key(0)).alpha["c/edges"][0] - state.alpha["c/edges"][0]
+  np.testing.assert_array_equal(moved, 0)
+
+
 def test_errors():
   with pytest.raises(DnasError, match="unknown cost: 'joule'"):
     pricing({"ms": COST}, {"joule": 1.0})
