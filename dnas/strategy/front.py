@@ -16,9 +16,10 @@ def front(quality: np.ndarray, cost: np.ndarray) -> np.ndarray:
 
   Args:
     quality: `[N]`, to be large.
-    cost: `[N]`, to be small.
+    cost: `[N]`, to be small. A point with NaN in either is on no front.
   """
   order = np.lexsort((np.arange(len(cost)), -quality, cost))
+  order = order[~(np.isnan(quality) | np.isnan(cost))[order]]  # One NaN would hide all behind it.
   before = np.maximum.accumulate(np.concatenate([[-np.inf], quality[order][:-1]]))
   return order[quality[order] > before]
 

@@ -31,3 +31,11 @@ def test_the_area_is_that_of_a_grid():
   ]
   assert hypervolume(quality, cost, 2.0, 8.0) == sum(cells)
   assert hypervolume(quality, cost + 8, 2.0, 8.0) == 0.0
+
+
+def test_what_diverged_is_on_no_front_and_hides_nothing():
+  nan = float("nan")
+  quality, cost = np.array([nan, 1.0, 2.0, 3.0, nan]), np.array([0.0, 1.0, 2.0, nan, nan])
+  assert front(quality, cost).tolist() == [1, 2]
+  assert front(quality[:1], cost[:1]).tolist() == []
+  assert hypervolume(quality, cost, 0.0, 4.0) == 1.0 + 4.0
