@@ -133,6 +133,18 @@ def computes(cell: Cell, choice: Choice | Sequence[str | None]) -> bool:
   return bool(_reached(cell, there) & set(cell.output))
 
 
+def check_computes(space: SearchSpace) -> None:
+  """DnasError unless there is a genotype all of whose searched cells `computes` something."""
+  for name in space.searched:
+    cell = space.cells[name]
+    open_ = [next((op for op in edge.ops if op != "none"), None) for edge in cell.edges]
+    if not computes(cell, open_):
+      raise DnasError(
+        f"cells.{name}: no genotype computes anything: each path from an input to the output has "
+        "an edge with `none` only; valid: a path whose edges have another operation"
+      )
+
+
 def _reached(cell: Cell, there: Sequence[int]) -> set[int]:
   """The inputs, and the nodes that depend on one through the edges `there`."""
   reached = set(range(cell.inputs))

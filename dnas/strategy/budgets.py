@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from dnas.cost.model import CostModel, computes
+from dnas.cost.model import CostModel, check_computes, computes
 from dnas.errors import DnasError, check_number
 from dnas.space.space import Cell, SearchSpace
 from dnas.strategy import knapsack
@@ -69,6 +69,7 @@ def within(
 
 def check(space: SearchSpace, costs: Mapping[str, CostModel], budgets: Mapping[str, float]) -> None:
   """DnasError unless some genotype is within the budgets; it says which budget is reachable."""
+  check_computes(space)
   for name, budget in budgets.items():
     if name not in costs:
       raise DnasError(f"budget {name}: there are costs for {', '.join(costs)}")
@@ -79,14 +80,22 @@ def check(space: SearchSpace, costs: Mapping[str, CostModel], budgets: Mapping[s
         f"budget {name} = {budget:,.6g} cannot be met: the cheapest genotype of the space needs "
         f"{least:,.6g}. Reachable: {_up(least):,.6g} or more"
       )
+  within_others = []
   for name in budgets:
     others = {other: budget for other, budget in budgets.items() if other != name}
     least = cheapest(space, costs, name, others)
+    within_others.append(least)
     if least is not None and least > budgets[name]:
       raise DnasError(
         f"budgets {dict(budgets)} cannot be met together: within the others the cheapest genotype "
         f"needs {name} = {least:,.6g}. Reachable: {_up(least):,.6g} or more"
       )
+  # Without any one of them no genotype is within the others: so none has said so yet.
+  if budgets and all(least is None for least in within_others):
+    raise DnasError(
+      f"budgets {dict(budgets)} cannot be met together, nor can those that are left without one of "
+      "them. Valid: larger ones, two or more of them"
+    )
 
 
 def cheapest(

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from dnas.cost.latency import LatencyTable, overhead
-from dnas.cost.model import CostModel, computes
+from dnas.cost.model import CostModel, check_computes, computes
 from dnas.errors import DnasError
 from dnas.nn import functional, places, qarepvgg
 from dnas.nn.init import Rngs
@@ -100,7 +100,11 @@ def sampled(space: SearchSpace, count: int, seed: int) -> dict[int, SearchSpace]
 
   A cell whose output depends on no input makes all before it superfluous; compilers leave it out,
   and searches never decide for one.
+
+  Raises:
+    DnasError: no genotype of the space computes anything.
   """
+  check_computes(space)
   rng, found = random.Random(seed), {}
   for number in itertools.count():
     if len(found) == count:

@@ -143,3 +143,23 @@ def test_it_says_what_is_reachable(given, message):
     budgets.check(space, costs, given)
   budgets.check(space, costs, {"ms": 1.5, "mb": 3.5})
   budgets.check(space, costs, {"ms": 2.0, "mb": 2.5})
+
+
+def test_budgets_of_which_no_two_go_together():
+  """Each operation is cheap in one of three costs, and each cost is in budget with one of them."""
+  space = SearchSpace({"c": Cell(1, (Edge(0, 1, ("x", "y", "z")),), (1,))})
+  rows = {"x": [1.0, 5.0, 5.0], "y": [5.0, 1.0, 5.0], "z": [5.0, 5.0, 1.0]}
+  costs = {n: CostModel(n, space, 0.0, {"c": (np.array(row),)}) for n, row in rows.items()}
+  for several in (("x",), ("y",), ("z",)):
+    budgets.check(space, costs, dict.fromkeys(several, 2.0))
+  with pytest.raises(DnasError, match=r"x.*y.*z.* cannot be met together, nor can those"):
+    budgets.check(space, costs, dict.fromkeys("xyz", 2.0))
+  budgets.check(space, costs, {"x": 2.0, "y": 6.0, "z": 6.0})
+
+
+def test_a_space_that_computes_nothing_is_named_as_the_reason():
+  blocked = Cell(1, (Edge(0, 1, ("none",)), Edge(1, 2, ("none", "conv"))), (2,))
+  space = SearchSpace({"c": blocked})
+  one = CostModel("ms", space, 0.0, {"c": (np.zeros(1), np.ones(2))})
+  with pytest.raises(DnasError, match=r"cells\.c: no genotype computes anything"):
+    budgets.check(space, {"ms": one}, {"ms": 3.0})
