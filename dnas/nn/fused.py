@@ -237,7 +237,7 @@ def key_of(op: Any) -> tuple | None:
     return _pool, op.pool, op.stride
   if kind is blocks.PoolNorm and op.layers[0].project is None and _plain(op.layers[1]):
     return _pool_norm, op.layers[0].pool, op.layers[0].stride, op.layers[1].epsilon
-  if kind is blocks.ReluConvNorm and _plain(op.layers[2]) and op.layers[1].bias is None:
+  if kind is blocks.ReluConvNorm and _dense(op.layers[1]) and _rectified(op, op.layers[2]):
     return _conv, _shape(op.layers[1]), op.layers[2].epsilon
   if kind is blocks.ReluDepthwiseNorm and _known(op):
     return _depthwise, _shape(op.layers[1]), op.layers[3].epsilon, _alone(op, op)
@@ -251,14 +251,30 @@ def key_of(op: Any) -> tuple | None:
 def _known(op: Any) -> bool:
   """Whether depthwise and pointwise convolution and batch norm are evaluated here: on CPUs."""
   depthwise, pointwise, batch_norm = op.layers[1:]
-  biased = depthwise.bias is not None or pointwise.bias is not None
-  padded = depthwise.padding is not None
-  return jax.default_backend() == "cpu" and not biased and not padded and _plain(batch_norm)
+  each = depthwise.groups == depthwise.kernel.shape[3] and depthwise.kernel.shape[2] == 1
+  free = depthwise.bias is None and depthwise.padding is None
+  plain = pointwise.kernel.shape[:2] == (1, 1) and (pointwise.stride, pointwise.padding) == (
+    1,
+    None,
+  )
+  here = jax.default_backend() == "cpu"
+  return here and each and free and plain and _dense(pointwise) and _rectified(op, batch_norm)
 
 
 def _alone(op: Any, part: Any) -> int | None:
   """What keeps an operation from being merged with others: that it has many channels."""
   return id(op) if max(part.layers[2].kernel.shape[2:]) > MERGE_CHANNELS else None
+
+
+def _dense(conv: layers.Conv) -> bool:
+  """Whether a convolution has no groups and no bias."""
+  return conv.groups == 1 and conv.bias is None
+
+
+def _rectified(op: Any, norm: BatchNorm) -> bool:
+  """Whether what begins with a ReLU does so, and ends with a norm that is plain."""
+  first = op.layers[0]
+  return isinstance(first, layers.Function) and first.function is jax.nn.relu and _plain(norm)
 
 
 def _plain(norm: BatchNorm) -> bool:

@@ -98,7 +98,7 @@ class Conv(nnx.Module):
     fan_in = kh * kw * (c_in // groups)
     self.kernel = uniform_fan_in(rngs, shape, fan_in)
     self.bias = uniform_fan_in(rngs, (c_out,), fan_in) if bias else None
-    self.stride, self.dilation, self.padding = stride, dilation, padding
+    self.stride, self.dilation, self.padding, self.groups = stride, dilation, padding, groups
 
   def __call__(self, x: jax.Array, mode: Mode | None = None) -> jax.Array:
     """Convolves `x` `[B, H, W, c_in]`."""

@@ -16,6 +16,7 @@ from dnas.cost import tally
 from dnas.nn import blocks, functional, fused, layers, looped, mixed, ops
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
+from dnas.nn.norm import BatchNorm
 from dnas.nn.supernet import PLAIN, Supernet
 from dnas.space.cell import Cell, Edge
 
@@ -31,6 +32,31 @@ def scaled(c_in, c_out, stride, *, affine, rngs):
   """An operation of a user's own."""
   return layers.Function(lambda x: 2 * jnp.tanh(x[:, ::stride, ::stride]))
 
+
+def _like_ours(kernel, activate, groups):
+  """A user's operation of a type that is recognised, with something else in it."""
+
+  def op(c_in, c_out, stride, *, affine, rngs):
+    conv = layers.Conv(c_in, c_out, kernel, stride, groups=groups, rngs=rngs)
+    return blocks.ReluConvNorm(activate, conv, BatchNorm(c_out, affine=affine))
+
+  return op
+
+
+grouped_1x1, grouped_3x3 = (_like_ours(kernel, jax.nn.relu, 2) for kernel in (1, 3))
+silu_3x3 = _like_ours(3, jax.nn.silu, 1)
+
+
+def _two_layers(depth_groups, point, point_groups):
+  def op(c_in, c_out, stride, *, affine, rngs):
+    first = layers.Conv(c_in, c_in, 3, stride, groups=depth_groups, rngs=rngs)
+    second = layers.Conv(c_in, c_out, point, groups=point_groups, rngs=rngs)
+    return blocks.ReluDepthwiseNorm(jax.nn.relu, first, second, BatchNorm(c_out, affine=affine))
+
+  return op
+
+
+in_pairs, in_3x3, in_groups = _two_layers(2, 1, 1), _two_layers(4, 3, 1), _two_layers(4, 1, 2)
 
 sys.modules.setdefault("test_fused_user", sys.modules[__name__])
 USER = "test_fused_user.scaled"
@@ -254,6 +280,16 @@ def test_a_users_operation_stands_beside(monkeypatch):
   missed = used(monkeypatch)
   assert_equal(both(two_sources(("nor_conv_3x3", USER), (USER,), ("none",))))
   assert missed == ["Function"] * 2
+
+
+@pytest.mark.parametrize(
+  "name", ["grouped_1x1", "grouped_3x3", "silu_3x3", "in_pairs", "in_3x3", "in_groups"]
+)
+def test_our_types_with_something_else_in_them_stand_beside(name, monkeypatch):
+  missed, own = used(monkeypatch), f"test_fused_user.{name}"
+  # Unequal candidates, or there would be a loop instead.
+  assert_equal(both(two_sources((own, "skip_connect"), (own, "nor_conv_1x1"), ("none",))))
+  assert len(missed) == 2
 
 
 def test_hard_mixture():
