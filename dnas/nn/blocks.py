@@ -47,9 +47,10 @@ def drop(op: nnx.Module, x: jax.Array, mode: Mode) -> jax.Array:
   """op(x) with drop-path (see `drop_path`).
 
   Residual operations drop by themselves. Identities are left alone by drop-path; with
-  `mode.skip_dropout` each of their numbers is dropped by itself.
+  `mode.skip_dropout` each of their numbers is dropped by itself. The result has the type of x: a
+  user's operation may be made of Flax' layers, which give float32 for bfloat16.
   """
-  y = op(x, mode)  # pyright: ignore[reportCallIssue]
+  y = op(x, mode).astype(x.dtype)  # pyright: ignore[reportCallIssue]
   if mode.train and mode.skip_dropout is not None and isinstance(op, Identity):
     keep = 1 - jnp.asarray(mode.skip_dropout, jnp.float32)
     mask = jax.random.bernoulli(mode.random_key("skip drop-out"), keep, y.shape)

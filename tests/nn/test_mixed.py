@@ -128,6 +128,31 @@ def dropped(op, rate, examples=2000, train=True):
   return np.asarray(jit(lambda x: op(x, None, mode))(x))[:, 0, 0]
 
 
+def test_an_operation_of_flax_layers_keeps_bfloat16(monkeypatch):
+  """Flax promotes to the float32 of its kernels: beside a loop that was an error."""
+
+  class Flax(nnx.Module):
+    def __init__(self, c_in, c_out, stride, rngs):
+      self.conv = nnx.Conv(c_in, c_out, (3, 3), strides=stride, rngs=rngs)
+
+    def __call__(self, x, mode):
+      return self.conv(x)
+
+  lab = types.ModuleType("my_flax_lab")
+  lab.conv = lambda c_in, c_out, stride, *, affine, rngs: Flax(c_in, c_out, stride, rngs)  # pyright: ignore
+  monkeypatch.setitem(sys.modules, "my_flax_lab", lab)
+  several = ("my_flax_lab.conv", "sep_conv_3x3")
+  decided, x = ("my_flax_lab.conv",), X.astype(jnp.bfloat16)
+  for names, weights in ((several, [jnp.array([0.5, 0.5])] * 2), (decided, None)):
+    space = CellSpace(1, (Edge(0, 1, names), Edge(1, 2, names)), (1, 2))
+
+    def run(space=space, weights=weights):
+      cell = Cell(space, [4], [1], 4, 1, affine=False, pool_norm=False, rngs=Rngs(0))
+      return cell([x], weights, Mode(train=True))
+
+    assert jax.eval_shape(run).dtype == x.dtype
+
+
 def test_drop_path_drops_whole_examples_and_keeps_the_expectation():
   y = dropped(mixed(("avg_pool_3x3",), pool_norm=False), 0.25)
   assert np.all((y == y[:, :1]).all(-1)), "an example is dropped as a whole"
