@@ -11,7 +11,7 @@
 from collections.abc import Sequence
 
 from dnas.space import shapes
-from dnas.space.checks import is_int
+from dnas.space.checks import as_tuple, is_int
 from dnas.space.space import SearchSpace, SpaceError, Stage
 
 
@@ -118,10 +118,12 @@ def detector(
   Raises:
     SpaceError: neither of the two kinds of cells is there, or the lengths do not fit.
   """
-  counts = [repeats] * len(channels) if isinstance(repeats, int) else list(repeats)
+  channels = as_tuple(channels, "channels", "the width of each stage")
+  alike = isinstance(repeats, int | float)
+  counts = (repeats,) * len(channels) if alike else as_tuple(repeats, "repeats", "cells per stage")
   if len(counts) != len(channels) or not counts:
     raise SpaceError(
-      f"repeats: needs one number for each of the {len(channels)} stages, got {counts}"
+      f"repeats: needs one number for each of the {len(channels)} stages, got {list(counts)}"
     )
   cells = dict(space.cells)
   if "cell" in cells and cells["cell"].inputs == 1:

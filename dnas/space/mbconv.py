@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from dnas.space import shapes
+from dnas.space.checks import as_tuple, is_int
 from dnas.space.space import Cell, SearchSpace, SpaceError, Stage
 
 ACTIVATIONS = ("relu", "relu6", "swish")
@@ -186,13 +187,15 @@ def mbconv(
   Raises:
     SpaceError: the lists differ in length, or a value is not valid.
   """
+  given = {"channels": channels, "depths": depths, "strides": strides}
+  channels, depths, strides = (as_tuple(v, k, "a number for each stage") for k, v in given.items())
   if not len(channels) == len(depths) == len(strides) > 0:
     raise SpaceError(
       f"channels, depths, strides: need equal lengths, 1 or more, got {len(channels)}, "
       f"{len(depths)}, {len(strides)}"
     )
-  if min(depths) < 1:
-    raise SpaceError(f"depths: must be 1 or more, got {tuple(depths)}")
+  if not all(is_int(depth) and depth >= 1 for depth in depths):
+    raise SpaceError(f"depths: must be whole numbers, 1 or more, got {depths}")
   ops = blocks(kernels, expansions, groups=groups, squeeze=squeeze, activation=activation)
   layers = [Layers(*stage, ops) for stage in zip(channels, depths, strides, strict=True)]
   around = dict(stem_channels=stem_channels, head_channels=head_channels)

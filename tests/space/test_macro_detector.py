@@ -47,6 +47,10 @@ def test_fusion_cell_is_searched_with_the_rest():
 def test_bad_input():
   with pytest.raises(SpaceError, match="3 stages, got"):
     macro.detector(cells.nasbench201(), repeats=(1, 2))
+  with pytest.raises(SpaceError, match=r"stages\[1\].repeats: must be 1 to .*, got 1.0"):
+    macro.detector(cells.nasbench201(), repeats=1.0)  # pyright: ignore[reportArgumentType]
+  with pytest.raises(SpaceError, match="channels: must hold the width of each stage, got 32"):
+    macro.detector(cells.nasbench201(), 32)  # pyright: ignore[reportArgumentType]
   with pytest.raises(SpaceError, match="a detector needs `cell` with one input"):
     macro.detector(SearchSpace({"other": cells.darts().cells["normal"]}))
   with pytest.raises(SpaceError, match="nodes: must be 1 or more"):

@@ -87,7 +87,15 @@ def test_a_chain_is_told_from_other_cells():
   ("arguments", "message"),
   [
     (dict(channels=(8,), depths=(1, 1), strides=(1,)), "channels, depths, strides: need equal"),
-    (dict(channels=(8,), depths=(0,), strides=(1,)), r"depths: must be 1 or more, got \(0,\)"),
+    (
+      dict(channels=(8,), depths=(0,), strides=(1,)),
+      r"depths: must be whole numbers, 1 or more, got \(0,\)",
+    ),
+    (
+      dict(channels=(8,), depths=(1.5,), strides=(1,)),
+      r"depths: must be whole numbers, 1 or more, got \(1.5,\)",
+    ),
+    (dict(channels=8, depths=(1,), strides=(1,)), "channels: must hold a number for each stage"),
     (dict(channels=(8,), depths=(1,), strides=(1,), kernels=(4,)), "mbconv_4x4_e3: no such block"),
     *(
       (dict(channels=(8,), depths=(1,), strides=(1,), groups=(n,)), f"no such block .*groups={n}")
