@@ -5,7 +5,7 @@
     latency(x) = overhead + sum over the chosen operations of their measured times
 
 A table holds one time an operation and size; `overhead` is what is left of whole networks, measured
-on a few (stem, head, reductions, starting a program).
+on a few (stem, head, reductions). The time of starting a program is taken off all of them.
 """
 
 import dataclasses
@@ -205,7 +205,7 @@ class LatencyTable:
       self.reference_ms = float(read["reference_ms"]) if self.entries else None
       self.about = {"device": dict(read["device"]), "date": read["date"]}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-      if isinstance(error, DnasError):
+      if str(error).startswith(str(self.path)):
         raise
       raise DnasError(f"{self.path} is no latency table: {error!r}") from None
     if protocol is not None and protocol != there:
@@ -292,7 +292,8 @@ def _reference() -> Callable[[], Any]:
 def overhead(parts: Sequence[float], whole: Sequence[float]) -> float:
   """The o >= 0 for which o + parts is nearest to `whole`, as sum ((o + parts) / whole - 1)^2."""
   x, y = np.asarray(parts, np.float64), np.asarray(whole, np.float64)
-  return max(float(np.sum((1 - x / y) / y) / np.sum(1 / y**2)), 0.0)
+  x, y = x[y > 0], y[y > 0]  # A whole that took no more time than starting it says nothing.
+  return max(float(np.sum((1 - x / y) / y) / np.sum(1 / y**2)), 0.0) if len(y) else 0.0
 
 
 def _now() -> str:

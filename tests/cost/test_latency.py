@@ -126,6 +126,8 @@ def test_the_reference_program_stays_what_it_is():
 def test_the_overhead_has_the_least_relative_error():
   assert latency.overhead([1.0, 2.0, 5.0], [1.5, 2.5, 5.5]) == pytest.approx(0.5)
   assert latency.overhead([2.0, 3.0], [1.0, 2.0]) == 0.0
+  assert latency.overhead([0.1, 1.0], [0.0, 1.5]) == pytest.approx(0.5)  # 0: no time but to start
+  assert latency.overhead([0.1], [0.0]) == 0.0
   parts, whole = np.array([0.1, 1.0, 4.0]), np.array([0.4, 1.1, 5.0])
   error = lambda o: np.sum(((o + parts) / whole - 1) ** 2)
   found = latency.overhead(parts, whole)
@@ -143,6 +145,11 @@ def test_tables_of_another_kind_are_refused(tmp_path, monkeypatch):
   assert other.ms("a") == table.ms("a")  # what is there may be read anywhere
   with pytest.raises(DnasError, match=r"was measured on .*this is {'platform': 'tpu'}"):
     other.add({"b": lambda: lambda: None})
+  path.write_text(path.read_text().replace('"batch": 1', '"batch": 0'))
+  with pytest.raises(
+    DnasError, match=r"latency\.json is no latency table: .*latency\.batch must be"
+  ):
+    LatencyTable(path)
   path.write_text("[]")
   with pytest.raises(DnasError, match="is no latency table"):
     LatencyTable(path)
