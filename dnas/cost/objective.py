@@ -12,12 +12,13 @@ black-box strategies, `(quality, cost) -> reward`, to be made large.
 1.25
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
 
-from dnas.errors import check_number
+from dnas.errors import DnasError, check_number
 
 Objective = Callable[[Any, Any], Any]
 LOSSES = ("linear", "power_of_log", "log_ratio")
@@ -88,13 +89,16 @@ def weighted_product(
 ) -> Callable[[float, float], float]:
   """ACC * (cost / target)^w, w = alpha where cost <= target and beta above.
 
+  The quality ACC is 0 or more: a loss with its sign changed would be the better the more it costs.
+
   Args:
     target: the cost aimed at, above 0.
     alpha: 0 or less; 0 with beta = -1 makes `target` a nearly hard limit.
     beta: 0 or less.
 
   Raises:
-    DnasError: an argument out of range.
+    DnasError: an argument out of range; when called: a quality below 0 (-inf, of what diverged,
+      stays).
 
   Source: MnasNet (Tan et al. 2019, arXiv:1807.11626), eq. 2 and 3.
   """
@@ -103,6 +107,10 @@ def weighted_product(
   check_number("weighted_product: beta", beta, most=0)
 
   def reward(quality: float, cost: float) -> float:
+    if -math.inf < quality < 0:
+      raise DnasError(
+        f"weighted_product: the quality must be 0 or more, got {quality}; valid for any: absolute"
+      )
     return quality * (max(cost, 1e-12) / target) ** (alpha if cost <= target else beta)
 
   return reward

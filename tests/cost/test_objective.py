@@ -56,6 +56,16 @@ def test_values_by_hand():
   assert objective.absolute(80.0, -0.1)(0.75, 40.0) == pytest.approx(0.7)
 
 
+def test_a_product_takes_no_quality_below_0():
+  """Minus a loss of 2 would be the better the more it costs: -2 * (160 / 80)^-0.07 > -2."""
+  reward = objective.weighted_product(80.0)
+  with pytest.raises(DnasError, match=r"quality must be 0 or more, got -2.0; valid for any: abs"):
+    reward(-2.0, 160.0)
+  assert reward(0.0, 160.0) == 0
+  assert reward(-math.inf, 160.0) == -math.inf
+  assert math.isnan(reward(math.nan, 160.0))
+
+
 @pytest.mark.parametrize(
   ("spec", "message"),
   [
