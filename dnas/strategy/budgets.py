@@ -118,8 +118,9 @@ def best(
   """The choices of the highest sum of scores within the budgets; None where there are none.
 
   In a cell that may have `none` on its edges the output must depend on an input. Where the best
-  choice does not grant that, the problem is solved once for each path from an input to the output,
-  with that path held open: one of them is open in the best choice that computes something.
+  choice does not grant that, the problem is solved with one path from an input to the output held
+  open, path after path, the most promising first and until none that is left can be better: one of
+  them is open in the best choice that computes something.
   """
   names = list(budgets)
   left = np.array([budgets[name] - costs[name].fixed for name in names], np.float64)
@@ -130,8 +131,8 @@ def best(
   return found
 
 
-def _solve(space, scores, costs, names, left, open_):
-  """(choices, score) with the edges of `open_` kept from `none`."""
+def _solve(space, scores, costs, names, left, open_, above=-np.inf):
+  """(choices, score) with the edges of `open_` kept from `none`; (None, -inf): none is `above`."""
   groups, places = [], []
   for name in space.searched:
     rows = [costs[budget].ops[name] for budget in names]
@@ -151,13 +152,25 @@ def _solve(space, scores, costs, names, left, open_):
       choices[name][e] = space.cells[name].edges[e].ops[o]
   total = sum(float(g.score[n]) for g, n in zip(groups, picked, strict=True))
   dead = [n for n in space.searched if not computes(space.cells[n], choices[n])]
-  if not dead:
-    return choices, total
-  cell = space.cells[dead[0]]
-  solved = [
-    _solve(space, scores, costs, names, left, {**open_, dead[0]: path}) for path in _paths(cell)
-  ]
-  return max(solved, key=lambda one: one[1], default=(None, -np.inf))
+  if total <= above or not dead:
+    return (choices, total) if total > above else (None, -np.inf)
+  most, multipliers = knapsack.bound(groups, left)
+  lost = {}  # of the bound, where an edge of the dead cell is kept from `none`
+  for (name, options), group in zip(places, groups, strict=True):
+    if name == dead[0]:  # It may have `none`, so it keeps every edge: an edge is a group.
+      worth, (e, _) = group.score - group.cost @ multipliers, options[0][0]
+      others = [space.cells[name].edges[e].ops[o] != "none" for ((_, o),) in options]
+      lost[e] = float(worth.max() - worth[others].max(initial=-np.inf))
+  found = None, -np.inf
+  paths = [(sum(lost[e] for e in path), path) for path in _paths(space.cells[dead[0]])]
+  for loss, path in sorted(paths):
+    least = max(above, found[1])
+    if min(most - loss, total) <= least + knapsack.slack(least):
+      break
+    held = {**open_, dead[0]: path}
+    one = _solve(space, scores, costs, names, left, held, least)
+    found = one if one[0] is not None else found
+  return found
 
 
 def _groups(

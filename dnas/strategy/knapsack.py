@@ -57,7 +57,7 @@ def solve(groups: Sequence[Group], budget: np.ndarray) -> list[int] | None:
     all_costs = (cost[:, None] + group.cost[None]).reshape(len(all_scores), len(budget))
     fits = np.all(all_costs + least[n + 1] <= limit, axis=1)
     bound = all_scores + (limit - all_costs) @ multipliers + most[n + 1]
-    alive = np.flatnonzero(fits & (bound >= known - _slack(known)))
+    alive = np.flatnonzero(fits & (bound >= known - slack(known)))
     if not len(alive):
       return None
     alive = alive[_undominated(all_scores[alive], all_costs[alive])]
@@ -71,7 +71,23 @@ def solve(groups: Sequence[Group], budget: np.ndarray) -> list[int] | None:
   return choice[::-1]
 
 
-def _slack(value: float) -> float:
+def bound(groups: Sequence[Group], budget: np.ndarray) -> tuple[float, np.ndarray]:
+  """(m . budget + sum_g max_o (score - m . cost), m): the score of no choice that fits is higher.
+
+  Args:
+    groups, budget: as for `solve`.
+
+  Returns:
+    The bound and its multipliers m >= 0, `[D]`, those that `solve` prunes by; any m gives a bound.
+  """
+  unit = np.where(budget > 0, budget, 1.0)
+  limit = budget / unit + _ROUNDING
+  multipliers, _ = _lagrange([Group(g.score, g.cost / unit) for g in groups], limit)
+  m = multipliers / unit
+  return float(multipliers @ limit) + sum(float((g.score - g.cost @ m).max()) for g in groups), m
+
+
+def slack(value: float) -> float:
   """How far two ways of adding up the same numbers may differ."""
   return _ROUNDING * max(1.0, abs(value)) if np.isfinite(value) else 0.0
 

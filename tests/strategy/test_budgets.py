@@ -125,6 +125,52 @@ def test_long_chains_are_exact_and_quick():
     assert sum(g.cost[o, 0] for g, o in zip(whole, picked, strict=True)) <= limit
 
 
+def test_two_cells_that_prefer_none_both_compute_something():
+  """The best of all genotypes, where the paths of both cells have to be opened."""
+  space = SearchSpace({"a": FREE, "b": Cell(1, (Edge(0, 1, OPS), Edge(0, 1, OPS)), (1,))})
+  everything, at_budget = list(every_choice(space)), 0
+  for seed in range(20):
+    rng = np.random.default_rng(seed)
+    costs = models(space, rng, 1 + seed % 2)
+    alpha = {
+      name: tuple(rng.normal(size=3) + np.array([6.0, 0, 0]) for _ in cell.edges)
+      for name, cell in space.cells.items()
+    }
+    strengths = discretize.log_strengths(space, alpha)
+    totals = np.array([[m.of_choices(c) for m in costs.values()] for c in everything])
+    scores = np.array([score(space, strengths, c) for c in everything])
+    limit = totals[np.argsort(totals.sum(1))[rng.integers(len(totals) // 10)]] * (1 + 1e-6)
+    fits = np.all(totals <= limit, axis=1)
+    given = dict(zip(costs, limit.tolist(), strict=True))
+    found = space.choices(budgets.project(space, alpha, costs, given))
+    assert score(space, strengths, found) == pytest.approx(scores[fits].max(), abs=1e-9)
+    at_budget += scores[fits].max() < scores.max()
+    first, others = next(iter(costs)), dict(list(given.items())[1:])
+    least = totals[np.all(totals[:, 1:] <= limit[1:], axis=1), 0].min()
+    assert budgets.cheapest(space, costs, first, others) == pytest.approx(least)
+  assert at_budget >= 4
+
+
+def test_few_paths_are_tried(monkeypatch):
+  """Two cells of 30 paths each, and `none` is best everywhere: 900 problems, if all were solved."""
+  cell = Cell(2, tuple(Edge(j, i, OPS) for i in range(2, 6) for j in range(i)), (2, 3, 4, 5))
+  space = SearchSpace({"a": cell, "b": cell})
+  costs = models(space, np.random.default_rng(0), 2)
+  draw = np.random.default_rng(1)
+  alpha = {
+    name: tuple(draw.normal(size=3) + np.array([6.0, 0, 0]) for _ in cell.edges) for name in "ab"
+  }
+  solve, solved = knapsack.solve, []
+  monkeypatch.setattr(knapsack, "solve", lambda *args: solved.append(1) or solve(*args))
+  cheap = {name: model.fixed + 1.0 for name, model in costs.items()}
+  budgets.check(space, costs, cheap)
+  assert len(solved) < 60
+  solved.clear()
+  genotype = budgets.project(space, alpha, costs, cheap)
+  assert len(solved) < 30
+  assert all(model.of(genotype) <= cheap[name] for name, model in costs.items())
+
+
 @pytest.mark.parametrize(
   ("given", "message"),
   [
