@@ -34,23 +34,29 @@ need --image "$image" '[A-Za-z0-9./:@_-]+'
 need --claim "$claim" '[a-z0-9.-]+'
 [ -z "$resources" ] || need --resources "$resources" '[a-z0-9./-]+: [0-9]+'
 
-# A YAML string in single quotes; a quote within is doubled.
-yaml() { echo "'${1//\'/\'\'}'"; }
+# A YAML string in double quotes.
+yaml() {
+  local text=${1//\\/\\\\}
+  text=${text//\"/\\\"}
+  text=${text//$'\n'/\\n}
+  printf '"%s"' "$text"
+}
 arguments=''
-for word in "$@"; do arguments+="${arguments:+, }$(yaml "$word")"; done
+# Kubernetes fills in $(VARIABLE) in a command by itself, and takes $$ for a dollar.
+for word in "$@"; do arguments+="${arguments:+, }$(yaml "${word//\$/\$\$}")"; done
 
 manifest=$(cat <<YAML
 apiVersion: v1
 kind: Service
-metadata: {name: $name}
+metadata: {name: '$name'}
 spec:
   clusterIP: None  # Gives each pod a name of its own.
   publishNotReadyAddresses: true
-  selector: {job-name: $name}
+  selector: {job-name: '$name'}
 ---
 apiVersion: batch/v1
 kind: Job
-metadata: {name: $name}
+metadata: {name: '$name'}
 spec:
   completionMode: Indexed
   completions: $pods
@@ -64,12 +70,12 @@ spec:
       onPodConditions: [{type: DisruptionTarget}]
   template:
     spec:
-      subdomain: $name
+      subdomain: '$name'
       restartPolicy: Never
       terminationGracePeriodSeconds: 60
       containers:
       - name: dnas
-        image: $image
+        image: '$image'
         command: [$arguments]
         env:
         - {name: JAX_COORDINATOR_ADDRESS, value: '$name-0.$name:9321'}
@@ -82,7 +88,7 @@ spec:
         - {name: runs, mountPath: /runs}
       volumes:
       - name: runs
-        persistentVolumeClaim: {claimName: $claim}
+        persistentVolumeClaim: {claimName: '$claim'}
 YAML
 )
 if [ "$DRY_RUN" = 1 ]; then

@@ -31,17 +31,26 @@ shift
 need --port "$port" '[0-9]+'
 
 children=()
-# Whatever ends this script ends the processes: with SIGTERM, so that they save.
-trap '[ "${#children[@]}" = 0 ] || kill -TERM "${children[@]}" 2>/dev/null || true' TERM INT
+if [ "$DRY_RUN" = 0 ]; then
+  # The input of all processes, in which nothing is ever written. Whatever ends this script ends it,
+  # kill -9 too, and then each machine sends its process SIGTERM, so that it saves. (A killed ssh
+  # would hand on nothing, or with a terminal SIGHUP.)
+  aside=$(mktemp -d)
+  mkfifo "$aside/input"
+  exec 9<>"$aside/input" 8<"$aside/input"
+  rm -r "$aside"
+  trap 'exec 9>&-' TERM INT
+fi
 for index in "${!hosts[@]}"; do
-  # `exec` so that a signal reaches the run itself; -tt so that ssh hands it on.
-  remote="cd $(quoted "$folder") && . .venv/bin/activate && exec env"
+  remote="cd $(quoted "$folder") && . .venv/bin/activate || exit; exec 3<&0; env"
   remote+=" JAX_COORDINATOR_ADDRESS=${hosts[0]#*@}:$port JAX_NUM_PROCESSES=${#hosts[@]}"
-  remote+=" JAX_PROCESS_ID=$index $(quoted "$@")"
+  remote+=" JAX_PROCESS_ID=$index $(quoted "$@") 3<&- </dev/null & run=\$!;"
+  remote+=' { cat <&3; kill -TERM $run; } >/dev/null 2>&1 & watch=$!;'
+  remote+=' exec 3<&-; wait $run; code=$?; kill $watch 2>/dev/null; exit $code'
   if [ "$DRY_RUN" = 1 ]; then
-    act ${DNAS_SSH:-ssh -tt} "${hosts[index]}" "$remote"
+    act ${DNAS_SSH:-ssh} "${hosts[index]}" "$remote"
   else
-    ${DNAS_SSH:-ssh -tt} "${hosts[index]}" "$remote" </dev/null &
+    ${DNAS_SSH:-ssh} "${hosts[index]}" "$remote" <&8 8<&- 9>&- &
     children+=($!)
   fi
 done

@@ -36,12 +36,13 @@ def test_ssh_gives_each_process_its_number(launch):
   assert done.returncode == 0, done.stderr
   for index, line in enumerate(done.stdout.splitlines()):
     *ssh, host, remote = shlex.split(line)
-    assert (ssh, host) == (["ssh", "-tt"], ["me@one", "two"][index])
+    assert (ssh, host) == (["ssh"], ["me@one", "two"][index])
     words = shlex.split(remote)
     assert words[:2] == ["cd", "/a b"]
     assert f"JAX_PROCESS_ID={index}" in words
     assert {"JAX_COORDINATOR_ADDRESS=one:9321", "JAX_NUM_PROCESSES=2"} <= set(words)
-    assert words[-2:] == ["run", NASTY]
+    at = words.index("run")
+    assert words[at : at + 2] == ["run", NASTY]
   assert index == 1
 
 
@@ -68,24 +69,32 @@ def test_ssh_really_starts_them_and_ends_with_the_highest_code(launch, machine):
   assert launch("ssh.sh", *flags, "--", "true", DNAS_SSH=shell).returncode == 0
 
 
-def test_ssh_hands_sigterm_on_and_waits(root, machine):
+@pytest.mark.parametrize(("told", "code"), [(signal.SIGTERM, 75), (signal.SIGKILL, -9)])
+def test_ssh_has_all_save_when_it_is_ended(root, machine, told, code):
+  """By SIGTERM, whatever `ssh` does with signals; and it waits for them, if it can."""
   folder, shell = machine
-  code = "trap 'sleep 0.3; touch saved$JAX_PROCESS_ID; exit 75' TERM; touch up$JAX_PROCESS_ID; "
+  run = "trap 'sleep 0.3; touch saved$JAX_PROCESS_ID; exit 75' TERM; touch up$JAX_PROCESS_ID; "
   process = subprocess.Popen(
     ["bash", str(root / "scripts/launch/ssh.sh"), "--folder", str(folder), "a", "b"]
-    + ["--", "bash", "-c", f"{code} while true; do sleep 0.05; done"],
+    + ["--", "bash", "-c", f"{run} for i in {{1..1200}}; do sleep 0.05; done"],
     env={**os.environ, "DNAS_SSH": shell},
   )
   try:
-    limit = time.monotonic() + 30
-    while not all((folder / f"up{i}").exists() for i in (0, 1)):
-      assert time.monotonic() < limit
-      time.sleep(0.02)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=30) == 75
+    _wait_for(*(folder / f"up{i}" for i in (0, 1)))
+    process.send_signal(told)
+    assert process.wait(timeout=30) == code
   finally:
     process.kill()
-  assert all((folder / f"saved{i}").exists() for i in (0, 1))
+  saved = [folder / f"saved{i}" for i in (0, 1)]
+  assert code < 0 or all(path.exists() for path in saved)
+  _wait_for(*saved)
+
+
+def _wait_for(*files: pathlib.Path) -> None:
+  limit = time.monotonic() + 30
+  while not all(path.exists() for path in files):
+    assert time.monotonic() < limit
+    time.sleep(0.02)
 
 
 def test_slurm(launch):
@@ -146,7 +155,7 @@ def test_kubernetes(launch):
   pod = spec["template"]["spec"]
   assert pod["subdomain"] == service["metadata"]["name"] == "coco"
   (container,) = pod["containers"]
-  assert container["command"] == ["run", NASTY]
+  assert container["command"] == ["run", NASTY.replace("$", "$$")]  # A dollar is escaped by one.
   assert container["resources"] == {"limits": {"nvidia.com/gpu": 8}}
   environment = {e["name"]: e.get("value", e.get("valueFrom")) for e in container["env"]}
   assert environment["JAX_COORDINATOR_ADDRESS"] == "coco-0.coco:9321"
@@ -154,6 +163,19 @@ def test_kubernetes(launch):
   assert "job-completion-index" in environment["JAX_PROCESS_ID"]["fieldRef"]["fieldPath"]
   plain = launch("kubernetes.sh", "--dry-run", *flags, "--", "run").stdout
   assert "resources" not in list(yaml.safe_load_all(plain))[1]["spec"]["template"]["spec"]
+
+
+def test_words_of_kubernetes_stay_what_they_are(launch):
+  """None becomes a number, a truth value or another word on its way through YAML."""
+  flags = ["--name", "on", "--pods", "1", "--image", "r/dnas:1", "--claim", "12"]
+  words = ["a\nb", 'c "d" \\n', "true", "7", ""]
+  done = launch("kubernetes.sh", "--dry-run", *flags, "--", "run", *words)
+  service, job = yaml.safe_load_all(done.stdout)
+  pod = job["spec"]["template"]["spec"]
+  assert pod["containers"][0]["command"] == ["run", *words]
+  assert service["metadata"]["name"] == job["metadata"]["name"] == pod["subdomain"] == "on"
+  assert service["spec"]["selector"] == {"job-name": "on"}
+  assert pod["volumes"][0]["persistentVolumeClaim"] == {"claimName": "12"}
 
 
 def test_tpu_pod(launch):
