@@ -4,10 +4,14 @@
 
 import io
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 
 from dnas import files
 
@@ -23,6 +27,28 @@ def colour(n: int) -> str:
 def line(n: int) -> dict[str, Any]:
   """How the n-th of many lines is drawn: those of the same colour are dashed, then dotted."""
   return dict(color=colour(n), linestyle=("-", "--", ":")[n // len(COLOURS) % 3])
+
+
+def words(text: str) -> str:
+  """A text that a figure shows as it is: matplotlib takes what stands between dollars for maths."""
+  return text.replace("$", r"\$")
+
+
+def legend(
+  owner: Axes | Figure, lines: Sequence[Artist], names: Sequence[str], **options: Any
+) -> Legend:
+  """A legend that shows every name as it is: matplotlib leaves out those that begin with `_`.
+
+  Args:
+    owner: of the legend.
+    lines: what is named.
+    names: of each.
+    options: of `Axes.legend` or `Figure.legend`.
+  """
+  made = owner.legend(lines, [str(n) for n in range(len(names))], **options)
+  for text, name in zip(made.get_texts(), names, strict=True):
+    text.set_text(words(name))
+  return made
 
 
 def drawn(figure: Figure, format: str, title: str | None = None, **options: Any) -> bytes:

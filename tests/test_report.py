@@ -6,6 +6,7 @@ import html.parser
 import json
 import re
 import shutil
+import socket
 import subprocess
 import threading
 import urllib.error
@@ -17,7 +18,7 @@ import pytest
 from dnas import config as configs
 from dnas import data, figures, report
 from dnas.errors import DnasError
-from dnas.report import page, progress, serve
+from dnas.report import page, progress, serve, style, svg
 from dnas.space import genotypes, mbconv
 
 OPS = ("skip_connect", "none", "nor_conv_1x1")
@@ -109,7 +110,7 @@ def made(root, tmp_path_factory):
 def test_everything_is_on_the_page(made):
   text = (made / "report.html").read_text()
   shown = Page(text)
-  labels = [svg["aria-label"] for svg in shown.of("svg")]
+  labels = [one["aria-label"] for one in shown.of("svg")]
   expected = ("cell normal: 2:", "cell reduce: 2:", "softmax(alpha) of the cell normal, all edges")
   expected += ("softmax(alpha) of the cell normal, edge by edge", "Metrics of the search")
   expected += ("Diagnostics", "Metrics of the training", "confusion", "Scores of the trials")
@@ -148,6 +149,48 @@ def test_a_run_that_has_just_begun(root, tmp_path):
   assert "Metrics of the search" in Page(page.page([tmp_path])).text
 
 
+def test_a_tuning_is_finished_when_its_trials_are_there(root, tmp_path):
+  """So is one whose best config is written, not one that was cut off."""
+  tuning = json.loads(json.dumps(TUNING))
+  tuning["trials"][2]["error"] = "not <finite>"
+  (tmp_path / "tuning.json").write_text(json.dumps(tuning))
+  cut_off = page.page([tmp_path])
+  assert "Not finished" in cut_off
+  assert "best trial" in cut_off
+  assert "not &lt;finite&gt;" in cut_off
+  (tmp_path / "best.json").write_text("{}")
+  assert "Not finished" not in page.page([tmp_path])
+  del tuning["trials"][0]
+  (tmp_path / "tuning.json").write_text(json.dumps(tuning))
+  assert "best trial" not in page.page([tmp_path])
+
+
+def test_names_are_shown_as_they_are(root, tmp_path):
+  """A `$` is no maths, and a `_` in front hides nothing."""
+  names = ("_first", "a$\\x$", "$b$")
+  folders = [make(tmp_path / name, root) for name in names]
+  cell = genotypes.published("DARTS_V2").to_json().replace('"normal"', '"$n$"')
+  (folders[0] / "genotype.json").write_text(cell)
+  shown = page.page(folders)
+  texts = re.findall(r"<text [^>]*>([^<]*)</text>", shown)
+  assert set(names) <= set(texts)
+  assert "$n$" in texts
+
+
+def test_a_cell_may_be_called_anything(root, tmp_path):
+  folder = make(tmp_path / "run", root)
+  name = '/../"a <b\\q'
+  text = genotypes.published("DARTS_V2").to_json().replace('"normal"', json.dumps(name))
+  (folder / "genotype.json").write_text(text)
+  before = set(tmp_path.rglob("*"))
+  pictures = set(report.draw(folder))
+  assert {path.parent for path in pictures} == {folder}
+  assert set(tmp_path.rglob("*")) - before == pictures
+  ids = [a["id"] for _, a in Page(page.page([folder])).tags if "id" in a]
+  assert len(set(ids)) == len(ids)
+  assert [each for each in ids if not re.fullmatch(r"[\w.-]+", each)] == []
+
+
 def test_data_that_are_not_there_are_said_to_be_missing(made, root, tmp_path):
   folder = shutil.copytree(made, tmp_path / "moved")
   config = configs.load(root / "configs" / "digits.py", {"data.spec": "yolo:nowhere.yaml"})
@@ -163,13 +206,35 @@ def test_several_runs_side_by_side(made, root, tmp_path):
   shown = Page(file.read_text())
   assert "seed" in shown.text
   assert "0.91" in shown.text
-  labels = [svg["aria-label"] for svg in shown.of("svg")]
+  labels = [one["aria-label"] for one in shown.of("svg")]
   assert {"Search: weight_loss", "Search: alpha_loss", "Training: loss"} <= set(labels)
   assert sum(label.startswith("cell normal") for label in labels) == 2
   with pytest.raises(DnasError, match="a run is given twice"):
     page.page([made, made])
   with pytest.raises(DnasError, match=r"holds no run: there is neither config.json"):
     page.page([tmp_path])
+
+
+def test_lines_are_told_apart_on_light_and_on_dark_ground():
+  light, dark = style.CSS.split("prefers-color-scheme: dark")
+  for sheet in (light, dark):
+    variables = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", sheet))
+    shown = [svg.TEXT.get(colour.lower(), colour) for colour in figures.COLOURS]
+    shown = [variables[c[6:-1]] if c.startswith("var") else c for c in shown]
+    rgb = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in shown])
+    apart = np.linalg.norm(rgb[:, None] - rgb, axis=-1)
+    assert apart[np.triu_indices(len(rgb), 1)].min() > 60
+
+
+def test_a_single_point_is_seen():
+  compared = progress.draw_compared({"a": [{"step": 1, "loss": 2.0}]}, "loss").axes[0].lines
+  metrics = progress.draw_metrics([{"step": 1, "loss": 2.0}])
+  assert metrics is not None
+  alpha = progress.draw_alpha_curves([5], ["0 to 1"], [OPS], [np.ones((1, 3))]).axes[0].lines
+  for line in (*compared, *metrics.axes[0].lines, *alpha):
+    assert line.get_marker() == "o"
+  two = progress.draw_compared({"a": [{"step": i, "loss": 2.0} for i in (1, 2)]}, "loss")
+  assert two.axes[0].lines[0].get_marker() == "None"
 
 
 def test_long_curves_are_averaged_in_groups():
@@ -196,6 +261,60 @@ def test_it_is_served_to_this_machine_only(root, tmp_path):
       assert error.value.code == code
       error.value.close()
     server.shutdown()
+
+
+@pytest.fixture
+def served(tmp_path):
+  """The address of a server of a folder that holds no run yet."""
+  with serve.server([tmp_path], 0) as server:
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_address[:2]
+    server.shutdown()
+
+
+def test_a_silent_connection_keeps_no_page_back(root, tmp_path, served):
+  """Browsers open some at hand, on which they ask for nothing."""
+  (tmp_path / "config.json").write_text(configs.to_json(configs.load(root / "configs/digits.py")))
+  with (
+    socket.create_connection(served),
+    urllib.request.urlopen("http://{}:{}/".format(*served), timeout=30) as answer,
+  ):
+    assert answer.status == 200
+
+
+def test_a_run_that_has_not_begun_is_waited_for(served):
+  with pytest.raises(urllib.error.HTTPError) as error:
+    urllib.request.urlopen("http://{}:{}/".format(*served), timeout=30)
+  assert error.value.code == 500
+  text = error.value.read().decode()
+  error.value.close()
+  assert "holds no run" in Page(text).text
+  assert 'http-equiv="refresh" content="10"' in text
+
+
+def test_who_does_not_wait_for_the_page_is_no_error(served, monkeypatch, capfd):
+  asked, left = threading.Event(), threading.Event()
+
+  def slow(*_):
+    asked.set()
+    left.wait(30)
+    return "x" * (1 << 24)
+
+  monkeypatch.setattr(page, "page", slow)
+  with socket.create_connection(served) as silent:
+    silent.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert asked.wait(30)
+  left.set()
+  monkeypatch.setattr(page, "page", lambda *_: "after it")
+  with urllib.request.urlopen("http://{}:{}/".format(*served), timeout=30) as answer:
+    assert answer.read() == b"after it"
+  assert "Error" not in capfd.readouterr().err
+
+
+def test_ports_that_cannot_be_had(served, tmp_path):
+  for port, reason in ((served[1], "in use"), (65536, "0-65535")):
+    with pytest.raises(DnasError, match=f"port {port} of this machine: .*{reason}"):
+      serve.server([tmp_path], port)
 
 
 def test_a_search_in_stages_is_compared_as_one_and_runs_keep_their_colours(root, tmp_path):
@@ -258,7 +377,7 @@ def test_folders_of_trainings_are_compared_as_trainings(root, tmp_path):
     for file in ("config.json", "train/metrics.jsonl"):
       shutil.copy(tmp_path / "whole" / name / file, tmp_path / name)
     folders.append(tmp_path / name)
-  labels = [svg["aria-label"] for svg in Page(page.page(folders)).of("svg")]
+  labels = [one["aria-label"] for one in Page(page.page(folders)).of("svg")]
   assert labels == ["Training: loss"]
 
 

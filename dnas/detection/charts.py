@@ -26,15 +26,19 @@ def precision_recall(box: Box, names: Sequence[str]) -> Figure:
   axes = figure.add_subplot()
   recall = np.linspace(0, 1, box.precision.shape[1])
   few = len(box.classes) <= _NAMED
+  lines, said = [], []
   for k, label in enumerate(box.classes):
     style: dict[str, Any] = figures.line(k) if few else {"color": "0.75"}
     (line,) = axes.plot(recall, box.precision[k], linewidth=1.2 if few else 0.6, **style)
     if few:
-      line.set_label(f"{names[label]} {box.ap[k, 0]:.3f}")
+      lines.append(line)
+      said.append(f"{names[label]} {box.ap[k, 0]:.3f}")
   if len(box.classes):
     mean = box.precision.mean(0)
-    axes.plot(recall, mean, color="black", linewidth=2.4, label=f"all classes {box.map50:.3f}")
-    figure.legend(title="AP at IoU 0.5", title_fontsize=9, loc="outside right upper", fontsize=8)
+    lines += axes.plot(recall, mean, color="black", linewidth=2.4)
+    said.append(f"all classes {box.map50:.3f}")
+    style = dict(title="AP at IoU 0.5", title_fontsize=9, loc="outside right upper", fontsize=8)
+    figures.legend(figure, lines, said, **style)
   axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
   axes.set_title("precision over recall at IoU 0.5", fontsize=9)
   axes.grid(alpha=0.3)
@@ -71,8 +75,9 @@ def counts(matrix: np.ndarray, labels: Sequence[str], title: str = "") -> Figure
       axes.text(j, i, str(matrix[i, j]), ha="center", va="center", color=colour, fontsize=8)
   size = 8 if len(labels) <= 40 else 5
   room = len(labels) * max(map(len, labels), default=0) <= _HORIZONTAL
-  axes.set_xticks(range(len(labels)), labels, rotation=0 if room else 90, fontsize=size)
-  axes.set_yticks(range(len(labels)), labels, fontsize=size)
+  shown = [figures.words(label) for label in labels]
+  axes.set_xticks(range(len(labels)), shown, rotation=0 if room else 90, fontsize=size)
+  axes.set_yticks(range(len(labels)), shown, fontsize=size)
   axes.set(xlabel="true", ylabel="predicted")
   axes.set_title(title, fontsize=9)
   figure.colorbar(image, ax=axes, shrink=0.8, label="share of the true ones")

@@ -7,6 +7,8 @@ gets right and wrong, `trials` a tuning; `svg` makes a figure a part of a page a
 """
 
 import pathlib
+import re
+import urllib.parse
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure
@@ -41,12 +43,17 @@ def draw(workdir: pathlib.Path) -> list[pathlib.Path]:
   genotype = genotypes.load(workdir / "genotype.json")
   paths = []
   for name, cell in searched_cells(genotype).items():
-    paths += _save(draw_cell(cell, name), workdir / f"cell_{name}", f"cell {name}: {cell}")
+    paths += _save(draw_cell(cell, name), workdir / f"cell_{_file(name)}", f"cell {name}: {cell}")
   for stage in progress.stages(workdir):
     if watched := progress.read_watch(stage):
       name = "search" if stage == workdir else f"search_{stage.name}"
       paths += _save(progress.draw_search(watched), workdir / name, "the search")
   return paths
+
+
+def _file(name: str) -> str:
+  """A cell's name as a part of a file's; what folders and shells make something of as %2F."""
+  return re.sub(r"[^\w.-]", lambda found: urllib.parse.quote(found[0], safe=""), name)
 
 
 def _save(figure: Figure, path: pathlib.Path, title: str) -> list[pathlib.Path]:

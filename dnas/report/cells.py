@@ -5,7 +5,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from dnas.figures import colour
+from dnas.figures import colour, words
 from dnas.space.space import Cell, SearchSpace
 
 # One colour per kind of operation.
@@ -42,7 +42,7 @@ def draw_cell(cell: Cell, title: str) -> Figure:
   axes = figure.subplots()
   axes.set_axis_off()
   axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
-  axes.set_title(title, loc="left", fontsize=13, fontweight="bold")
+  axes.set_title(words(title), loc="left", fontsize=13, fontweight="bold")
   taken = [(x, y, 0.25) for x, y in places]
   for edge, curve in zip(cell.edges, curves, strict=True):
     op = "/".join(edge.ops)
@@ -59,7 +59,7 @@ def draw_cell(cell: Cell, title: str) -> Figure:
     x, y = _free_place(curve, 0.055 * len(op), taken)
     taken.append((x, y, 0.055 * len(op)))
     box = dict(boxstyle="round,pad=0.1", fc="white", ec="none", alpha=0.9)
-    axes.text(x, y, op, ha="center", va="center", fontsize=8.5, color=own, bbox=box)
+    axes.text(x, y, words(op), ha="center", va="center", fontsize=8.5, color=own, bbox=box)
   for node, (x, y) in enumerate(places):
     kind = "input" if node < cell.inputs else "output" if node in cell.output else "node"
     face = {"input": "#DDE8F3", "output": "#F6DFC9", "node": "#EEEEEE"}[kind]

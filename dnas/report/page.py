@@ -58,6 +58,7 @@ def _names(folders: Sequence[pathlib.Path]) -> list[str]:
 
 def _run(name: str, folder: pathlib.Path) -> str:
   config, result = _config(folder), _json(folder / "result.json")
+  tuning = _json(folder / "tuning.json")
   training = folder / "train" if (folder / "train").is_dir() else folder
   result = result or _json(training / "evaluation.json")
   sections = [
@@ -67,13 +68,15 @@ def _run(name: str, folder: pathlib.Path) -> str:
     html.section("Training", *_training(folder)),
     html.section("Cost and budgets", _cost(config, folder, result)),
     html.section("What it finds", *_findings(config, training, result)),
-    html.section("Tuning", *_tuning(_json(folder / "tuning.json"))),
+    html.section("Tuning", *trials.parts(tuning)),
     html.section("Again", *_again(config, folder)),
   ]
   shown = [part for part in sections if part]
   links = [part.split('id="', 1)[1].split('"', 1)[0] for part in shown]
   nav = "".join(f'<a href="#{link}">{link.replace("-", " ")}</a>' for link in links)
-  state = "" if result else '<p class="quiet">Not finished: this is what is there so far.</p>'
+  # A tuning writes its best config when all its trials are finished.
+  done = result or (tuning and (folder / "best.json").is_file())
+  state = "" if done else '<p class="quiet">Not finished: this is what is there so far.</p>'
   head = f"<header><h1>{html.text(name)}</h1>{state}<nav>{nav}</nav></header>"
   return f"{head}<main>{''.join(shown)}</main>"
 
@@ -83,10 +86,8 @@ def _cells(folder: pathlib.Path, name: str) -> list[str]:
     return []
   genotype = genotypes.load(folder / "genotype.json")
   return [
-    html.figure(
-      draw_cell(cell, kind), f"{name}-{kind}", f"{_named(kind)}: {cell}", colours=svg.CELL
-    )
-    for kind, cell in searched_cells(genotype).items()
+    html.figure(draw_cell(cell, kind), f"{name}{n}", f"{_named(kind)}: {cell}", colours=svg.CELL)
+    for n, (kind, cell) in enumerate(searched_cells(genotype).items())
   ]
 
 
@@ -112,14 +113,14 @@ def _search(folder: pathlib.Path) -> list[str]:
     watched, records = progress.read_watch(stage), progress.read_metrics(stage)
     if (stage / "weights.npz").is_file() or (not watched and not _searched(records)):
       continue
-    name = f"search{n}"  # A folder may be called anything; an id may not.
+    name = f"search{n}"  # A folder or a cell may be called anything; an id may not.
     figures = []
-    for cell, seen in progress.alpha_over_time(watched).items():
+    for c, (cell, seen) in enumerate(progress.alpha_over_time(watched).items()):
       title = f"softmax(alpha) of the {_named(cell)}{of}"
       heat = progress.draw_alpha_heat(*seen)
-      figures.append(html.figure(heat, f"{name}-{cell}-heat", f"{title}, all edges"))
+      figures.append(html.figure(heat, f"{name}-heat{c}", f"{title}, all edges"))
       curves = progress.draw_alpha_curves(*seen)
-      figures.append(html.figure(curves, f"{name}-{cell}-curves", f"{title}, edge by edge"))
+      figures.append(html.figure(curves, f"{name}-curves{c}", f"{title}, edge by edge"))
     other = [n for record in watched.values() for n in record]
     metrics = progress.draw_metrics(records, ignore=other)
     figures.append(html.figure(metrics, f"{name}-metrics", f"Metrics of the search{of}", wide=True))
@@ -183,26 +184,6 @@ def _findings(config: Config | None, training: pathlib.Path, result: dict[str, A
   ]
 
 
-def _tuning(tuning: dict[str, Any]) -> list[str]:
-  if not tuning:
-    return []
-  importance = tuning["importance"]
-  drawn = trials.draw_importance(importance) if importance else None
-  fields = list(dict.fromkeys(name for t in tuning["trials"] for name in t["fields"]))
-  rows = [
-    [t["number"], t["state"], "" if t["score"] is None else t["score"]]
-    + [t["fields"].get(field, "") for field in fields]
-    for t in tuning["trials"]
-  ]
-  return [
-    html.grid(
-      html.figure(trials.draw_trials(tuning), "trials", "Scores of the trials", wide=True),
-      html.figure(drawn, "importance", "Which fields the score depends on", wide=True),
-    ),
-    html.folded("all trials", html.table(("trial", "state", "score", *fields), rows)),
-  ]
-
-
 def _again(config: Config | None, folder: pathlib.Path) -> list[str]:
   """The config, and the command that repeats it, if one does: weights to start from are no file."""
   if config is None:
@@ -242,7 +223,7 @@ def _comparison(runs: dict[str, pathlib.Path]) -> str:
     parts.append(html.section(heading, html.grid(*figures)))
   cells = []
   for n, (name, folder) in enumerate(runs.items()):
-    drawn = html.grid(*_cells(folder, f"run{n}"))
+    drawn = html.grid(*_cells(folder, f"run{n}-cell"))
     drawn = drawn or _chains(folder)
     cells.append(f'<div class="card"><h3>{html.text(name)}</h3>{drawn}</div>' if drawn else "")
   parts.append(html.section("Cells", html.grid(*cells)))

@@ -60,7 +60,7 @@ def draw_metrics(records: Sequence[Record], ignore: Sequence[str] = ()) -> Figur
   for axis, shown in zip(axes, panels):
     for n, name in enumerate(shown):
       x, y = grouped(records, name)
-      axis.plot(x, y, color=figures.colour(n), linewidth=1.3, label=name)
+      axis.plot(x, y, color=figures.colour(n), linewidth=1.3, label=name, marker=_mark(x))
       if "norm" in name and len(y) and y.min() > 0:
         axis.set_yscale("log")
     axis.set_title(shown[0] if len(shown) == 1 else "loss", loc="left", fontsize=9)
@@ -136,10 +136,10 @@ def draw_alpha_curves(steps, edges, ops, shares) -> Figure:
   styles = {op: figures.line(n) for n, op in enumerate(every)}
   for axis, edge, names, share in zip(axes, edges, ops, shares):
     for n, op in enumerate(names):
-      axis.plot(steps, share[:, n], linewidth=1.3, **styles[op])
+      axis.plot(steps, share[:, n], linewidth=1.3, marker=_mark(steps), **styles[op])
     axis.set_title(f"edge {edge}", loc="left", fontsize=9)
   lines = [Line2D([], [], **styles[op]) for op in every]
-  figure.legend(lines, every, loc="outside upper left", ncols=3, fontsize=8)
+  figures.legend(figure, lines, every, loc="outside upper left", ncols=3, fontsize=8)
   return figure
 
 
@@ -150,10 +150,11 @@ def draw_compared(runs: Mapping[str, Sequence[Record]], name: str) -> Figure:
   for n, (run, records) in enumerate(runs.items()):
     x, y = grouped(records, name)
     if len(x):  # A run without the metric keeps its colour for those that it has.
-      axes.plot(x, y, linewidth=1.3, label=run, **figures.line(n))
+      axes.plot(x, y, linewidth=1.3, label=run, marker=_mark(x), **figures.line(n))
   axes.set(xlabel="step", ylabel=name)
   axes.grid(alpha=0.3)
-  axes.legend(fontsize=8)
+  if axes.lines:
+    figures.legend(axes, axes.lines, [str(line.get_label()) for line in axes.lines], fontsize=8)
   return figure
 
 
@@ -188,6 +189,11 @@ def read_stages(folder: pathlib.Path) -> list[dict[str, Any]]:
     records += [{**record, "step": before + record["step"]} for record in own]
     before = records[-1]["step"] if records else 0
   return records
+
+
+def _mark(steps: Sequence[float] | np.ndarray) -> str | None:
+  """A dot for a line of one point, which would not be seen."""
+  return "o" if len(steps) == 1 else None
 
 
 def _panels(count: int, columns: int = 3, sharey: bool = False) -> tuple[Figure, list[Axes]]:

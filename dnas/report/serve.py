@@ -2,32 +2,40 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page of a run that still goes on, made anew at every look, on this machine only."""
 
+import contextlib
 import http.server
 import pathlib
+import threading
 from collections.abc import Sequence
 
 from dnas.errors import DnasError
-from dnas.report import page
+from dnas.report import html, page
 
 REFRESH_S = 10
+_SILENT_S = 60.0  # After that a connection on which nothing was asked is closed.
 _HOSTS = ("localhost", "127.0.0.1")
 
 
 def server(folders: Sequence[pathlib.Path], port: int) -> http.server.HTTPServer:
   """Serves the page at http://127.0.0.1:PORT/ and nothing else; `serve_forever` starts it.
 
-  One request is answered after another. A request under another name than localhost is refused,
-  so that no web page can read along by a name of its own that leads here (DNS rebinding).
+  One page is made after another; connections that ask for nothing, as browsers open them to have
+  some at hand, stop nobody. A request under another name than localhost is refused, so that no web
+  page can read along by a name of its own that leads here (DNS rebinding). While there is no page,
+  as before the run begins, it says why, and goes on looking.
 
   Args:
     folders: of runs.
     port: 0: any that is free, `server.server_address[1]`.
 
   Raises:
-    OSError: the port is in use.
+    DnasError: the port is none, or in use.
   """
+  one = threading.Lock()
 
   class Handler(http.server.BaseHTTPRequestHandler):
+    timeout = _SILENT_S
+
     def do_GET(self) -> None:
       host = self.headers.get("Host", "").rpartition(":")[0] or self.headers.get("Host", "")
       if host not in _HOSTS:
@@ -35,15 +43,18 @@ def server(folders: Sequence[pathlib.Path], port: int) -> http.server.HTTPServer
       elif self.path != "/":
         self.send_error(404)
       else:
-        self._send_page()
+        with contextlib.suppress(ConnectionError):  # Who asked may not have waited.
+          self._send_page()
 
     def _send_page(self) -> None:
       try:
-        content = page.page(folders, REFRESH_S).encode()
-      except DnasError as error:
-        self.send_error(500, " ".join(str(error).split())[:200])
-        return
-      self.send_response(200)
+        with one:
+          code, text = 200, page.page(folders, REFRESH_S)
+      except (DnasError, OSError) as error:
+        words = f'<main><p class="missing">{html.text(error)}</p></main>'
+        code, text = 500, html.document("dnas: no page", words, REFRESH_S)
+      content = text.encode()
+      self.send_response(code)
       self.send_header("Content-Type", "text/html; charset=utf-8")
       self.send_header("Content-Length", str(len(content)))
       self.send_header("Cache-Control", "no-store")
@@ -53,4 +64,8 @@ def server(folders: Sequence[pathlib.Path], port: int) -> http.server.HTTPServer
     def log_message(self, format: str, *args: object) -> None:
       """Nothing: every refresh would be a line."""
 
-  return http.server.HTTPServer(("127.0.0.1", port), Handler)
+  try:
+    return http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+  except (OSError, OverflowError) as error:
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    raise DnasError(f"port {port} of this machine: {reason}") from error

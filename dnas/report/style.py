@@ -8,11 +8,11 @@ What is wider than its card can be moved aside; a shadow stands where there is m
 CSS = """
 :root { color-scheme: light dark; --page: #f6f7f9; --card: #ffffff; --text: #1b1f24;
   --quiet: #59626d; --line: #d8dde3; --input: #dde8f3; --output: #f6dfc9; --node: #eeeeee;
-  --link: #0b5cad; --blue: #0072b2; --bad: #a33a00;
+  --link: #0b5cad; --blue: #0072b2; --sky: #56b4e9; --bad: #a33a00;
   --shade: #0004; --clear: #fff0 }
 @media (prefers-color-scheme: dark) { :root { --page: #14171b; --card: #1d2126; --text: #e7eaee;
   --quiet: #a4adb8; --line: #363d46; --input: #25415c; --output: #63431f; --node: #3a4048;
-  --link: #7db8f5; --blue: #4aa8e6; --bad: #ff9d66;
+  --link: #7db8f5; --blue: #3f97d8; --sky: #bfe6ff; --bad: #ff9d66;
   --shade: #000c; --clear: #1d212600 } }
 * { box-sizing: border-box }
 body { margin: 0 auto; max-width: 78rem; padding: 1rem; background: var(--page);

@@ -12,8 +12,8 @@ from matplotlib.legend import Legend
 from dnas import figures
 
 # What is black in a figure gets the colour of the page's text, light or dark; blue, which is hard
-# to see on dark ground, a lighter one there.
-_TEXT = {"#000000": "currentColor", "#0072b2": "var(--blue)"}
+# to see on dark ground, a lighter one there, and sky blue again a lighter one than that.
+TEXT = {"#000000": "currentColor", "#0072b2": "var(--blue)", "#56b4e9": "var(--sky)"}
 # The quiet colours of `cells.draw_cell`, as variables of the page's style sheet.
 CELL = {
   "#ffffff": "var(--card)",
@@ -44,7 +44,7 @@ def inline(figure: Figure, name: str, title: str, colours: Mapping[str, str] | N
     body = re.sub(rf"<{part}.*?</{part}>", "", body, flags=re.DOTALL)
   body = re.sub(r'\bid="', f'id="{name}-', body)
   body = re.sub(r'href="#', f'href="#{name}-', body).replace("url(#", f"url(#{name}-")
-  for colour, new in {**_TEXT, **(colours or {})}.items():
+  for colour, new in {**TEXT, **(colours or {})}.items():
     body = re.sub(rf"(?<=[ :])({colour})\b", new, body, flags=re.IGNORECASE)
   label = html.escape(title, quote=True)
   return (

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The dnas authors
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of a tuning: how its trials went, and which fields mattered."""
+"""A tuning on a page: the best trial, how all went, and which fields mattered."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +9,41 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from dnas.figures import colour
+from dnas.report import html
+
+
+def parts(tuning: Mapping[str, Any]) -> list[str]:
+  """What the page shows of a tuning; nothing of none.
+
+  Args:
+    tuning: the content of `tuning.json`, see `dnas.tune`, or {}.
+  """
+  if not tuning:
+    return []
+  trials, importance = tuning["trials"], tuning["importance"]
+  fields = list(dict.fromkeys(name for t in trials for name in t["fields"]))
+  row = lambda t: [t["number"], t["score"], *(t["fields"].get(field, "") for field in fields)]
+  complete = [t for t in trials if t["state"] == "complete"]
+  best = [max(complete, key=lambda t: t["score"])] if complete else []
+  every = [
+    [*("" if v is None else v for v in row(t)), t["state"], t.get("error") or ""] for t in trials
+  ]
+  # Errors are few, and long.
+  last = None if any(t.get("error") for t in trials) else -1
+  head = ("trial", "score", *fields, "state", "why it failed")[:last]
+  return [
+    html.table(("best trial", tuning["score"], *fields), [row(t) for t in best]),
+    html.grid(
+      html.figure(draw_trials(tuning), "trials", "Scores of the trials", wide=True),
+      html.figure(
+        draw_importance(importance) if importance else None,
+        "importance",
+        "Which fields the score depends on",
+        wide=True,
+      ),
+    ),
+    html.folded("all trials", html.table(head, [line[:last] for line in every])),
+  ]
 
 
 def draw_trials(tuning: Mapping[str, Any]) -> Figure:
