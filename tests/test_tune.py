@@ -200,6 +200,8 @@ def test_a_study_interrupted_equals_one_in_peace(config, tmp_path, monkeypatch):
   with pytest.raises(KeyboardInterrupt):
     tune(config, SPACE, tmp_path / "b", trials=6)
   assert calls == ["0000", "0001", "0002"]
+  assert proposals(tmp_path / "b") == tried[:2]  # What is finished is there to look at.
+  assert not (tmp_path / "b" / "best.json").exists()
   calls = scores(monkeypatch, distance)
   tune(config, SPACE, tmp_path / "b", trials=6)
   assert calls == ["0002", "0003", "0004", "0005"]

@@ -61,8 +61,9 @@ def tune(
   Args:
     config: what is tuned.
     space: what may change, see `ranges.read`.
-    workdir: gets `trials/`, `best.json` (a config that every script reads) and `tuning.json`;
-      without `whole` also `search/`, whose genotype all trials train.
+    workdir: gets `trials/`; `tuning.json`, the finished trials, anew after each; in the end
+      `best.json`, a config that every script reads; without `whole` also `search/`, whose genotype
+      all trials train.
     trials: how many in all, the first included.
     storage: see `dnas.tune.storage`; None: `workdir/study.db`, for processes of one machine.
     whole: whether each trial searches too. Fields of the search can be tuned only so.
@@ -102,6 +103,11 @@ def tune(
   study = storages.open_study(place, workdir.name or "dnas", about)
   genotype = None if whole else _genotype(study, config, workdir / "search", say)
   mine = Trials(optuna, study, workdir, trials, say)
+  score = f"{held_out.headline(config)} on held-out training data"
+  note = lambda: files.atomic_write(
+    workdir / "tuning.json",
+    json.dumps({"score": score, **_summary(optuna, study, fields)}, indent=1) + "\n",
+  )
   while (claimed := mine.claim()) is not None:
     with claimed as trial:
       base = None if trial.number else ranges.base(fields, config)
@@ -113,11 +119,10 @@ def tune(
         changed, genotype, mine.folder(trial) / "run", report, share=share, every_steps=every
       )
       _finish(optuna, study, trial, run, say)
+    note()
+  note()  # Others may have finished some since.
   best = configs.changed(config, _best(optuna, study, fields))
   files.atomic_write(workdir / "best.json", configs.to_json(best))
-  files.atomic_write(
-    workdir / "tuning.json", json.dumps(_summary(optuna, study, fields, config), indent=1) + "\n"
-  )
   return best
 
 
@@ -193,7 +198,7 @@ def _best(optuna: Any, study: Any, fields: Mapping[str, ranges.Range]) -> dict[s
   return {name: field.value(best.params[name]) for name, field in fields.items()}
 
 
-def _summary(optuna: Any, study: Any, fields: Mapping[str, ranges.Range], config: Config) -> dict:
+def _summary(optuna: Any, study: Any, fields: Mapping[str, ranges.Range]) -> dict[str, Any]:
   """What `tuning.json` holds: the trials, and fANOVA's importance where enough are complete."""
   complete = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
   importance = {}
@@ -201,7 +206,6 @@ def _summary(optuna: Any, study: Any, fields: Mapping[str, ranges.Range], config
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
     importance = optuna.importance.get_param_importances(study, evaluator=evaluator)
   return {
-    "score": f"{held_out.headline(config)} on held-out training data",
     "trials": [
       {
         "number": trial.number,
