@@ -13,10 +13,11 @@ from typing import Any
 
 from dnas import data, report, runs
 from dnas.config import Config
+from dnas.errors import ConfigError, check_count
 from dnas.evaluate import evaluate
 from dnas.schema import check
 from dnas.search import search
-from dnas.train import train
+from dnas.train import check_before_search, train
 
 
 def run(config: Config, workdir: pathlib.Path, resume: str = "auto") -> dict[str, Any]:
@@ -35,10 +36,12 @@ def run(config: Config, workdir: pathlib.Path, resume: str = "auto") -> dict[str
     DnasError: the config, a split of the data or the folder are wrong; before anything is computed.
   """
   check(config, "space", "search", "train", "evaluate")
-  # Wrong data are found now.
+  # Wrong data and settings are found now.
   test = data.labelled(config.data.spec, config.evaluate.split)
   training = data.labelled(config.data.spec, config.data.train_split)
   data.check_same_classes(training.classes, training.name, test)
+  check_before_search(config, training)
+  check_count("config.evaluate.batch_size", config.evaluate.batch_size, 1, ConfigError)
   genotype = search(config, workdir, resume, source=training)
   train(config, genotype, workdir / "train", resume, source=training)
   result = evaluate(config, workdir / "train", test)

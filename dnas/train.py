@@ -5,6 +5,7 @@
 import dataclasses
 import json
 import pathlib
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -16,10 +17,10 @@ from dnas import data, hardware, mesh, runs, trained
 from dnas import task as tasks
 from dnas.config import Config
 from dnas.cost import widths
-from dnas.errors import ConfigError, check_count
+from dnas.errors import ConfigError, check_count, check_number
 from dnas.fields import plain
 from dnas.finite import skip_unless_finite
-from dnas.method import optimizer_of, task_of
+from dnas.method import optimizer_of, space_of, task_of
 from dnas.nn import functional
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
@@ -64,6 +65,34 @@ def derived(config: Config, task: tasks.Task, genotype: SearchSpace) -> SearchSp
     macs = lambda network: tasks.cost(task, network).macs
     genotype = widths.match(genotype, wanted, macs)
   return genotype
+
+
+def check_before_search(config: Config, source: data.Source) -> None:
+  """Finds what is wrong with a training before there is a genotype, on any one of the space.
+
+  What the search finds may be too small or too large for `config.train.macs` all the same.
+
+  Args:
+    config: with `space` and `search`, too.
+    source: `config.data.train_split`.
+
+  Raises:
+    DnasError: a setting is wrong, or the processes cannot share the batches.
+  """
+  _check_start(config)
+  if (wanted := get(config, "train.macs")) is not None:
+    check_number("config.train.macs", wanted, above=0, kind=ConfigError)
+  genotype = space_of(config).sample(random.Random(0))
+  make(config.train, task_of(config, source), hardware.trained(config, genotype))
+  runs.pipeline(config, source, config.train.batch_size, train=True)
+
+
+def _check_start(config: Config) -> None:
+  if (named := get(config, "train.start")) is not None:
+    raise ConfigError(
+      f"config.train.start = {plain(named)} names weights that are not given: "
+      "fine-tune with NAS(...).train, or set it to None to train from scratch"
+    )
 
 
 def make(
@@ -177,11 +206,8 @@ def train(
   check(config, "train")
   if not genotype.is_genotype:
     raise ConfigError(f"genotype: still holds choices in the cells {genotype.searched}")
-  if (named := get(config, "train.start")) is not None and start is None:
-    raise ConfigError(
-      f"config.train.start = {plain(named)} names weights that are not given: "
-      "fine-tune with NAS(...).train, or set it to None to train from scratch"
-    )
+  if start is None:
+    _check_start(config)
   if source is None:
     source = data.labelled(config.data.spec, config.data.train_split)
   task = task_of(config, source)

@@ -63,6 +63,28 @@ def test_what_a_run_leaves_behind(done):
   assert "<svg" in (workdir / "cell_cell.svg").read_text()
 
 
+@pytest.mark.parametrize(
+  ("field", "value", "message"),
+  [
+    ("train.optimizer", dict(name="adamw", lr=0.1, warmup_steps=9), "warmup_steps must be below"),
+    ("train.optimizer", dict(name="adamx"), "unknown name in dnas.strategy.optimizer: 'adamx'"),
+    ("train.network", dict(name="cifat"), "unknown name in dnas.space.macro: 'cifat'"),
+    ("train.accumulate", 3, "config.train.accumulate must be 1 or more and divide"),
+    ("train.ema", 2.0, r"config.train.ema must be in \[0, 1\)"),
+    ("train.macs", -5, "config.train.macs must be above 0, got -5"),
+    ("train.start", dict(name="mine", weights="0123"), "config.train.start = "),
+    ("evaluate.batch_size", 0, "config.evaluate.batch_size must be a whole number, 1 or more"),
+  ],
+)
+def test_a_training_that_cannot_be_is_found_before_the_search(
+  root, tmp_path, monkeypatch, field, value, message
+):
+  monkeypatch.setattr(experiment, "search", None)
+  with pytest.raises(DnasError, match=message):
+    experiment.run(small(root, **{field: value}), tmp_path / "run")
+  assert not (tmp_path / "run").exists()
+
+
 def test_same_seed_same_bits_and_a_resumed_run_too(done, root, tmp_path, monkeypatch):
   """An undisturbed run, and one that was stopped after step 3, equal the first one bit for bit."""
   workdir, result = done

@@ -262,6 +262,13 @@ def test_arguments_out_of_range(config, tmp_path, arguments, message):
   assert not (tmp_path / "new").exists()
 
 
+def test_a_training_that_cannot_be_is_found_before_the_search(config, tmp_path):
+  wrong = configs.changed(config, {"train.optimizer": dict(name="adamw", lr=0.1, warmup_steps=9)})
+  with pytest.raises(DnasError, match="warmup_steps must be below steps = 4, got 9"):
+    tune(wrong, SPACE, tmp_path / "new", trials=2)
+  assert not (tmp_path / "new").exists()
+
+
 def test_several_jax_processes_are_refused(config, tmp_path, monkeypatch):
   monkeypatch.setattr(study.jax, "process_count", lambda: 2)
   with pytest.raises(ConfigError, match=r"takes one JAX process, got 2; .* with one --storage"):

@@ -16,7 +16,7 @@ from typing import Any
 import jax
 
 from dnas import config as configs
-from dnas import files, log
+from dnas import data, files, log, train
 from dnas.config import Config
 from dnas.errors import ConfigError, DnasError, check_count, check_number
 from dnas.fields import plain
@@ -91,6 +91,8 @@ def tune(
   check_number("tune: share", share, above=0, below=1)
   every = max(config.train.steps // 5, 1) if every_steps is None else every_steps
   check_count("tune: every_steps", every, 1)
+  source = data.labelled(config.data.spec, config.data.train_split)
+  train.check_before_search(config, source)
   optuna = storages.optuna()
   fields = ranges.read(space, config, whole=whole)
   about = {
