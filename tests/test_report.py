@@ -237,6 +237,27 @@ def test_a_single_point_is_seen():
   assert two.axes[0].lines[0].get_marker() == "None"
 
 
+def test_runs_made_verb_by_verb_are_compared_by_their_results(root, tmp_path):
+  """`evaluate.py` leaves its numbers in `train/`."""
+  one, other = (make(tmp_path / name, root, seed) for name, seed in (("a", 0), ("b", 1)))
+  (one / "result.json").rename(one / "train" / "evaluation.json")
+  assert re.findall(r"<td>(0.9\d?)</td>", page.page([one, other])) == ["0.9", "0.91"]
+
+
+def test_a_field_that_is_at_its_default_does_not_differ(root, tmp_path):
+  folders = [make(tmp_path / name, root) for name in "abc"]
+  config = configs.load(root / "configs" / "digits.py").unlock()
+  del config["seeds"], config["cost"], config.search["stages"]
+  (folders[0] / "config.json").write_text(configs.to_json(config))
+  assert "<p>Nothing.</p>" in page.page(folders)
+  config.seeds, config.train.network = 2, None
+  (folders[1] / "config.json").write_text(configs.to_json(config))
+  shown = page.page(folders)
+  row = lambda *words: "".join(f'<td class="text">{word}</td>' for word in words)
+  assert f"<tr>{row('seeds', 1, 2, 1)}</tr>" in shown
+  assert f"<tr>{row('train.network', '(absent)', None, '(absent)')}</tr>" in shown
+
+
 def test_long_curves_are_averaged_in_groups():
   records = [{"step": i, "loss": float(i % 2)} for i in range(1, 100_001)]
   x, y = progress.grouped(records, "loss")

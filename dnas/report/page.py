@@ -57,10 +57,8 @@ def _names(folders: Sequence[pathlib.Path]) -> list[str]:
 
 
 def _run(name: str, folder: pathlib.Path) -> str:
-  config, result = _config(folder), _json(folder / "result.json")
+  config, result, training = _config(folder), _result(folder), _training_of(folder)
   tuning = _json(folder / "tuning.json")
-  training = folder / "train" if (folder / "train").is_dir() else folder
-  result = result or _json(training / "evaluation.json")
   sections = [
     html.section("Result", html.tiles({k: result[k] for k in _FIRST if k in result})),
     html.section("Cells", html.grid(*_cells(folder, "cell")), _chains(folder)),
@@ -204,10 +202,7 @@ def _again(config: Config | None, folder: pathlib.Path) -> list[str]:
 
 def _comparison(runs: dict[str, pathlib.Path]) -> str:
   """Results, differences of the configs, losses and cells of several runs."""
-  results = {
-    name: _json(folder / "result.json") or _json(folder / "evaluation.json")
-    for name, folder in runs.items()
-  }
+  results = {name: _result(folder) for name, folder in runs.items()}
   metrics = [m for m in _FIRST if any(m in result for result in results.values())]
   rows = [[name, *(r.get(m, "") for m in metrics)] for name, r in results.items()]
   parts = [html.section("Results", html.table(("run", *metrics), rows))]
@@ -235,27 +230,48 @@ def _of_search(folder: pathlib.Path) -> list[dict[str, Any]]:
   return records if _searched(records) else []
 
 
+def _training_of(folder: pathlib.Path) -> pathlib.Path:
+  """`train/`, or the folder itself where it is a training's own."""
+  return folder / "train" if (folder / "train").is_dir() else folder
+
+
+def _result(folder: pathlib.Path) -> dict[str, Any]:
+  """What the network of a run reaches, measured by `run.py` or `evaluate.py`; {} if it was not."""
+  return _json(folder / "result.json") or _json(_training_of(folder) / "evaluation.json")
+
+
 def _of_training(folder: pathlib.Path) -> list[dict[str, Any]]:
   """The records of `train/`, or of a folder that is a training's own."""
-  if (folder / "train").is_dir():
-    return progress.read_metrics(folder / "train")
+  if (training := _training_of(folder)) != folder:
+    return progress.read_metrics(training)
   records = progress.read_metrics(folder)
   return [] if _searched(records) else records
 
 
 def _differences(runs: dict[str, pathlib.Path]) -> str:
-  """The fields in which the configs are not all equal, a column a run."""
+  """The fields in which the configs are not all equal, a column a run; with their defaults."""
   of_run = {
-    name: dict(leaves(found)) if (found := _config(folder)) is not None else {}
-    for name, folder in runs.items()
+    name: (found, dict(leaves(found)) if found is not None else {})
+    for name, found in ((name, _config(folder)) for name, folder in runs.items())
   }
-  fields = dict.fromkeys(field for of in of_run.values() for field in of)
+  fields = dict.fromkeys(field for _, of in of_run.values() for field in of)
   rows = []
   for field in fields:
-    values = [repr(of[field]) if field in of else "(absent)" for of in of_run.values()]
+    values = [
+      repr(of[field]) if field in of else _default(config, field) for config, of in of_run.values()
+    ]
     if len(set(values)) > 1:
       rows.append([field, *values])
   return html.table(("field", *of_run), rows) or "<p>Nothing.</p>"
+
+
+def _default(config: Config | None, field: str) -> str:
+  """The value of a field that a config does not set, as in `_differences`."""
+  try:
+    found = dict(leaves({field: get(config, field)}))
+  except (KeyError, TypeError, AttributeError):  # It has no such field.
+    return "(absent)"
+  return repr(found[field]) if field in found else "(absent)"  # Or it is a section there.
 
 
 def _config(folder: pathlib.Path) -> Config | None:
