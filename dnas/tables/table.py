@@ -50,8 +50,8 @@ def paired(a: Sequence[float], b: Sequence[float]) -> tuple[float, float, float]
   """
   differences = np.subtract(a, b)
   mean, deviation, half = interval(differences.tolist())
-  # Differences that are equal up to rounding make a t of any size.
-  tested = deviation > 1e-12 * max(np.abs(differences).max(), 1e-300)
+  # Differences that are equal up to the rounding of the values make a t of any size.
+  tested = deviation > 1e-12 * max(np.abs([a, b]).max(), 1e-300)
   return mean, half, float(stats.ttest_rel(a, b).pvalue) if tested else math.nan
 
 

@@ -20,6 +20,15 @@ def test_interval():
   assert all(map(math.isnan, rest))
 
 
+def test_differences_that_are_equal_but_for_rounding_are_not_tested():
+  b = [0.7, 0.8, 0.3]
+  for offset in (1e-5, 0.001, 0.1):
+    mean, half, p = table.paired([x + offset for x in b], b)
+    assert (mean, half) == (pytest.approx(offset), pytest.approx(0, abs=1e-12))
+    assert math.isnan(p)
+  assert table.paired([0.70001, 0.80002, 0.30001], b)[2] == pytest.approx(0.0572, abs=1e-4)
+
+
 def test_rank_correlations():
   accuracy = np.array([1.0, 2.0, 3.0, 4.0])
   swapped = np.array([1.0, 2.0, 4.0, 3.0])
