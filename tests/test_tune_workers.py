@@ -151,6 +151,15 @@ def test_storages_that_cannot_be_had(monkeypatch, place, message):
   assert "secret" not in str(error.value)
 
 
+def test_the_default_storage_is_in_the_folder_whatever_its_name(tmp_path):
+  pytest.importorskip("optuna")
+  for name in ("a b", "a?b", "a%20b", "100%", "a#b&c=d"):
+    (folder := tmp_path / name).mkdir()
+    storage.open_study(storage.beside(folder), "a", {})
+    assert [path.name for path in folder.iterdir()] == ["study.db"]
+  assert len(list(tmp_path.iterdir())) == 5
+
+
 def test_a_journal_is_found_from_any_folder(tmp_path, monkeypatch):
   """Its lock is a link: one that led nowhere could never be found stale after a kill."""
   pytest.importorskip("optuna")

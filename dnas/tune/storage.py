@@ -10,6 +10,7 @@ import json
 import pathlib
 import re
 import time
+import urllib.parse
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,6 +38,12 @@ def optuna() -> Any:
     raise DnasError(f"tuning needs Optuna: {install('tune')}") from error
   optuna.logging.set_verbosity(optuna.logging.WARNING)
   return optuna
+
+
+def beside(folder: pathlib.Path) -> str:
+  """The storage `study.db` in a folder, whose name may hold what has a meaning in an address."""
+  quoted = re.sub("[%?]", lambda found: urllib.parse.quote(found[0]), str(folder.absolute()))
+  return f"sqlite:///{quoted}/study.db"
 
 
 def open_study(storage: str, name: str, about: Mapping[str, Any]) -> Any:

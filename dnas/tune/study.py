@@ -101,7 +101,7 @@ def tune(
     "settings": {"whole": whole, "share": share, "every_steps": every, "seed": seed},
   }
   workdir.mkdir(parents=True, exist_ok=True)
-  place = storage or f"sqlite:///{workdir.absolute()}/study.db"
+  place = storage or storages.beside(workdir)
   study = storages.open_study(place, workdir.name or "dnas", about)
   genotype = None if whole else _genotype(study, config, workdir / "search", say)
   mine = Trials(optuna, study, workdir, trials, say)
