@@ -47,7 +47,9 @@ def main(argv: list[str] | None = None) -> None:
     "genotype", help="a run's folder, a genotype's file, a published name or a NAS-Bench-201 string"
   )
   parser.add_argument("--config", help="whose task and image a genotype's file gets; a run has one")
-  parser.add_argument("--phi", type=numbers, default=[0, 1, 2], help="of S, M, L (default 0,1,2)")
+  parser.add_argument(
+    "--phi", type=numbers, default=[0, 1, 2], help="of S, M, L (default 0,1,2), as in --phi=-1,0,1"
+  )
   parser.add_argument("--classes", type=int, help="default: those of the run, else 80")
   parser.add_argument("--rounds", type=int, default=9, help="of the measurement (default 9)")
   parser.add_argument("--out", type=folder, help="default: families/ and the run's name")
