@@ -258,6 +258,17 @@ def test_a_field_that_is_at_its_default_does_not_differ(root, tmp_path):
   assert f"<tr>{row('train.network', '(absent)', None, '(absent)')}</tr>" in shown
 
 
+def test_means_over_seeds_are_called_so(root, tmp_path):
+  folder = make(tmp_path / "run", root)
+  records = [{"step": 1, "weight_loss": 2.0, "seeds/weight_loss": [1.0, 2.0, 3.0], "skipped": 0}]
+  assert "over its" not in page.page([folder])
+  (folder / "metrics.jsonl").write_text(lines(records))
+  titles = [one["aria-label"] for one in Page(page.page([folder])).of("svg")]
+  assert "Metrics of the search, means over its 3 seeds" in titles
+  (folder / "metrics.jsonl").unlink()  # Only what was observed is there.
+  assert "over its" not in page.page([folder])
+
+
 def test_long_curves_are_averaged_in_groups():
   records = [{"step": i, "loss": float(i % 2)} for i in range(1, 100_001)]
   x, y = progress.grouped(records, "loss")

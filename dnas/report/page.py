@@ -121,7 +121,8 @@ def _search(folder: pathlib.Path) -> list[str]:
       figures.append(html.figure(curves, f"{name}-curves{c}", f"{title}, edge by edge"))
     other = [n for record in watched.values() for n in record]
     metrics = progress.draw_metrics(records, ignore=other)
-    figures.append(html.figure(metrics, f"{name}-metrics", f"Metrics of the search{of}", wide=True))
+    title = f"Metrics of the search{_averaged(records)}{of}"
+    figures.append(html.figure(metrics, f"{name}-metrics", title, wide=True))
     if watched:
       title = f"Diagnostics: entropies, skips, discretisation gap and what else was observed{of}"
       figures.append(html.figure(progress.draw_search(watched), f"{name}-watch", title, wide=True))
@@ -134,6 +135,12 @@ def _search(folder: pathlib.Path) -> list[str]:
 
 def _searched(records: Sequence[dict[str, Any]]) -> bool:
   return any("weight_loss" in record for record in records[:1])
+
+
+def _averaged(records: Sequence[dict[str, Any]]) -> str:
+  """What a title says of several searches in one program, whose means are drawn."""
+  of_seeds = [value for r in records[-1:] for key, value in r.items() if key.startswith("seeds/")]
+  return f", means over its {len(of_seeds[0])} seeds" if of_seeds else ""
 
 
 def _training(folder: pathlib.Path) -> list[str]:
