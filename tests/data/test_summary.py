@@ -100,7 +100,7 @@ def test_script_shows_a_classification_set(script, capsys, tmp_path):
     (["--data", "digit_scens"], "did you mean 'digit_scenes'"),
     (["--data", "digits", "--split", "tst"], "did you mean 'test'"),
     (["--data", "coco:{folder}/x.json@{folder}/images"], "missing, as all 2 images are"),
-    (["--data", "digits", "--count", "0"], "take numbers from 1"),
+    (["--data", "digits", "--out", "x.png", "--count", "0"], "take numbers from 1"),
     (["--data", "digits", "--out", "/proc/nowhere/x.png"], "/proc/nowhere"),
     ([], "required: --data"),
   ],
