@@ -93,6 +93,7 @@ def explore(config: Config, workdir: pathlib.Path, resume: str = "auto") -> Sear
       watch=lambda query: count(query.number, _found(query)),
     )
   say(f"best of {settings.budget}: query {best.number}, {_found(best)}")
+  runs.say_idle(genotype)
   return genotype
 
 

@@ -11,7 +11,7 @@ from rich.console import Group
 from rich.text import Text
 
 from dnas import terminal
-from dnas.cost import count
+from dnas.cost import count, model
 from dnas.nn.init import Rngs
 from dnas.nn.mode import Mode
 from dnas.nn.network import Network
@@ -175,7 +175,10 @@ def render(name: str, space: SearchSpace, info: Info | None) -> Group:
   """A page for the terminal: the cells in words, then the costs."""
   kind = "genotype" if space.is_genotype else f"search space of {space.size:,} genotypes"
   parts: list[Any] = [Text(f"{name}: {kind}", style="bold")]
-  parts += [Text(f"  {cell}  {words(value)}") for cell, value in space.cells.items()]
+  for cell, value in space.cells.items():
+    parts.append(Text(f"  {cell}  {words(value)}"))
+    if value.is_decided and (note := model.idle(value)):
+      parts.append(Text(f"  {' ' * len(cell)}  {note}", style="yellow"))
   if info is None:
     return Group(*parts)
   own = "own stages"

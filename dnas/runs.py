@@ -20,12 +20,15 @@ from dnas import config as configs
 from dnas import files, log, mesh, preemption
 from dnas.checkpoint import Checkpointer
 from dnas.config import Config
+from dnas.cost.model import idle
 from dnas.data.pipeline import Pipeline
 from dnas.data.source import Source
 from dnas.errors import ConfigError, DnasError, check_count, choose_from
 from dnas.finite import Skips, describe, explain, values
 from dnas.lock import run_lock
+from dnas.progress import say
 from dnas.schema import complete, get
+from dnas.space.space import SearchSpace
 
 RESUME = ("auto", "force", "never")
 
@@ -44,6 +47,13 @@ def write(path: pathlib.Path, data: str | bytes) -> None:
   if first():
     files.atomic_write(path, data)
   mesh.meet(f"wrote {path.name}")
+
+
+def say_idle(genotype: SearchSpace) -> None:
+  """Says of a genotype that was found which of its operations change nothing, if any."""
+  for name, cell in genotype.cells.items():
+    if first() and (text := idle(cell)):
+      say(f"{name}: {text}")
 
 
 class NotFiniteError(DnasError):

@@ -98,6 +98,7 @@ def search(
     else:
       genotype = _in_stages(config, several, task, space, source, workdir, price)
     runs.write(workdir / "genotype.json", genotype.to_json())
+    runs.say_idle(genotype)
   return genotype
 
 

@@ -98,6 +98,9 @@ def test_page():
   assert "fusion  2: skip_connect(0) + skip_connect(1)" in page
   assert "network: own stages; 10 classes, image 224 x 224 px" in page
   assert "not in this network, and not counted: fusion" in page
+  assert "no path" not in page
+  loose = cells.nasbench201().decide({"cell": ["none", "none", *["nor_conv_1x1"] * 4]})
+  assert "3 of 4 operations lie on no path from an input" in text(info.render("x", loose, None))
   page = text(info.render("[bold]", cells.darts(), None))
   assert "[bold]: search space of 1,076,746,950,455,072,400 genotypes" in page
   assert "MACs" not in page

@@ -19,7 +19,7 @@ from dnas import config as configs
 from dnas import data, figures, report
 from dnas.errors import DnasError
 from dnas.report import page, progress, serve, style, svg
-from dnas.space import genotypes, mbconv
+from dnas.space import cells, genotypes, mbconv
 
 OPS = ("skip_connect", "none", "nor_conv_1x1")
 
@@ -189,6 +189,13 @@ def test_a_cell_may_be_called_anything(root, tmp_path):
   ids = [a["id"] for _, a in Page(page.page([folder])).tags if "id" in a]
   assert len(set(ids)) == len(ids)
   assert [each for each in ids if not re.fullmatch(r"[\w.-]+", each)] == []
+
+
+def test_operations_that_change_nothing_are_named(root, tmp_path):
+  folder = make(tmp_path / "run", root)
+  cell = cells.nasbench201().decide({"cell": ["none", "none", *["nor_conv_1x1"] * 4]})
+  (folder / "genotype.json").write_text(cell.to_json())
+  assert "3 of 4 operations lie on no path from an input to the output" in page.page([folder])
 
 
 def test_data_that_are_not_there_are_said_to_be_missing(made, root, tmp_path):

@@ -27,6 +27,7 @@ from dnas.data.images import ImageError
 from dnas.data.pipeline import Pipeline
 from dnas.errors import DnasError, one_line_errors
 from dnas.finite import skip_unless_finite
+from dnas.space import cells
 
 # Failed writing ends Orbax' event loop while TensorStore's threads still answer to it.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -316,3 +317,11 @@ def test_a_full_disk(run, tmp_path):
   assert same(run(), run("undisturbed"))
   text = "metrics.jsonl"
   assert (tmp_path / "run" / text).read_bytes() == (tmp_path / "undisturbed" / text).read_bytes()
+
+
+def test_operations_that_change_nothing_are_said(capsys):
+  loose = cells.nasbench201().decide({"cell": ["none", "none", *["nor_conv_1x1"] * 4]})
+  runs.say_idle(loose)
+  assert capsys.readouterr().out.startswith("cell: 3 of 4 operations lie on no path")
+  runs.say_idle(cells.nasbench201().decide({"cell": ["nor_conv_1x1"] * 6}))
+  assert capsys.readouterr().out == ""

@@ -127,6 +127,27 @@ def live(cell: Cell, choice: Choice | Sequence[str | None]) -> list[int]:
   return [e for e in there if cell.edges[e].src in reached and cell.edges[e].dst in used]
 
 
+def idle(cell: Cell) -> str:
+  """Which operations of a decided cell change nothing, in words; "" where each does.
+
+  They are computed and counted all the same: what follows a `none` sees a constant.
+
+  >>> from dnas.space import genotypes
+  >>> text = "|none~0|+|nor_conv_3x3~0|nor_conv_1x1~1|+|none~0|none~1|skip_connect~2|"
+  >>> idle(genotypes.from_nasbench201(text).cells["cell"])
+  '1 of 3 operations lie on no path from an input to the output: nor_conv_1x1(1) of node 2'
+  """
+  ops = [edge.ops[0] for edge in cell.edges]
+  matter, some = live(cell, ops), [e for e, op in enumerate(ops) if op != "none"]
+  idle = [cell.edges[e] for e in some if e not in matter]
+  if not idle:
+    return ""
+  names = ", ".join(f"{edge.ops[0]}({edge.src}) of node {edge.dst}" for edge in idle)
+  return (
+    f"{len(idle)} of {len(some)} operations lie on no path from an input to the output: {names}"
+  )
+
+
 def computes(cell: Cell, choice: Choice | Sequence[str | None]) -> bool:
   """Whether the cell's output depends on an input; else nothing before it matters either."""
   there = [e for e in range(len(cell.edges)) if choice[e] not in (None, "none")]

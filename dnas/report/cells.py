@@ -5,6 +5,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from dnas.cost.model import idle
 from dnas.figures import colour, words
 from dnas.space.space import Cell, SearchSpace
 
@@ -69,6 +70,11 @@ def draw_cell(cell: Cell, title: str) -> Figure:
       axes.text(x, y - 0.32, kind, ha="center", va="top", fontsize=8, color="#444444")
   figure.tight_layout()
   return figure
+
+
+def caption(name: str, cell: Cell) -> str:
+  """A decided cell in words, and which of its operations change nothing."""
+  return "; ".join(filter(None, [f"{name}: {cell}", idle(cell)]))
 
 
 def _places(cell: Cell) -> list[tuple[float, float]]:

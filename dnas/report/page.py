@@ -18,7 +18,7 @@ from dnas.errors import DnasError
 from dnas.fields import leaves
 from dnas.files import json_of
 from dnas.report import findings, html, progress, svg, trials
-from dnas.report.cells import draw_cell, searched_cells
+from dnas.report.cells import caption, draw_cell, searched_cells
 from dnas.schema import get
 from dnas.space import genotypes
 
@@ -84,7 +84,7 @@ def _cells(folder: pathlib.Path, name: str) -> list[str]:
     return []
   genotype = genotypes.load(folder / "genotype.json")
   return [
-    html.figure(draw_cell(cell, kind), f"{name}{n}", f"{_named(kind)}: {cell}", colours=svg.CELL)
+    html.figure(draw_cell(cell, kind), f"{name}{n}", caption(_named(kind), cell), colours=svg.CELL)
     for n, (kind, cell) in enumerate(searched_cells(genotype).items())
   ]
 

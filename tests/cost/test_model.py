@@ -122,6 +122,11 @@ def test_dead_edges():
   assert model.live(cell, ("none", conv, conv, "none", "none", conv)) == [1, 5]  # 1 is constant.
   assert model.computes(cell, ("none", conv, conv, "none", "none", conv))
   assert not model.computes(cell, ("none", conv, conv, "none", conv, "none"))
+  decided = lambda *ops: cells.nasbench201().decide({"cell": [*ops]}).cells["cell"]
+  text = model.idle(decided(conv, conv, conv, conv, "none", "none"))
+  assert text.startswith("3 of 4 operations lie on no path")
+  assert "nor_conv_1x1(1) of node 2" in text
+  assert model.idle(decided("none", conv, "none", "none", "none", conv)) == ""
   space, one = linear_model(cell)
   free = model.CostModel("ms", space, 3.0, one.ops, dead_is_free=True)
   choice = {"c": (conv, conv, conv, conv, "none", "none")}
