@@ -295,4 +295,4 @@ def test_script(root):
   assert 0 < low < row["rate"] <= high <= 1
   wrong = subprocess.run([*command[:2], "--seeds", "0"], capture_output=True, text=True, cwd=root)
   assert wrong.returncode == 2
-  assert "seeds must hold at least one" in wrong.stderr
+  assert "argument --seeds: must be a whole number, 1 or more" in wrong.stderr
