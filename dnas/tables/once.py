@@ -30,6 +30,8 @@ FILE = "done.json"
 KEPT = "done.jsonl"
 """In the folder of a table: FILE of each of its runs, a line each, with the run's `folder`."""
 
+_keep: list[Callable[[], object]] = []  # Of the tables that are being made; see `kept`.
+
 
 def once(
   folder: pathlib.Path, config: Config, make: Callable[[], Mapping[str, Any]]
@@ -57,6 +59,8 @@ def once(
         where = {name: here[name] for name in ("commit", "hardware")}
         record = {"config": about, "result": result, "origin": where}
         files.atomic_write(path, json.dumps(record) + "\n")
+        for keep in _keep:  # At once: who is killed later loses none of it.
+          keep()
         numbers = {k: v for k, v in result.items() if isinstance(v, int | float)}
         say(f"{folder}: done; {numbers}")
   record = files.json_of(path)
@@ -100,6 +104,7 @@ def all_of(
 def kept(out: pathlib.Path, workdir: pathlib.Path) -> Iterator[None]:
   """Finished runs that `out` knows need not be in `workdir`; those of `workdir` go to `out`.
 
+  They do as soon as `once` has finished them, so that whoever is killed within leaves them there.
   So a table goes on where its folder was copied or cloned to, without the runs' own folders.
 
   Args:
@@ -110,11 +115,8 @@ def kept(out: pathlib.Path, workdir: pathlib.Path) -> Iterator[None]:
   for name, record in known.items():
     if not (path := workdir / name / FILE).exists():
       files.atomic_write(path, json.dumps(record) + "\n")
-  ended = False
-  try:
-    yield
-    ended = True
-  finally:
+
+  def keep() -> dict[str, dict[str, Any]]:
     here = {
       path.parent.relative_to(workdir).as_posix(): files.json_of(path)
       for path in workdir.rglob(FILE)
@@ -123,8 +125,15 @@ def kept(out: pathlib.Path, workdir: pathlib.Path) -> Iterator[None]:
     if known:
       lines = (json.dumps({"folder": name, **known[name]}) for name in sorted(known))
       files.atomic_write(out / KEPT, "\n".join(lines) + "\n")
-    if ended:
-      _note_origins(out / "provenance.json", known.values())
+    return known
+
+  _keep.append(keep)
+  try:
+    yield
+  finally:
+    _keep.remove(keep)
+    known = keep()
+  _note_origins(out / "provenance.json", known.values())
 
 
 def _note_origins(path: pathlib.Path, records: Iterable[Mapping[str, Any]]) -> None:

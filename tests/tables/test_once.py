@@ -119,6 +119,18 @@ def test_what_was_finished_is_kept_when_a_later_run_fails(run, tmp_path):
   assert (tmp_path / "table" / KEPT).exists()
 
 
+def test_what_is_finished_is_kept_at_once(run, tmp_path):
+  """A process that is killed cleans up nothing."""
+  kept_lines = lambda: (tmp_path / "table" / KEPT).read_text().splitlines()
+  with kept(tmp_path / "table", tmp_path / "runs"):
+    run("a/0")
+    assert len(kept_lines()) == 1
+    run("a/1")
+    assert len(kept_lines()) == 2
+  run("a/2")
+  assert len(kept_lines()) == 2
+
+
 @pytest.mark.parametrize("line", ["{", "[]", '{"config": {}}'])
 def test_a_broken_line_is_named(tmp_path, line):
   (tmp_path / KEPT).write_text(f'{{"folder": "a", "config": {{}}, "result": {{}}}}\n{line}\n')
