@@ -6,7 +6,12 @@
 
 The data lie beside the project (`../shared/data/foda`, see its SOURCE.txt): a part of FOD-A v2.1
 (Munyer et al. 2021, arXiv:2110.03072) whose validation pictures are of clips that no training
-picture is of. One object a picture, of 3 to 300 of 300 px. It has not been run at length yet.
+picture is of. One object a picture, of 3 to 300 of 300 px.
+
+Measured so far at 14fde75 on 2 CPU cores, val split, seed 0: AP 0.104 of the searched cell, 0.149
+of a random and 0.165 of a hand-made one of equal MACs, 0.203 of EfficientNet's stages. With seeds 0
+and 1 the search ends at the same cell, three of whose four operations get nothing from the input,
+so that it is worth less than its MACs.
 """
 
 from ml_collections import ConfigDict
