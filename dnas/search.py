@@ -162,7 +162,7 @@ def _in_stages(config, several, task, space, source, workdir, price) -> SearchSp
     if stage.inherit:
       state = _inherit(task, stage, space, state, before)
     stopped, by = folder / "stopped.json", plain(stage.settings.stop)
-    if stopped.exists() and json_of(stopped)["by"] == by:
+    if stopped.exists() and json_of(stopped).get("by") == by:
       return genotypes.load(workdir / "genotype.json")
     try:
       state = mesh.local(_loop(config, stage, made, state, source, folder))
